@@ -1,0 +1,2 @@
+/// Digests of generator sequences.
+const PINNED: &[Pinned] = &[];

@@ -1,0 +1,107 @@
+//! Counting the constraints of a step by part.
+
+use bellpepper_core::{ConstraintSystem, Index, LinearCombination, SynthesisError, Variable};
+
+use super::{state::StepWitness, step};
+use crate::{backend::F, program::Program};
+
+/// A constraint system that counts, by the outermost namespace (two levels within the sumcheck).
+struct Counter {
+    path: Vec<String>,
+    depth: usize,
+    variables: usize,
+    parts: Vec<(String, usize)>,
+}
+
+impl Counter {
+    fn part(&self) -> String {
+        match self.path.as_slice() {
+            [] => "other".to_owned(),
+            [first, second, ..] if first == "sumcheck" => {
+                let name = second.trim_end_matches(|c: char| c.is_ascii_digit() || c == ' ');
+                format!("sumcheck: {name}")
+            }
+            [first, ..] => first.clone(),
+        }
+    }
+}
+
+impl ConstraintSystem<F> for Counter {
+    type Root = Self;
+
+    fn alloc<V, A, AR>(&mut self, _: A, f: V) -> Result<Variable, SynthesisError>
+    where
+        V: FnOnce() -> Result<F, SynthesisError>,
+        A: FnOnce() -> AR,
+        AR: Into<String>,
+    {
+        f()?;
+        self.variables += 1;
+        Ok(Variable(Index::Aux(self.variables - 1)))
+    }
+
+    fn alloc_input<V, A, AR>(&mut self, annotation: A, f: V) -> Result<Variable, SynthesisError>
+    where
+        V: FnOnce() -> Result<F, SynthesisError>,
+        A: FnOnce() -> AR,
+        AR: Into<String>,
+    {
+        self.alloc(annotation, f)
+    }
+
+    fn enforce<A, AR, LA, LB, LC>(&mut self, annotation: A, _: LA, _: LB, _: LC)
+    where
+        A: FnOnce() -> AR,
+        AR: Into<String>,
+        LA: FnOnce(LinearCombination<F>) -> LinearCombination<F>,
+        LB: FnOnce(LinearCombination<F>) -> LinearCombination<F>,
+        LC: FnOnce(LinearCombination<F>) -> LinearCombination<F>,
+    {
+        let name = match self.path.len() {
+            0 => annotation().into(),
+            _ => self.part(),
+        };
+        match self.parts.iter_mut().find(|(part, _)| *part == name) {
+            Some((_, count)) => *count += 1,
+            None => self.parts.push((name, 1)),
+        }
+    }
+
+    fn push_namespace<NR, N>(&mut self, name: N)
+    where
+        NR: Into<String>,
+        N: FnOnce() -> NR,
+    {
+        self.depth += 1;
+        if self.depth <= 2 {
+            self.path.push(name().into());
+        }
+    }
+
+    fn pop_namespace(&mut self) {
+        if self.depth <= 2 {
+            self.path.pop();
+        }
+        self.depth -= 1;
+    }
+
+    fn get_root(&mut self) -> &mut Self {
+        self
+    }
+}
+
+/// Constraints of a step by part, in the order of synthesis.
+pub(crate) fn count_constraints(program: &Program) -> Vec<(String, usize)> {
+    let mut counter = Counter {
+        path: Vec::new(),
+        depth: 0,
+        variables: 2,
+        parts: Vec::new(),
+    };
+    let z = [0, 1].map(|i| Variable(Index::Aux(i)));
+    // The shape depends on the program alone; a witness of zeros always has that shape.
+    if step::synthesize(&mut counter, program, z, &StepWitness::dummy(program)).is_err() {
+        return Vec::new();
+    }
+    counter.parts
+}

@@ -1,0 +1,456 @@
+//! The circuit synthesiser: the second interpreter of a program. It must agree with
+//! [`Program::run_step`] bit for bit.
+
+use bellpepper_core::{ConstraintSystem, Namespace, SynthesisError, num::Num};
+use ff::{Field, PrimeField};
+use layerfold_gadgets::{
+    Accumulator, Entry, Table, num, relu::relu, requantize::{requantize, requantize_relu},
+    table::lookup_many, word::OneHot,
+};
+
+use crate::{
+    backend::F,
+    program::{Activation, MapRef, Operation, Program, Register, RegisterShape, Spread},
+};
+
+/// A sum of phase selectors.
+enum Gate {
+    Zero,
+    One,
+    Some(Num<F>),
+}
+
+/// The selectors of the phase, `sel_0..sel_{S-1}`; none if `S = 1`.
+pub(super) struct Selectors(Option<OneHot>);
+
+impl Selectors {
+    /// **Enforces** that exactly one selector is 1 and that it is the one of `phase`.
+    pub(super) fn alloc<CS: ConstraintSystem<F>>(
+        mut cs: CS,
+        steps: u64,
+        phase: &Num<F>,
+        selected: u64,
+    ) -> Result<Self, SynthesisError> {
+        if steps == 1 {
+            // phase = 0
+            num::enforce_equal(cs.namespace(|| "phase is 0"), phase, &Num::zero());
+            return Ok(Self(None));
+        }
+        let one_hot = OneHot::alloc(
+            cs.namespace(|| "selectors"),
+            steps as usize,
+            Some(selected as usize),
+        )?;
+        // Σ p·sel_p = phase
+        num::enforce_equal(
+            cs.namespace(|| "selectors follow the phase"),
+            &one_hot.index_num(),
+            phase,
+        );
+        Ok(Self(Some(one_hot)))
+    }
+
+    fn phase(&self) -> u64 {
+        self.0
+            .as_ref()
+            .and_then(OneHot::index)
+            .map_or(0, |p| p as u64)
+    }
+
+    fn steps(&self) -> u64 {
+        self.0.as_ref().map_or(1, |s| s.bits().len() as u64)
+    }
+
+    /// `Σ_p [f(p)]·sel_p`.
+    fn gate(&self, f: impl Fn(u64) -> bool) -> Gate {
+        let chosen: Vec<bool> = (0..self.steps()).map(f).collect();
+        match &self.0 {
+            // Σ sel_p = 1
+            _ if chosen.iter().all(|c| *c) => Gate::One,
+            Some(selectors) if chosen.iter().any(|c| *c) => {
+                let constants: Vec<F> = chosen.iter().map(|c| F::from(u64::from(*c))).collect();
+                Gate::Some(selectors.select_constants(&constants))
+            }
+            _ => Gate::Zero,
+        }
+    }
+
+    /// `Σ_p [f(p)]·sel_p` as a linear combination.
+    pub(super) fn indicator<CS: ConstraintSystem<F>>(&self, f: impl Fn(u64) -> bool) -> Num<F> {
+        match self.gate(f) {
+            Gate::Zero => Num::zero(),
+            Gate::One => num::constant::<F, CS>(F::ONE),
+            Gate::Some(n) => n,
+        }
+    }
+
+    /// Bits of `Σ_p f(p)·sel_p`, most significant first.
+    pub(super) fn bits<CS: ConstraintSystem<F>>(
+        &self,
+        count: usize,
+        f: impl Fn(u64) -> u64,
+    ) -> Vec<Num<F>> {
+        (0..count)
+            .rev()
+            .map(|b| self.indicator::<CS>(|p| f(p) >> b & 1 == 1))
+            .collect()
+    }
+}
+
+/// All registers of a step in the circuit.
+pub(super) struct Registers {
+    entries: Vec<Vec<Entry<F>>>,
+    /// Of the affine operations, in order.
+    pub(super) accumulators: Vec<Vec<Accumulator>>,
+}
+
+impl Registers {
+    pub(super) fn get(&self, register: Register) -> &[Entry<F>] {
+        &self.entries[register.index()]
+    }
+}
+
+/// Runs the operations of a step on entries.
+///
+/// **Enforces** every operation but the matrix products, whose results are allocated with their
+/// range checks: those are the sumcheck's.
+pub(super) fn synthesize<CS: ConstraintSystem<F>>(
+    mut cs: CS,
+    program: &Program,
+    selectors: &Selectors,
+    frame: Vec<Entry<F>>,
+    carried: Vec<Entry<F>>,
+    accumulators: &[Vec<i64>],
+) -> Result<Registers, SynthesisError> {
+    let shapes = program.register_shapes();
+    let tables = program
+        .tables
+        .iter()
+        .map(|t| Table::new(t.values.clone(), t.width.into()))
+        .collect::<Option<Vec<_>>>()
+        .ok_or_else(|| SynthesisError::IncompatibleLengthVector("table".to_owned()))?;
+    let mut registers = Registers {
+        entries: vec![frame, carried],
+        accumulators: Vec::new(),
+    };
+    for (at, operation) in program.operations.iter().enumerate() {
+        let shape = &shapes[at + 2];
+        let input = |r: &Register| registers.entries[r.index()].as_slice();
+        let mut cs = cs.namespace(|| format!("operation {at}"));
+        let result = match operation {
+            Operation::Affine { bits, shift, .. } => {
+                let values = accumulators
+                    .get(registers.accumulators.len())
+                    .filter(|values| values.len() == shape.len)
+                    .ok_or(SynthesisError::AssignmentMissing)?;
+                let accumulators = values
+                    .iter()
+                    .enumerate()
+                    .map(|(i, y)| {
+                        let cs = cs.namespace(|| format!("accumulator {i}"));
+                        Accumulator::alloc::<F, _>(cs, (*bits).into(), (*shift).into(), Some(*y))
+                    })
+                    .collect::<Result<Vec<_>, _>>()?;
+                let entries = accumulators.iter().map(Accumulator::entry).collect();
+                registers.accumulators.push(accumulators);
+                entries
+            }
+            Operation::Requantize { input, width } => {
+                let fused = only_relu_reads(program, at);
+                let accumulators = program
+                    .affine_operations()
+                    .position(|(i, _)| Register::result_of(i) == *input)
+                    .and_then(|k| registers.accumulators.get(k))
+                    .ok_or(SynthesisError::AssignmentMissing)?;
+                each(&mut cs, accumulators, |cs, y| {
+                    if fused {
+                        requantize_relu(cs, y, (*width).into())
+                    } else {
+                        requantize(cs, y, (*width).into())
+                    }
+                })?
+            }
+            Operation::Relu { input: x } => {
+                let fused = x.index() >= 2
+                    && matches!(
+                        program.operations[x.index() - 2],
+                        Operation::Requantize { .. }
+                    )
+                    && only_relu_reads(program, x.index() - 2);
+                if fused {
+                    input(x).to_vec()
+                } else {
+                    each(&mut cs, input(x), |cs, x| relu(cs, x))?
+                }
+            }
+            Operation::Table { input: x, table } => {
+                let table = &tables[*table as usize];
+                each(&mut cs, input(x), |cs, x| {
+                    lookup_many(cs, &[table], x)?
+                        .pop()
+                        .ok_or(SynthesisError::AssignmentMissing)
+                })?
+            }
+            Operation::Select { first, rest } => {
+                select(&mut cs, selectors, input(first), input(rest), shape)?
+            }
+            Operation::Layer {
+                input: q,
+                passed,
+                slot,
+            } => {
+                let layer = LayerEnd {
+                    program,
+                    selectors,
+                    tables: &tables,
+                    slot: *slot,
+                    fused: only_relu_reads(program, q.index() - 2),
+                    shape,
+                };
+                layer.synthesize(&mut cs, input(q), input(passed))?
+            }
+        };
+        registers.entries.push(result);
+    }
+    Ok(registers)
+}
+
+fn each<S: PrimeField, T, CS: ConstraintSystem<S>>(
+    cs: &mut CS,
+    items: &[T],
+    mut f: impl FnMut(Namespace<'_, S, CS::Root>, &T) -> Result<Entry<S>, SynthesisError>,
+) -> Result<Vec<Entry<S>>, SynthesisError> {
+    items
+        .iter()
+        .enumerate()
+        .map(|(i, item)| f(cs.namespace(|| format!("entry {i}")), item))
+        .collect()
+}
+
+/// Whether the requantise at `at` is read by ReLU and by nothing else, so that both can be one.
+fn only_relu_reads(program: &Program, at: usize) -> bool {
+    let register = Register::result_of(at);
+    if program.output.register == register
+        || program.carried.as_ref().is_some_and(|c| c.next == register)
+    {
+        return false;
+    }
+    if let Spread::Layers { activations, .. } = &program.spread {
+        // The layers of this requantise's slot.
+        let slot = (at - 2) / 3;
+        let slots = program.layers_per_step().unwrap_or(1) as usize;
+        return activations
+            .iter()
+            .skip(slot)
+            .step_by(slots)
+            .all(|a| *a == Activation::Relu);
+    }
+    let mut readers = program.operations.iter().filter(|operation| match operation {
+        Operation::Affine { terms, .. } => terms.iter().any(|t| t.input == register),
+        Operation::Requantize { input, .. }
+        | Operation::Relu { input }
+        | Operation::Table { input, .. } => *input == register,
+        Operation::Select { first, rest } => *first == register || *rest == register,
+        Operation::Layer { input, passed, .. } => *input == register || *passed == register,
+    });
+    matches!(readers.next(), Some(Operation::Relu { .. })) && readers.next().is_none()
+}
+
+/// The entry whose value is `signed`, which the caller argues to be in range.
+fn entry<CS: ConstraintSystem<F>>(
+    signed: &Num<F>,
+    value: Option<i64>,
+    shape: &RegisterShape,
+) -> Entry<F> {
+    let unsigned = num::constant::<F, CS>(F::from(shape.offset)).add(signed);
+    let value = value.map(|v| (i128::from(v) + i128::from(shape.offset)) as u64);
+    Entry::from_num_unchecked(unsigned, value, shape.width, shape.offset)
+}
+
+fn signed_or_zero<CS: ConstraintSystem<F>>(x: Option<&Entry<F>>) -> Num<F> {
+    x.map_or_else(Num::zero, Entry::signed::<CS>)
+}
+
+fn value_or_zero(x: Option<&Entry<F>>) -> Option<i64> {
+    x.map_or(Some(0), Entry::value)
+}
+
+/// `phase = 0 ? first : rest`.
+///
+/// **Enforces** 1. `p = sel_0·(first − rest)`, for each entry; the result is `rest + p`. It is one
+/// of two entries of the same width, or zero: in range.
+fn select<CS: ConstraintSystem<F>>(
+    cs: &mut CS,
+    selectors: &Selectors,
+    first: &[Entry<F>],
+    rest: &[Entry<F>],
+    shape: &RegisterShape,
+) -> Result<Vec<Entry<F>>, SynthesisError> {
+    let is_first = selectors.indicator::<CS>(|p| p == 0);
+    (0..shape.len)
+        .map(|i| {
+            let (a, b) = (first.get(i), rest.get(i));
+            let (signed_a, signed_b) = (signed_or_zero::<CS>(a), signed_or_zero::<CS>(b));
+            let product = num::mul(
+                cs.namespace(|| format!("entry {i}")),
+                &is_first,
+                &num::sub(&signed_a, &signed_b),
+            )?;
+            let chosen = if selectors.phase() == 0 { a } else { b };
+            Ok(entry::<CS>(
+                &signed_b.add(&Num::from(product)),
+                value_or_zero(chosen),
+                shape,
+            ))
+        })
+        .collect()
+}
+
+/// The end of a slot: `l ≥ L ? x[i] : [i < m_l]·act_l(q)[i]`.
+///
+/// **Enforces** for each entry: 1. `g = identity + relu·[q ≥ 0]`, selectors of the layers of that
+/// kind that have row `i`; 2. `g·q`; 3. for each table, its selector times its value; 4. the
+/// selector of the phases beyond the last layer times `x[i]`. The result is the sum. The selectors
+/// of 1, 3 and 4 are disjoint sums of one one-hot vector, so at most one of the summands is not
+/// zero: the result is an entry of the same width, or zero. A product whose selector is constant
+/// is not spent.
+struct LayerEnd<'a> {
+    program: &'a Program,
+    selectors: &'a Selectors,
+    tables: &'a [Table],
+    slot: u32,
+    /// Whether `q` went through ReLU already.
+    fused: bool,
+    shape: &'a RegisterShape,
+}
+
+impl LayerEnd<'_> {
+    fn layer(&self, phase: u64) -> Option<usize> {
+        self.program.resolve(MapRef::Slot(self.slot), phase)
+    }
+
+    fn activation(&self, layer: usize) -> Activation {
+        match &self.program.spread {
+            Spread::Layers { activations, .. } => activations[layer],
+            Spread::Frames => Activation::Identity,
+        }
+    }
+
+    /// Selector of the phases whose layer has row `i` and an activation that `kind` accepts.
+    fn gate(&self, i: usize, kind: impl Fn(Activation) -> bool) -> Gate {
+        self.selectors.gate(|p| {
+            self.layer(p).is_some_and(|l| {
+                i < self.program.maps[l].rows as usize && kind(self.activation(l))
+            })
+        })
+    }
+
+    /// Tables that layers of this slot use.
+    fn tables(&self) -> Vec<u32> {
+        let mut tables: Vec<u32> = (0..self.selectors.steps())
+            .filter_map(|p| self.layer(p))
+            .filter_map(|l| match self.activation(l) {
+                Activation::Table(t) => Some(t),
+                _ => None,
+            })
+            .collect();
+        tables.sort_unstable();
+        tables.dedup();
+        tables
+    }
+
+    fn synthesize<CS: ConstraintSystem<F>>(
+        &self,
+        cs: &mut CS,
+        requantized: &[Entry<F>],
+        passed: &[Entry<F>],
+    ) -> Result<Vec<Entry<F>>, SynthesisError> {
+        (0..self.shape.len)
+            .map(|i| {
+                let mut cs = cs.namespace(|| format!("entry {i}"));
+                let mut sum = Num::zero();
+                if let Some(q) = requantized.get(i) {
+                    sum = self.activated(&mut cs, i, q)?;
+                }
+                if let Some(x) = passed.get(i) {
+                    let past = self.selectors.gate(|p| self.layer(p).is_none());
+                    let x = gated(cs.namespace(|| "passed on"), &past, &x.signed::<CS>())?;
+                    sum = sum.add(&x);
+                }
+                Ok(entry::<CS>(
+                    &sum,
+                    self.value(i, requantized, passed),
+                    self.shape,
+                ))
+            })
+            .collect()
+    }
+
+    fn activated<CS: ConstraintSystem<F>>(
+        &self,
+        cs: &mut CS,
+        i: usize,
+        q: &Entry<F>,
+    ) -> Result<Num<F>, SynthesisError> {
+        let one = num::constant::<F, CS>(F::ONE);
+        let gate = if self.fused {
+            self.gate(i, |a| a == Activation::Relu)
+        } else {
+            let identity = self.gate(i, |a| a == Activation::Identity);
+            match self.gate(i, |a| a == Activation::Relu) {
+                Gate::Zero => identity,
+                relu => {
+                    let nonnegative = q.nonnegative().ok_or_else(|| {
+                        SynthesisError::IncompatibleLengthVector("sign of an entry".to_owned())
+                    })?;
+                    let kept = gated(cs.namespace(|| "relu"), &relu, &nonnegative)?;
+                    Gate::Some(match identity {
+                        Gate::Zero => kept,
+                        Gate::One => kept.add(&one),
+                        Gate::Some(identity) => kept.add(&identity),
+                    })
+                }
+            }
+        };
+        let mut sum = gated(cs.namespace(|| "kept"), &gate, &q.signed::<CS>())?;
+        let tables = self.tables();
+        if !tables.is_empty() {
+            let used: Vec<&Table> = tables.iter().map(|t| &self.tables[*t as usize]).collect();
+            let values = lookup_many(cs.namespace(|| "tables"), &used, q)?;
+            for (t, value) in tables.iter().zip(values) {
+                let gate = self.gate(i, |a| a == Activation::Table(*t));
+                let cs = cs.namespace(|| format!("table {t} kept"));
+                sum = sum.add(&gated(cs, &gate, &value.signed::<CS>())?);
+            }
+        }
+        Ok(sum)
+    }
+
+    fn value(&self, i: usize, requantized: &[Entry<F>], passed: &[Entry<F>]) -> Option<i64> {
+        let Some(l) = self.layer(self.selectors.phase()) else {
+            return value_or_zero(passed.get(i));
+        };
+        if i >= self.program.maps[l].rows as usize {
+            return Some(0);
+        }
+        let q = value_or_zero(requantized.get(i))?;
+        Some(match self.activation(l) {
+            Activation::Identity => q,
+            Activation::Relu => q.max(0),
+            Activation::Table(t) => self.tables[t as usize].lookup(q)?,
+        })
+    }
+}
+
+/// `gate·x`; one constraint unless the gate is constant.
+fn gated<CS: ConstraintSystem<F>>(
+    cs: CS,
+    gate: &Gate,
+    x: &Num<F>,
+) -> Result<Num<F>, SynthesisError> {
+    Ok(match gate {
+        Gate::Zero => Num::zero(),
+        Gate::One => x.clone(),
+        Gate::Some(gate) => Num::from(num::mul(cs, gate, x)?),
+    })
+}

@@ -1,0 +1,185 @@
+//! The state of a run, and what a step is given beside it. Native twins of what the circuit hashes.
+
+use ff::Field;
+use layerfold_gadgets::{
+    Kind,
+    packing::pack_native,
+    poseidon::{hash_native, vector_digest_native},
+    sumcheck::RoundValues,
+};
+
+use crate::{
+    backend::F,
+    program::{Program, Register, RegisterShape, interpreter::StepTrace},
+    weights::WeightClaim,
+};
+
+/// The parts of `z.run` (DESIGN §2.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RunState {
+    /// What the run is bound to; constant.
+    pub(crate) binding: F,
+    /// Frames consumed.
+    pub(crate) frames: u64,
+    /// Steps done in the current inference.
+    pub(crate) phase: u64,
+    /// Running digest of the frames.
+    pub(crate) inputs: F,
+    /// Running digest of the outputs.
+    pub(crate) outputs: F,
+    /// The running weight claim.
+    pub(crate) claim: WeightClaim,
+}
+
+impl RunState {
+    /// The state before the first step.
+    pub(crate) fn initial(program: &Program, binding: F) -> Self {
+        Self {
+            binding,
+            frames: 0,
+            phase: 0,
+            inputs: F::ZERO,
+            outputs: F::ZERO,
+            claim: WeightClaim::initial(&program.bank()),
+        }
+    }
+
+    /// `H(4, d, 0; binding, frames, phase, inputs, outputs, P, V)`.
+    pub(crate) fn digest(&self) -> F {
+        let mut elements = vec![
+            self.binding,
+            F::from(self.frames),
+            F::from(self.phase),
+            self.inputs,
+            self.outputs,
+        ];
+        elements.extend(&self.claim.point);
+        elements.push(self.claim.value);
+        hash_native(Kind::Run, self.claim.point.len() as u32, 0, &elements)
+    }
+}
+
+/// `z_0`: the digest of the initial vector, 0 if nothing is carried, and of the initial state.
+pub(crate) fn initial_z(program: &Program, binding: F) -> [F; 2] {
+    let activations = if program.carried.is_some() {
+        vector_digest(
+            F::ZERO,
+            &program.initial_carried(),
+            &program.register_shapes()[Register::CARRIED.index()],
+        )
+    } else {
+        F::ZERO
+    };
+    [activations, RunState::initial(program, binding).digest()]
+}
+
+/// The integers `u` that a vector is packed as. Values must be in range.
+fn unsigned(values: &[i64], shape: &RegisterShape) -> Vec<u64> {
+    values
+        .iter()
+        .map(|v| (i128::from(*v) + i128::from(shape.offset)) as u64)
+        .collect()
+}
+
+/// `D(salt; vector)` of one register.
+pub(crate) fn vector_digest(salt: F, values: &[i64], shape: &RegisterShape) -> F {
+    vector_digest_native(salt, &[(&unsigned(values, shape), shape.width)])
+}
+
+/// `inputs' = H(2, 0, 0; inputs, D(salt; frame))`.
+pub(crate) fn absorb_input(inputs: F, digest: F) -> F {
+    hash_native(Kind::Inputs, 0, 0, &[inputs, digest])
+}
+
+/// `outputs' = H(3, 0, 0; outputs, D(salt; output))`.
+pub(crate) fn absorb_output(outputs: F, digest: F) -> F {
+    hash_native(Kind::Outputs, 0, 0, &[outputs, digest])
+}
+
+/// `R = H(5, K, n; pack(y_1), …, pack(y_K), pack(x-registers))`.
+pub(crate) fn registers_digest(program: &Program, trace: &StepTrace) -> F {
+    let shapes = program.register_shapes();
+    let accumulators: Vec<Register> = program
+        .affine_operations()
+        .map(|(i, _)| Register::result_of(i))
+        .collect();
+    let mut elements = Vec::new();
+    for register in accumulators.iter().chain(&program.bound_registers()) {
+        let shape = &shapes[register.index()];
+        elements.extend(pack_native::<F>(
+            &unsigned(trace.register(*register), shape),
+            shape.width,
+        ));
+    }
+    let operations = accumulators.len() as u32;
+    hash_native(Kind::Registers, operations, elements.len() as u32, &elements)
+}
+
+/// `H(6, d, K; τ, z.activations, z.run, frames', inputs', R)`: what all challenges of a step depend
+/// on.
+pub(crate) fn seed(
+    program: &Program,
+    tau: F,
+    z: [F; 2],
+    next_frames: u64,
+    next_inputs: F,
+    registers: F,
+) -> F {
+    hash_native(
+        Kind::Seed,
+        program.bank().rounds() as u32,
+        program.affine_operations().count() as u32,
+        &[tau, z[0], z[1], F::from(next_frames), next_inputs, registers],
+    )
+}
+
+/// Everything a step circuit is given: the parts of its state and the hints of its prover.
+///
+/// Nothing here is trusted; the circuit constrains all of it.
+#[derive(Clone, Debug)]
+pub(crate) struct StepWitness {
+    pub(crate) state: RunState,
+    /// The phase that the selectors are set to; an honest prover's is that of the state.
+    pub(crate) selected_phase: u64,
+    pub(crate) carried: Vec<i64>,
+    pub(crate) carried_salt: F,
+    pub(crate) frame: Vec<i64>,
+    pub(crate) frame_salt: F,
+    /// Values of the accumulators, in the order of the affine operations.
+    pub(crate) accumulators: Vec<Vec<i64>>,
+    pub(crate) tau: F,
+    pub(crate) messages: Vec<RoundValues<F>>,
+    /// `v`, the value of the new claim.
+    pub(crate) value: F,
+    pub(crate) output_salt: F,
+    pub(crate) next_salt: F,
+}
+
+impl StepWitness {
+    /// A witness of the right shape and no meaning, for the shape pass.
+    pub(crate) fn dummy(program: &Program) -> Self {
+        let shapes = program.register_shapes();
+        let zeros = |r: Register| vec![0; shapes[r.index()].len];
+        let zero = RoundValues {
+            a: F::ZERO,
+            c: F::ZERO,
+        };
+        Self {
+            state: RunState::initial(program, F::ZERO),
+            selected_phase: 0,
+            carried: zeros(Register::CARRIED),
+            carried_salt: F::ZERO,
+            frame: zeros(Register::FRAME),
+            frame_salt: F::ZERO,
+            accumulators: program
+                .affine_operations()
+                .map(|(i, _)| zeros(Register::result_of(i)))
+                .collect(),
+            tau: F::ZERO,
+            messages: vec![zero; program.bank().rounds()],
+            value: F::ZERO,
+            output_salt: F::ZERO,
+            next_salt: F::ZERO,
+        }
+    }
+}

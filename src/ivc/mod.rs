@@ -1,0 +1,13 @@
+//! Folding: keys, sessions, and what a run is bound to.
+
+pub(crate) mod binding;
+mod params;
+mod prover;
+mod session;
+mod visibility;
+
+pub use params::{ConstraintReport, Params};
+pub(crate) use params::Compressed;
+pub use prover::Prover;
+pub use session::{Session, StageTimes};
+pub use visibility::{InputVisibility, OutputVisibility, Visibility};

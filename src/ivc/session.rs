@@ -1,0 +1,411 @@
+//! A run: frames go in, outputs come out, and the proof is folded on the way.
+
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use ff::Field;
+use rand_core::OsRng;
+
+use super::{
+    InputVisibility, OutputVisibility, Params, Visibility,
+    binding::BindingParts,
+    params::{Compressed, Recursive},
+};
+use crate::{
+    backend::{Commitment, E1, F},
+    circuit::{
+        InferenceStep, RunState, StepWitness,
+        state::{absorb_input, absorb_output, initial_z, registers_digest, seed, vector_digest},
+    },
+    error::Error,
+    program::{
+        MapRef, Program, Register, RegisterShape,
+        interpreter::{StepTrace, check_vector},
+    },
+    proof::{Argument, Inputs, Outputs, Proof, PublicPart},
+    weights::{
+        CommittedBank, Mask, OpeningProof, OpeningStatement,
+        sumcheck::{AffineInstance, Product, StepProof, prover},
+    },
+};
+
+/// Wall-clock time spent in each stage of a session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StageTimes {
+    /// Inference on integers.
+    pub inference: Duration,
+    /// Sumchecks over the weights.
+    pub sumcheck: Duration,
+    /// Folding: witness, commitments, cross terms.
+    pub fold: Duration,
+    /// Compression into one SNARK.
+    pub compress: Duration,
+    /// Opening of the weight claim.
+    pub opening: Duration,
+}
+
+/// A run in progress.
+///
+/// Secret material: it holds inputs, the mask and the blinds; what it folds does not hide its
+/// witness before [`finish`](Self::finish) compresses it.
+pub struct Session {
+    params: Params,
+    bank: Arc<CommittedBank>,
+    visibility: Visibility,
+    context: Vec<u8>,
+    mask: Mask,
+    mask_commitment: Commitment<E1>,
+    shapes: Vec<RegisterShape>,
+    run: Run,
+    recursive: Option<Recursive>,
+    public_frames: Vec<Vec<i64>>,
+    public_outputs: Vec<Vec<i64>>,
+    times: StageTimes,
+}
+
+/// Where a run stands: the parts of `z_i`.
+#[derive(Clone)]
+pub(crate) struct Run {
+    pub(crate) state: RunState,
+    pub(crate) carried: Vec<i64>,
+    pub(crate) carried_salt: F,
+    pub(crate) z: [F; 2],
+    pub(crate) steps: u64,
+}
+
+/// A step ready to be folded, and where it leads.
+pub(crate) struct PreparedStep {
+    pub(crate) witness: StepWitness,
+    pub(crate) next: Run,
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("steps", &self.run.steps)
+            .field("frames", &self.run.state.frames)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    pub(super) fn begin(
+        params: Params,
+        bank: Arc<CommittedBank>,
+        visibility: Visibility,
+        context: Vec<u8>,
+    ) -> Self {
+        let program = params.program();
+        let mask = Mask::random(&program.bank(), bank.commitment().column_bits());
+        let mask_commitment = mask.commit(bank.key());
+        let binding = BindingParts {
+            params: params.digest(),
+            program: &params.0.program_digest,
+            model: &bank.commitment().digest(),
+            mask: &mask_commitment,
+            visibility,
+            context: &context,
+        }
+        .digest();
+        let run = Run {
+            state: RunState::initial(program, binding),
+            carried: program.initial_carried(),
+            carried_salt: F::ZERO,
+            z: initial_z(program, binding),
+            steps: 0,
+        };
+        Self {
+            shapes: program.register_shapes(),
+            params,
+            bank,
+            visibility,
+            context,
+            mask,
+            mask_commitment,
+            run,
+            recursive: None,
+            public_frames: Vec::new(),
+            public_outputs: Vec::new(),
+            times: StageTimes::default(),
+        }
+    }
+
+    /// Runs one inference on an integer frame, folds its steps, and gives the integer output.
+    ///
+    /// # Errors
+    /// If the frame has the wrong length or an entry over its width; the session is then as
+    /// before. If folding fails, which valid inputs do not cause; the session is then of no use.
+    pub fn push_integers(&mut self, frame: &[i64]) -> Result<Vec<i64>, Error> {
+        check_vector("frame", frame, &self.shapes[Register::FRAME.index()])?;
+        let program = self.params.0.program.clone();
+        let zeros = vec![0; frame.len()];
+        let mut output = Vec::new();
+        for phase in 0..program.steps_per_frame() {
+            let frame = if phase == 0 { frame } else { &zeros };
+            let started = Instant::now();
+            let trace =
+                program.run_step(self.bank.bank(), phase, &self.run.carried, frame)?;
+            self.times.inference += started.elapsed();
+            output = program.output_of(&trace);
+            let step = self.prepare(&trace)?;
+            self.fold(step)?;
+        }
+        if self.visibility.inputs == InputVisibility::Public {
+            self.public_frames.push(frame.to_vec());
+        }
+        if self.visibility.outputs == OutputVisibility::Public {
+            self.public_outputs.push(output.clone());
+        }
+        Ok(output)
+    }
+
+    /// Everything a step needs from what its registers hold: salts, the sumcheck, the next state.
+    #[tracing::instrument(name = "prepare_step", skip_all)]
+    pub(crate) fn prepare(&mut self, trace: &StepTrace) -> Result<PreparedStep, Error> {
+        let program = self.params.0.program.clone();
+        let run = &self.run;
+        let state = &run.state;
+        let shape = |r: Register| &self.shapes[r.index()];
+        let salt = |public: bool| {
+            if public { F::ZERO } else { F::random(OsRng) }
+        };
+
+        let frame_salt = salt(self.visibility.inputs == InputVisibility::Public);
+        let frame = trace.register(Register::FRAME);
+        let frame_digest = vector_digest(frame_salt, frame, shape(Register::FRAME));
+        let (frames, inputs) = if state.phase == 0 {
+            (state.frames + 1, absorb_input(state.inputs, frame_digest))
+        } else {
+            (state.frames, state.inputs)
+        };
+
+        let tau = F::random(OsRng);
+        let registers = registers_digest(&program, trace);
+        let seed = seed(&program, tau, run.z, frames, inputs, registers);
+        let started = Instant::now();
+        let proof = self.prove_products(&program, trace, seed)?;
+        self.times.sumcheck += started.elapsed();
+
+        let run = &self.run;
+        let state = &run.state;
+        let output_salt = salt(self.visibility.outputs == OutputVisibility::Public);
+        let last = state.phase + 1 == program.steps_per_frame();
+        let outputs = if last {
+            let digest = vector_digest(
+                output_salt,
+                &program.output_of(trace),
+                &program.output_shape(),
+            );
+            absorb_output(state.outputs, digest)
+        } else {
+            state.outputs
+        };
+        let next_salt = F::random(OsRng);
+        let (carried, activations) = match &program.carried {
+            Some(c) => {
+                let carried = trace.register(c.next).to_vec();
+                let digest = vector_digest(next_salt, &carried, shape(Register::CARRIED));
+                (carried, digest)
+            }
+            None => (Vec::new(), F::ZERO),
+        };
+        let next = RunState {
+            binding: state.binding,
+            frames,
+            phase: if last { 0 } else { state.phase + 1 },
+            inputs,
+            outputs,
+            claim: proof.claim.clone(),
+        };
+        let witness = StepWitness {
+            state: state.clone(),
+            selected_phase: state.phase,
+            carried: run.carried.clone(),
+            carried_salt: run.carried_salt,
+            frame: frame.to_vec(),
+            frame_salt,
+            accumulators: program
+                .affine_operations()
+                .map(|(i, _)| trace.register(Register::result_of(i)).to_vec())
+                .collect(),
+            tau,
+            messages: proof.messages,
+            value: proof.claim.value,
+            output_salt,
+            next_salt,
+        };
+        Ok(PreparedStep {
+            next: Run {
+                z: [activations, next.digest()],
+                state: next,
+                carried,
+                carried_salt: next_salt,
+                steps: run.steps + 1,
+            },
+            witness,
+        })
+    }
+
+    fn prove_products(
+        &self,
+        program: &Program,
+        trace: &StepTrace,
+        seed: F,
+    ) -> Result<StepProof, Error> {
+        let slots = u64::from(program.layers_per_step().unwrap_or(1));
+        let phase = self.run.state.phase;
+        let operations: Vec<AffineInstance<'_>> = program
+            .affine_operations()
+            .map(|(i, terms)| AffineInstance {
+                products: terms
+                    .iter()
+                    .enumerate()
+                    .map(|(b, term)| Product {
+                        map: match term.map {
+                            MapRef::Fixed(l) => l.into(),
+                            MapRef::Slot(k) => phase * slots + u64::from(k),
+                        },
+                        input: trace.register(term.input),
+                        with_bias: b == 0,
+                    })
+                    .collect(),
+                output: trace.register(Register::result_of(i)),
+            })
+            .collect();
+        prover::prove(
+            self.bank.bank(),
+            &program.bank(),
+            &self.mask,
+            &self.run.state.claim,
+            &operations,
+            seed,
+        )
+        .ok_or_else(|| Error::proving("sumcheck", "the claim is of another program"))
+    }
+
+    /// Folds a prepared step.
+    #[tracing::instrument(name = "fold_step", skip_all)]
+    pub(crate) fn fold(&mut self, step: PreparedStep) -> Result<(), Error> {
+        let started = Instant::now();
+        let fail = |e| Error::proving("fold", e);
+        let public = &self.params.0.public;
+        let circuit = InferenceStep::new(self.params.0.program.clone(), step.witness);
+        if self.recursive.is_none() {
+            // `new` runs the first step; the first `prove_step` only counts it.
+            let z_0 = self.run.z;
+            self.recursive = Some(Recursive::new(public, &circuit, &z_0).map_err(fail)?);
+        }
+        if let Some(recursive) = &mut self.recursive {
+            recursive.prove_step(public, &circuit).map_err(fail)?;
+            if recursive.outputs() != step.next.z {
+                return Err(Error::proving(
+                    "fold",
+                    "the circuit and the interpreter disagree",
+                ));
+            }
+        }
+        self.run = step.next;
+        self.times.fold += started.elapsed();
+        Ok(())
+    }
+
+    /// Number of frames pushed.
+    #[must_use]
+    pub fn frames(&self) -> u64 {
+        self.run.state.frames
+    }
+
+    /// Number of steps folded.
+    #[must_use]
+    pub fn steps(&self) -> u64 {
+        self.run.steps
+    }
+
+    /// Time spent so far.
+    #[must_use]
+    pub fn times(&self) -> StageTimes {
+        self.times
+    }
+
+    /// Compresses the run into a proof.
+    ///
+    /// # Errors
+    /// If no frame was pushed.
+    pub fn finish(self) -> Result<Proof, Error> {
+        self.finish_timed().map(|(proof, _)| proof)
+    }
+
+    /// [`finish`](Self::finish), with the time of every stage.
+    ///
+    /// # Errors
+    /// As [`finish`](Self::finish).
+    pub fn finish_timed(mut self) -> Result<(Proof, StageTimes), Error> {
+        let proof = self.compress()?;
+        Ok((proof, self.times))
+    }
+
+    #[tracing::instrument(name = "compress", skip_all)]
+    fn compress(&mut self) -> Result<Proof, Error> {
+        let inner = &self.params.0;
+        let recursive = self
+            .recursive
+            .as_ref()
+            .ok_or_else(|| Error::usage("a session needs a frame before it can be finished"))?;
+        let started = Instant::now();
+        let snark = Compressed::prove(&inner.public, &inner.prover_key, recursive)
+            .map_err(|e| Error::proving("compress", e))?;
+        self.times.compress += started.elapsed();
+
+        let started = Instant::now();
+        let state = &self.run.state;
+        let opening = OpeningProof::prove(
+            &self.bank,
+            &self.mask,
+            &OpeningStatement {
+                model: self.bank.commitment(),
+                mask: self.mask_commitment,
+                binding: state.binding,
+                claim: &state.claim,
+            },
+        )
+        .map_err(|_| Error::proving("opening", "the claim is of another program"))?;
+        self.times.opening += started.elapsed();
+
+        let public = PublicPart {
+            program: inner.program_digest,
+            model: self.bank.commitment().digest().0,
+            steps: self.run.steps,
+            frames: state.frames,
+            context: self.context.clone(),
+            inputs: match self.visibility.inputs {
+                InputVisibility::Private => Inputs::Private {
+                    digest: state.inputs,
+                },
+                InputVisibility::Public => Inputs::Public {
+                    frames: self.public_frames.clone(),
+                },
+            },
+            outputs: match self.visibility.outputs {
+                OutputVisibility::Hidden => Outputs::Hidden {
+                    digest: state.outputs,
+                },
+                OutputVisibility::Public => Outputs::Public {
+                    vectors: self.public_outputs.clone(),
+                },
+            },
+        };
+        Ok(Proof {
+            public,
+            argument: Argument {
+                mask: self.mask_commitment,
+                point: state.claim.point.clone(),
+                value: state.claim.value,
+                snark,
+                opening,
+            },
+        })
+    }
+}

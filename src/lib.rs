@@ -1,0 +1,22 @@
+//! Zero-knowledge proofs of neural-network inference by folding.
+#![forbid(unsafe_code)]
+
+mod backend;
+mod circuit;
+mod error;
+mod ivc;
+pub mod program;
+mod proof;
+pub mod weights;
+
+pub use error::{DecodeError, Error, ErrorKind};
+pub use ivc::{
+    ConstraintReport, InputVisibility, OutputVisibility, Params, Prover, Session, StageTimes,
+    Visibility,
+};
+pub use proof::{Inputs, Outputs, Proof, Statement, Verifier, VerifyError};
+pub use weights::{ModelCommitment, ModelDigest};
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests;

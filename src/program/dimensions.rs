@@ -1,0 +1,59 @@
+//! Numbers of variables of the weight bank.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Program, Spread};
+
+/// Numbers of index bits of the bank `W(l, i, j)`: map, row, column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct BankDimensions {
+    /// `λ`, bits of the map index.
+    pub lambda: u32,
+    /// `μ`, bits of the row index.
+    pub mu: u32,
+    /// `ν`, bits of the column index, column 0 being the bias.
+    pub nu: u32,
+}
+
+impl BankDimensions {
+    pub(super) fn of(program: &Program) -> Self {
+        let maps = match &program.spread {
+            Spread::Frames => program.maps.len() as u64,
+            Spread::Layers {
+                layers_per_step, ..
+            } => program.steps_per_frame() * u64::from(*layers_per_step),
+        };
+        let rows = program.maps.iter().map(|m| m.rows).max().unwrap_or(1);
+        let columns = program.maps.iter().map(|m| m.columns).max().unwrap_or(1);
+        Self {
+            lambda: bits_for(maps),
+            mu: bits_for(u64::from(rows)).max(1),
+            nu: bits_for(1 + u64::from(columns)).max(1),
+        }
+    }
+
+    /// Variables of the masked bank, `d = 1 + λ + μ + ν`: the rounds of one step's sumcheck.
+    #[must_use]
+    pub fn rounds(&self) -> usize {
+        1 + self.index_bits() as usize
+    }
+
+    /// `λ + μ + ν`.
+    #[must_use]
+    pub fn index_bits(&self) -> u32 {
+        self.lambda + self.mu + self.nu
+    }
+
+    /// Column bits of the commitment if none are chosen: `min(12, ⌈(λ+μ+ν)/2⌉)`, at least 1 and at
+    /// most `λ+μ+ν-1`.
+    #[must_use]
+    pub fn default_column_bits(&self) -> u32 {
+        let n = self.index_bits();
+        n.div_ceil(2).min(12).clamp(1, n - 1)
+    }
+}
+
+/// The least `b` with `2^b ≥ n`.
+fn bits_for(n: u64) -> u32 {
+    n.max(1).next_power_of_two().trailing_zeros()
+}

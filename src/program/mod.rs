@@ -1,0 +1,459 @@
+//! Programs: the integer semantics of one step, and their reference interpreter.
+//!
+//! A [`Program`] is everything public about a network: dimensions, operations, widths, shifts,
+//! tables and the schedule. It holds no weight. It is a straight-line list of [`Operation`]s over
+//! *registers*, vectors of bounded integers, the same list for every step of a run. Two
+//! interpreters read it: the integer interpreter in [`interpreter`], which is the specification,
+//! and the circuit synthesiser in `circuit`, which must agree with it bit for bit.
+
+mod build;
+mod dimensions;
+pub mod interpreter;
+mod validate;
+
+use serde::{Deserialize, Serialize};
+use sha3::{
+    Shake256,
+    digest::{ExtendableOutput, Update, XofReader},
+};
+
+pub use build::{LayerShape, NetworkShape, Schedule};
+pub use dimensions::BankDimensions;
+pub use validate::ProgramError;
+
+/// Index of a register: 0 is the input frame, 1 the carried vector, `2 + i` the result of
+/// operation `i`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Register(pub(crate) u32);
+
+impl Register {
+    /// The input frame of the step.
+    pub const FRAME: Self = Self(0);
+    /// The vector carried from the step before.
+    pub const CARRIED: Self = Self(1);
+
+    /// The register that operation `index` defines.
+    #[must_use]
+    pub fn result_of(index: usize) -> Self {
+        Self(u32::try_from(index + 2).unwrap_or(u32::MAX))
+    }
+
+    /// Position in a list of all registers.
+    #[must_use]
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// Rows and columns of an affine map, the bias column not counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct MapShape {
+    /// Number of outputs, `m`.
+    pub rows: u32,
+    /// Number of inputs, `n`; the map has `n + 1` columns, column 0 being the bias.
+    pub columns: u32,
+}
+
+/// Length and width of a vector of signed integers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct VectorShape {
+    /// Number of entries.
+    pub len: u32,
+    /// Entries lie in `[-2^(width-1), 2^(width-1))`.
+    pub width: u8,
+}
+
+/// The vector that a step hands to the next.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Carried {
+    /// Its shape.
+    pub shape: VectorShape,
+    /// Its value before the first step.
+    pub initial: Vec<i32>,
+    /// The register whose value is carried on.
+    pub next: Register,
+}
+
+/// Which map of the bank an affine operation uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum MapRef {
+    /// The map of this index, in every step.
+    Fixed(u32),
+    /// Map `phase·K + slot` of a layered schedule.
+    Slot(u32),
+}
+
+/// One product `A·x` of an affine operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Term {
+    /// The map.
+    pub map: MapRef,
+    /// The register it is applied to, zero beyond its length.
+    pub input: Register,
+}
+
+/// Activation of a layer in a layered schedule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Activation {
+    /// The requantised value itself.
+    Identity,
+    /// `max(x, 0)`.
+    Relu,
+    /// Lookup in the table of this index.
+    Table(u32),
+}
+
+/// An exact function on 8-bit integers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Table {
+    /// 256 values, for the inputs -128, …, 127.
+    pub values: Vec<i32>,
+    /// Values lie in `[-2^(width-1), 2^(width-1))`.
+    pub width: u8,
+}
+
+/// One vector operation; it defines one register.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Operation {
+    /// `y = Σ_b A_b·x_b`, the bias of the first term's map included.
+    Affine {
+        /// The products that are summed.
+        terms: Vec<Term>,
+        /// Entries of `y`; rows beyond a map's own are zero.
+        rows: u32,
+        /// Accumulator bits `B`: `|y| + 2^(s-1) < 2^(B-1)` is a promise of the model, checked when
+        /// the weights are committed.
+        bits: u8,
+        /// Shift `s` of the requantise that reads `y`, 0 if none does.
+        shift: u8,
+    },
+    /// `clamp(⌊(y + 2^(s-1)) / 2^s⌋, -2^(width-1), 2^(width-1) - 1)`, `s` the accumulator's shift.
+    Requantize {
+        /// An accumulator.
+        input: Register,
+        /// Width of the result.
+        width: u8,
+    },
+    /// `max(x, 0)`.
+    Relu {
+        /// Any register that is not an accumulator.
+        input: Register,
+    },
+    /// Lookup of 8-bit entries.
+    Table {
+        /// A register of width 8.
+        input: Register,
+        /// Index of the table.
+        table: u32,
+    },
+    /// `phase = 0 ? first : rest`, the shorter one filled with zeros.
+    Select {
+        /// Chosen in phase 0.
+        first: Register,
+        /// Chosen in every other phase.
+        rest: Register,
+    },
+    /// End of a slot of a layered schedule, layer `l = phase·K + slot`:
+    /// `l ≥ L ? x[i] : [i < rows_l]·act_l(q)[i]`.
+    Layer {
+        /// The requantised accumulator `q`.
+        input: Register,
+        /// The input `x` of the slot, passed on if the slot is beyond the last layer.
+        passed: Register,
+        /// Position of the slot in the step.
+        slot: u32,
+    },
+}
+
+/// How layers and frames are spread over steps.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Spread {
+    /// Every step runs the whole list on one frame.
+    Frames,
+    /// Every step runs `layers_per_step` consecutive layers; a frame takes `⌈L/K⌉` steps.
+    Layers {
+        /// `K`.
+        layers_per_step: u32,
+        /// Activation of each layer, in order; layer `l` uses map `l`.
+        activations: Vec<Activation>,
+    },
+}
+
+/// The output of an inference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Output {
+    /// The register it is taken from.
+    pub register: Register,
+    /// The first `len` entries are the output.
+    pub len: u32,
+}
+
+/// The integer description of a step: all that is public about a network but its weights.
+///
+/// Two models of the same shape have the same program, so one set of keys serves both.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Program {
+    pub(crate) maps: Vec<MapShape>,
+    pub(crate) tables: Vec<Table>,
+    pub(crate) frame: VectorShape,
+    pub(crate) carried: Option<Carried>,
+    pub(crate) spread: Spread,
+    pub(crate) operations: Vec<Operation>,
+    pub(crate) output: Output,
+}
+
+/// What is known of a register before any step runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RegisterShape {
+    /// Number of entries.
+    pub len: usize,
+    /// Entries are held as integers in `[0, 2^width)`.
+    pub width: u32,
+    /// What is subtracted from that integer to give the value.
+    pub offset: u64,
+    /// Whether it is the accumulator of an affine operation.
+    pub accumulator: bool,
+}
+
+impl RegisterShape {
+    fn signed(len: u32, width: u8) -> Self {
+        Self {
+            len: len as usize,
+            width: u32::from(width),
+            offset: 1 << (width - 1),
+            accumulator: false,
+        }
+    }
+
+    /// Whether `value` has a place in this register.
+    #[must_use]
+    pub fn holds(&self, value: i64) -> bool {
+        let unsigned = i128::from(value) + i128::from(self.offset);
+        (0..1i128 << self.width).contains(&unsigned)
+    }
+}
+
+impl Program {
+    /// Shapes of the affine maps, in bank order.
+    #[must_use]
+    pub fn maps(&self) -> &[MapShape] {
+        &self.maps
+    }
+
+    /// Shape of an input frame.
+    #[must_use]
+    pub fn frame(&self) -> VectorShape {
+        self.frame
+    }
+
+    /// The operations of a step.
+    #[must_use]
+    pub fn operations(&self) -> &[Operation] {
+        &self.operations
+    }
+
+    /// Steps that one inference takes, `S`.
+    #[must_use]
+    pub fn steps_per_frame(&self) -> u64 {
+        match &self.spread {
+            Spread::Frames => 1,
+            Spread::Layers {
+                layers_per_step,
+                activations,
+            } => (activations.len() as u64).div_ceil(u64::from((*layers_per_step).max(1))),
+        }
+    }
+
+    /// Layers per step `K` of a layered schedule.
+    pub(crate) fn layers_per_step(&self) -> Option<u32> {
+        match &self.spread {
+            Spread::Frames => None,
+            Spread::Layers {
+                layers_per_step, ..
+            } => Some(*layers_per_step),
+        }
+    }
+
+    /// Dimensions of the weight bank.
+    #[must_use]
+    pub fn bank(&self) -> BankDimensions {
+        BankDimensions::of(self)
+    }
+
+    /// Shape of the output vector and the offset of its entries.
+    #[must_use]
+    pub fn output_shape(&self) -> RegisterShape {
+        let mut shape = self.register_shapes()[self.output.register.index()];
+        shape.len = self.output.len as usize;
+        shape
+    }
+
+    /// Shapes of all registers, by index. The program must be valid.
+    #[must_use]
+    pub fn register_shapes(&self) -> Vec<RegisterShape> {
+        let mut shapes = Vec::with_capacity(self.operations.len() + 2);
+        shapes.push(RegisterShape::signed(self.frame.len, self.frame.width));
+        shapes.push(match &self.carried {
+            Some(c) => RegisterShape::signed(c.shape.len, c.shape.width),
+            None => RegisterShape::signed(0, 1),
+        });
+        for operation in &self.operations {
+            let shape = match operation {
+                Operation::Affine {
+                    rows, bits, shift, ..
+                } => RegisterShape {
+                    len: *rows as usize,
+                    width: u32::from(*bits),
+                    offset: accumulator_offset(*bits, *shift),
+                    accumulator: true,
+                },
+                Operation::Requantize { input, width } => {
+                    let len = shapes[input.index()].len;
+                    RegisterShape {
+                        len,
+                        ..RegisterShape::signed(0, *width)
+                    }
+                }
+                Operation::Relu { input } => shapes[input.index()],
+                Operation::Table { input, table } => RegisterShape {
+                    len: shapes[input.index()].len,
+                    ..RegisterShape::signed(0, self.tables[*table as usize].width)
+                },
+                Operation::Select { first, rest } => {
+                    let (a, b) = (shapes[first.index()], shapes[rest.index()]);
+                    RegisterShape {
+                        len: a.len.max(b.len),
+                        ..a
+                    }
+                }
+                Operation::Layer {
+                    input,
+                    passed,
+                    slot,
+                } => {
+                    let (q, x) = (shapes[input.index()], shapes[passed.index()]);
+                    let len = if self.slot_may_pass(*slot) {
+                        q.len.max(x.len)
+                    } else {
+                        q.len
+                    };
+                    RegisterShape { len, ..q }
+                }
+            };
+            shapes.push(shape);
+        }
+        shapes
+    }
+
+    /// Whether a slot is beyond the last layer in some phase.
+    pub(crate) fn slot_may_pass(&self, slot: u32) -> bool {
+        match &self.spread {
+            Spread::Frames => false,
+            Spread::Layers {
+                layers_per_step,
+                activations,
+            } => {
+                let last =
+                    (self.steps_per_frame() - 1) * u64::from(*layers_per_step) + u64::from(slot);
+                last >= activations.len() as u64
+            }
+        }
+    }
+
+    /// The affine operations in program order, with their position in the list.
+    pub(crate) fn affine_operations(&self) -> impl Iterator<Item = (usize, &[Term])> {
+        self.operations
+            .iter()
+            .enumerate()
+            .filter_map(|(i, operation)| match operation {
+                Operation::Affine { terms, .. } => Some((i, terms.as_slice())),
+                _ => None,
+            })
+    }
+
+    /// The registers that the challenge must be bound to as data: all that an affine operation
+    /// reads, but the carried vector and a frame that is always absorbed into `inputs`; once each,
+    /// the frame first, then in order of definition. A frame that some step does not absorb is
+    /// always one of them, read or not.
+    pub(crate) fn bound_registers(&self) -> Vec<Register> {
+        let mut bound: Vec<Register> = self
+            .affine_operations()
+            .flat_map(|(_, terms)| terms.iter().map(|t| t.input))
+            .filter(|r| *r != Register::FRAME && *r != Register::CARRIED)
+            .collect();
+        if self.steps_per_frame() > 1 {
+            bound.push(Register::FRAME);
+        }
+        bound.sort_unstable();
+        bound.dedup();
+        bound
+    }
+
+    /// The map that `map` stands for in `phase`, `None` if the slot is beyond the last layer.
+    pub(crate) fn resolve(&self, map: MapRef, phase: u64) -> Option<usize> {
+        match map {
+            MapRef::Fixed(l) => Some(l as usize),
+            MapRef::Slot(k) => {
+                let l = phase * u64::from(self.layers_per_step()?) + u64::from(k);
+                (l < self.maps.len() as u64).then_some(l as usize)
+            }
+        }
+    }
+
+    /// Name of the program: `Digest("layerfold/program/1"; postcard(program))`.
+    #[must_use]
+    pub fn digest(&self) -> [u8; 32] {
+        let bytes = postcard::to_stdvec(self).unwrap_or_default();
+        let mut out = [0; 32];
+        shake("layerfold/program/1", &[&bytes], &mut out);
+        out
+    }
+
+    /// Reads a program from the bytes that [`to_bytes`](Self::to_bytes) made, and validates it.
+    ///
+    /// # Errors
+    /// [`DecodeError`](crate::DecodeError) if the bytes are no program, have trailing bytes, or
+    /// describe a program that is not valid.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, crate::DecodeError> {
+        use crate::DecodeError;
+        const LIMIT: usize = 1 << 26;
+        if bytes.len() > LIMIT {
+            return Err(DecodeError::TooLong {
+                what: "program",
+                limit: LIMIT as u64,
+                got: bytes.len() as u64,
+            });
+        }
+        let (program, rest) = postcard::take_from_bytes::<Self>(bytes)
+            .map_err(|_| DecodeError::Malformed { what: "program" })?;
+        if !rest.is_empty() {
+            return Err(DecodeError::TrailingBytes { count: rest.len() });
+        }
+        program.validate()?;
+        if program.to_bytes() != bytes {
+            return Err(DecodeError::NotCanonical);
+        }
+        Ok(program)
+    }
+
+    /// The canonical bytes of the program.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        postcard::to_stdvec(self).unwrap_or_default()
+    }
+}
+
+/// `2^(B-1) + 2^(s-1)`, the last term only if `s ≥ 1`.
+pub(crate) fn accumulator_offset(bits: u8, shift: u8) -> u64 {
+    (1u64 << (bits - 1)) + if shift == 0 { 0 } else { 1 << (shift - 1) }
+}
+
+/// SHAKE256 of the label and the parts, as many bytes as `out` holds.
+pub(crate) fn shake(label: &str, parts: &[&[u8]], out: &mut [u8]) {
+    let mut hasher = Shake256::default();
+    hasher.update(label.as_bytes());
+    for part in parts {
+        hasher.update(part);
+    }
+    hasher.finalize_xof().read(out);
+}

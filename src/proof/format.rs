@@ -1,0 +1,167 @@
+//! Bytes of a proof.
+//!
+//! ```text
+//! magic     8 bytes  "LFproof\0"
+//! format    2 bytes  little-endian
+//! backend   1 byte
+//! public    postcard: digests of program and model, steps, frames, context, inputs, outputs
+//! argument  postcard: C_m, P, V, the SNARK, the opening; at most 64 KiB
+//! ```
+//!
+//! The encoding is canonical: what decodes encodes to the same bytes, and nothing follows it.
+
+use std::fmt;
+
+use halo2curves::group::Group as _;
+use serde::{Deserialize, Serialize};
+
+use super::{Inputs, Outputs};
+use crate::{
+    backend::{Backend, Commitment, DefaultBackend, E1, F},
+    error::DecodeError,
+    ivc::Compressed,
+    weights::OpeningProof,
+};
+
+const MAGIC: &[u8; 8] = b"LFproof\0";
+const FORMAT: u16 = 1;
+const HEADER: usize = MAGIC.len() + 3;
+/// Longest context.
+pub(crate) const MAX_CONTEXT: usize = 1 << 16;
+/// Longest argument; real ones have about 14 kB.
+const MAX_ARGUMENT: usize = 1 << 16;
+/// Longest proof, public frames and outputs included.
+const MAX_PROOF: usize = 1 << 28;
+
+/// What a proof says.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct PublicPart {
+    pub(crate) program: [u8; 32],
+    pub(crate) model: [u8; 32],
+    pub(crate) steps: u64,
+    pub(crate) frames: u64,
+    pub(crate) context: Vec<u8>,
+    pub(crate) inputs: Inputs,
+    pub(crate) outputs: Outputs,
+}
+
+/// Why it should be believed.
+#[derive(Serialize, Deserialize)]
+#[serde(bound = "")]
+pub(crate) struct Argument {
+    pub(crate) mask: Commitment<E1>,
+    pub(crate) point: Vec<F>,
+    pub(crate) value: F,
+    pub(crate) snark: Compressed,
+    pub(crate) opening: OpeningProof,
+}
+
+/// A proof that a committed model ran on some inputs.
+///
+/// It hides weights, private inputs and hidden outputs; its size does not depend on depth or on
+/// the number of frames, but for what is public.
+pub struct Proof {
+    pub(crate) public: PublicPart,
+    pub(crate) argument: Argument,
+}
+
+impl fmt::Debug for Proof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Proof")
+            .field("steps", &self.public.steps)
+            .field("frames", &self.public.frames)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Proof {
+    /// Steps that the proof claims; not verified.
+    #[must_use]
+    pub fn claimed_steps(&self) -> u64 {
+        self.public.steps
+    }
+
+    /// The canonical bytes.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = MAGIC.to_vec();
+        bytes.extend(FORMAT.to_le_bytes());
+        bytes.push(DefaultBackend::ID);
+        // Serialising to memory fails for no value of these types.
+        bytes.extend(postcard::to_stdvec(&self.public).unwrap_or_default());
+        bytes.extend(postcard::to_stdvec(&self.argument).unwrap_or_default());
+        bytes
+    }
+
+    /// Reads a proof. This verifies nothing.
+    ///
+    /// # Errors
+    /// [`DecodeError`] if the bytes are not a proof of this format and backend, are truncated, too
+    /// long, or not canonical, or hold a point off the curve.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
+        if bytes.len() > MAX_PROOF {
+            return Err(DecodeError::TooLong {
+                what: "proof",
+                limit: MAX_PROOF as u64,
+                got: bytes.len() as u64,
+            });
+        }
+        let rest = bytes
+            .strip_prefix(MAGIC.as_slice())
+            .ok_or(DecodeError::Magic { what: "proof" })?;
+        let (format, rest) = rest.split_first_chunk().ok_or(DecodeError::Truncated)?;
+        let format = u16::from_le_bytes(*format);
+        if format != FORMAT {
+            return Err(DecodeError::Version {
+                expected: FORMAT,
+                got: format,
+            });
+        }
+        let (backend, rest) = rest.split_first().ok_or(DecodeError::Truncated)?;
+        if *backend != DefaultBackend::ID {
+            return Err(DecodeError::Backend {
+                expected: DefaultBackend::ID,
+                got: *backend,
+            });
+        }
+        let (public, rest) = take::<PublicPart>(rest, "public part")?;
+        if public.context.len() > MAX_CONTEXT {
+            return Err(DecodeError::TooLong {
+                what: "context",
+                limit: MAX_CONTEXT as u64,
+                got: public.context.len() as u64,
+            });
+        }
+        if rest.len() > MAX_ARGUMENT {
+            return Err(DecodeError::TooLong {
+                what: "argument",
+                limit: MAX_ARGUMENT as u64,
+                got: rest.len() as u64,
+            });
+        }
+        let (argument, rest) = take::<Argument>(rest, "argument")?;
+        if !rest.is_empty() {
+            return Err(DecodeError::TrailingBytes { count: rest.len() });
+        }
+        if bool::from(argument.mask.comm.is_identity()) {
+            return Err(DecodeError::Malformed {
+                what: "commitment to the mask",
+            });
+        }
+        let proof = Self { public, argument };
+        if proof.to_bytes().get(HEADER..) != bytes.get(HEADER..) {
+            return Err(DecodeError::NotCanonical);
+        }
+        Ok(proof)
+    }
+}
+
+fn take<'a, T: Deserialize<'a>>(
+    bytes: &'a [u8],
+    what: &'static str,
+) -> Result<(T, &'a [u8]), DecodeError> {
+    postcard::take_from_bytes(bytes).map_err(|e| match e {
+        postcard::Error::DeserializeUnexpectedEnd => DecodeError::Truncated,
+        _ => DecodeError::Malformed { what },
+    })
+}

@@ -1,0 +1,311 @@
+//! Verification (DESIGN §2.4): everything is recomputed, nothing but bytes is taken from the
+//! prover.
+
+use ff::Field;
+
+use super::{Inputs, Outputs, Proof, Statement, format::PublicPart, statement::visibility};
+use crate::{
+    backend::{Commitment, E1, F},
+    circuit::{
+        RunState,
+        state::{absorb_input, absorb_output, initial_z, vector_digest},
+    },
+    ivc::{Params, Visibility, binding::BindingParts},
+    program::{Register, RegisterShape},
+    weights::{ModelCommitment, ModelDigest, OpeningStatement, WeightClaim},
+};
+
+/// Why a proof does not hold.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum VerifyError {
+    /// The model commitment the verifier was given is not one for this program.
+    #[error("the model commitment does not fit the program")]
+    CommitmentShape,
+    /// The proof is for another program.
+    #[error("the proof is for another program")]
+    OtherProgram,
+    /// The proof is for another model.
+    #[error("the proof is for model {got}, expected {expected}")]
+    OtherModel {
+        /// The model of the verifier.
+        expected: ModelDigest,
+        /// The model that the proof names.
+        got: ModelDigest,
+    },
+    /// The run ends inside an inference, or steps and frames contradict each other.
+    #[error("{steps} steps cannot be a run of {frames} whole inferences")]
+    StepCount {
+        /// Steps claimed.
+        steps: u64,
+        /// Frames claimed.
+        frames: u64,
+    },
+    /// The number or the shape of the public vectors is not what the program has.
+    #[error("public {what}: expected {expected}, got {got}")]
+    PublicShape {
+        /// Which vectors.
+        what: &'static str,
+        /// What the program has.
+        expected: u64,
+        /// What the proof holds.
+        got: u64,
+    },
+    /// A public entry is over its width.
+    #[error("public {what} {index} has an entry that does not fit {width} bits")]
+    PublicRange {
+        /// Which vectors.
+        what: &'static str,
+        /// Which of them.
+        index: usize,
+        /// The width.
+        width: u32,
+    },
+    /// The proof contradicts what the verifier expects.
+    #[error("the proof has another {what} than expected")]
+    Unexpected {
+        /// What differs.
+        what: &'static str,
+    },
+    /// The folded steps do not hold.
+    #[error("the chain of steps does not hold")]
+    Steps,
+    /// The steps hold and do not lead to the state that the statement describes.
+    #[error("the run did not end in the stated inputs, outputs, counters and claim")]
+    FinalState,
+    /// The claim about the weights does not hold for the committed model.
+    #[error("the matrix products are not those of the committed weights")]
+    WeightClaim,
+}
+
+/// Verifies proofs of one committed model under one program.
+///
+/// It returns what it did not fix itself as a [`Statement`], which must be looked at: a proof about
+/// other inputs, another context or hidden outputs is a valid proof of something else.
+#[derive(Clone, Debug)]
+pub struct Verifier {
+    params: Params,
+    model: ModelCommitment,
+    digest: ModelDigest,
+    fits: bool,
+    context: Option<Vec<u8>>,
+    visibility: Option<Visibility>,
+    frames: Option<u64>,
+}
+
+impl Verifier {
+    /// A verifier of proofs about a committed model.
+    ///
+    /// Make `params` yourself, from the program you accept; take the commitment from where the
+    /// model was published.
+    #[must_use]
+    pub fn new(params: &Params, model: ModelCommitment) -> Self {
+        Self {
+            fits: model.fits(params.program()),
+            digest: model.digest(),
+            params: params.clone(),
+            model,
+            context: None,
+            visibility: None,
+            frames: None,
+        }
+    }
+
+    /// Accepts only proofs bound to this context.
+    #[must_use]
+    pub fn context(mut self, context: &[u8]) -> Self {
+        self.context = Some(context.to_vec());
+        self
+    }
+
+    /// Accepts only proofs that show this.
+    #[must_use]
+    pub fn visibility(mut self, visibility: Visibility) -> Self {
+        self.visibility = Some(visibility);
+        self
+    }
+
+    /// Accepts only runs of this many frames.
+    #[must_use]
+    pub fn frames(mut self, frames: u64) -> Self {
+        self.frames = Some(frames);
+        self
+    }
+
+    /// Verifies a proof.
+    ///
+    /// # Errors
+    /// [`VerifyError`] if the proof does not hold or is not what this verifier expects.
+    #[tracing::instrument(name = "verify", skip_all)]
+    pub fn verify(&self, proof: &Proof) -> Result<Statement, VerifyError> {
+        let public = &proof.public;
+        self.check_expectations(public)?;
+        let end = self.end_of_run(
+            public,
+            proof.argument.mask,
+            WeightClaim {
+                point: proof.argument.point.clone(),
+                value: proof.argument.value,
+            },
+        )?;
+        let z_0 = initial_z(self.params.program(), end.binding);
+        let steps = usize::try_from(public.steps).map_err(|_| VerifyError::Steps)?;
+        let z_n = proof
+            .argument
+            .snark
+            .verify(&self.params.0.verifier_key, steps, &z_0)
+            .map_err(|_| VerifyError::Steps)?;
+        check_final_state(&z_n, &end)?;
+        proof
+            .argument
+            .opening
+            .verify(&OpeningStatement {
+                model: &self.model,
+                mask: proof.argument.mask,
+                binding: end.binding,
+                claim: &end.claim,
+            })
+            .map_err(|_| VerifyError::WeightClaim)?;
+        Ok(Statement {
+            model: self.digest,
+            program: public.program,
+            steps: public.steps,
+            frames: public.frames,
+            context: public.context.clone(),
+            inputs: public.inputs.clone(),
+            outputs: public.outputs.clone(),
+        })
+    }
+
+    fn check_expectations(&self, public: &PublicPart) -> Result<(), VerifyError> {
+        if !self.fits {
+            return Err(VerifyError::CommitmentShape);
+        }
+        if public.program != self.params.0.program_digest {
+            return Err(VerifyError::OtherProgram);
+        }
+        if public.model != self.digest.0 {
+            return Err(VerifyError::OtherModel {
+                expected: self.digest,
+                got: ModelDigest(public.model),
+            });
+        }
+        let unexpected = |what| Err(VerifyError::Unexpected { what });
+        if self.context.as_ref().is_some_and(|c| *c != public.context) {
+            return unexpected("context");
+        }
+        let shown = visibility(&public.inputs, &public.outputs);
+        if self.visibility.is_some_and(|v| v != shown) {
+            return unexpected("visibility");
+        }
+        if self.frames.is_some_and(|f| f != public.frames) {
+            return unexpected("number of frames");
+        }
+        Ok(())
+    }
+
+    /// The state that the run must have ended in, if the statement is true. Whatever proves the
+    /// chain of steps, this is what its last state is compared with.
+    pub(crate) fn end_of_run(
+        &self,
+        public: &PublicPart,
+        mask: Commitment<E1>,
+        claim: WeightClaim,
+    ) -> Result<RunState, VerifyError> {
+        let program = self.params.program();
+        let per_frame = program.steps_per_frame();
+        if public.steps == 0
+            || !public.steps.is_multiple_of(per_frame)
+            || public.steps / per_frame != public.frames
+        {
+            return Err(VerifyError::StepCount {
+                steps: public.steps,
+                frames: public.frames,
+            });
+        }
+        if claim.point.len() != program.bank().rounds() {
+            return Err(VerifyError::FinalState);
+        }
+        let shapes = program.register_shapes();
+        let frame_shape = shapes
+            .get(Register::FRAME.index())
+            .ok_or(VerifyError::OtherProgram)?;
+        let inputs = match &public.inputs {
+            Inputs::Private { digest } => *digest,
+            Inputs::Public { frames } => {
+                digest_public("frame", frames, public.frames, frame_shape, absorb_input)?
+            }
+        };
+        let outputs = match &public.outputs {
+            Outputs::Hidden { digest } => *digest,
+            Outputs::Public { vectors } => digest_public(
+                "output",
+                vectors,
+                public.frames,
+                &program.output_shape(),
+                absorb_output,
+            )?,
+        };
+        let binding = BindingParts {
+            params: self.params.digest(),
+            program: &self.params.0.program_digest,
+            model: &self.digest,
+            mask: &mask,
+            visibility: visibility(&public.inputs, &public.outputs),
+            context: &public.context,
+        }
+        .digest();
+        Ok(RunState {
+            binding,
+            frames: public.frames,
+            phase: 0,
+            inputs,
+            outputs,
+            claim,
+        })
+    }
+}
+
+/// `z_n.run` is the digest of the state; `z_n.activations` alone is not compared.
+pub(crate) fn check_final_state(z_n: &[F], end: &RunState) -> Result<(), VerifyError> {
+    match z_n {
+        [_, run] if *run == end.digest() => Ok(()),
+        _ => Err(VerifyError::FinalState),
+    }
+}
+
+/// The running digest of public vectors, each in range and of the right length.
+fn digest_public(
+    what: &'static str,
+    vectors: &[Vec<i64>],
+    count: u64,
+    shape: &RegisterShape,
+    absorb: fn(F, F) -> F,
+) -> Result<F, VerifyError> {
+    if vectors.len() as u64 != count {
+        return Err(VerifyError::PublicShape {
+            what: "vectors",
+            expected: count,
+            got: vectors.len() as u64,
+        });
+    }
+    let mut running = F::ZERO;
+    for (index, vector) in vectors.iter().enumerate() {
+        if vector.len() != shape.len {
+            return Err(VerifyError::PublicShape {
+                what,
+                expected: shape.len as u64,
+                got: vector.len() as u64,
+            });
+        }
+        if !vector.iter().all(|v| shape.holds(*v)) {
+            return Err(VerifyError::PublicRange {
+                what,
+                index,
+                width: shape.width,
+            });
+        }
+        running = absorb(running, vector_digest(F::ZERO, vector, shape));
+    }
+    Ok(running)
+}

@@ -1,0 +1,208 @@
+//! Numbers of bits.
+
+use std::ops::RangeInclusive;
+
+use crate::error::{Error, Reason};
+
+const ACTIVATION_BITS: RangeInclusive<u8> = 2..=16;
+const MAX_ACCUMULATOR_BITS: u8 = 40;
+
+/// Numbers of bits of a quantised model.
+///
+/// By default they follow from the shape of the network alone: activations have `w = 8` bits; with
+/// `n` the largest number of inputs of a layer, the shift is `s = 6 + ⌈log2(n)/2⌉` and accumulators
+/// have `B = w + s + headroom` bits, headroom 4. Each accumulator bit costs one constraint per
+/// neuron; the shift beyond that is free.
+///
+/// ```
+/// use layerfold::Precision;
+///
+/// let precision = Precision::default().accumulator_bits(28);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[must_use]
+pub struct Precision {
+    activation_bits: u8,
+    headroom: u8,
+    shift: Option<u8>,
+    accumulator_bits: Option<u8>,
+}
+
+impl Default for Precision {
+    fn default() -> Self {
+        Self {
+            activation_bits: 8,
+            headroom: 4,
+            shift: None,
+            accumulator_bits: None,
+        }
+    }
+}
+
+/// The numbers of bits for one network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Formats {
+    /// `w`.
+    pub(super) width: u8,
+    /// `s`, at least 1.
+    pub(super) shift: u8,
+    /// `B`, at least `s + 2`.
+    pub(super) bits: u8,
+}
+
+impl Formats {
+    /// `2^(w-1)`, the largest absolute value of an activation.
+    pub(super) fn reach(self) -> f64 {
+        f64::from(1u32 << (self.width - 1))
+    }
+
+    /// The largest absolute value that an accumulator may take.
+    pub(super) fn limit(self) -> f64 {
+        ((1i64 << (self.bits - 1)) - (1i64 << (self.shift - 1)) - 1) as f64
+    }
+}
+
+impl Precision {
+    /// Bits `w` of inputs and activations, 2 to 16. Layers with a table need 8.
+    pub fn activation_bits(mut self, bits: u8) -> Self {
+        self.activation_bits = bits;
+        self
+    }
+
+    /// The shift `s` of every layer: fractional bits that sums have beyond activations.
+    pub fn shift(mut self, shift: u8) -> Self {
+        self.shift = Some(shift);
+        self
+    }
+
+    /// Bits of an accumulator beyond `w + s`, unless [`accumulator_bits`](Self::accumulator_bits)
+    /// is given.
+    pub fn headroom(mut self, headroom: u8) -> Self {
+        self.headroom = headroom;
+        self
+    }
+
+    /// Bits `B` of every accumulator, at least `s + 2` and at most 40.
+    pub fn accumulator_bits(mut self, bits: u8) -> Self {
+        self.accumulator_bits = Some(bits);
+        self
+    }
+
+    /// The numbers of bits of a network whose widest layer has `inputs` inputs.
+    pub(super) fn formats(self, inputs: usize) -> Result<Formats, Error> {
+        let width = within(
+            "activation bits",
+            self.activation_bits.into(),
+            ACTIVATION_BITS,
+        )?;
+        let shift = match self.shift {
+            Some(shift) => shift,
+            None => standard_shift(inputs),
+        };
+        let shift = within("shift", shift.into(), 1..=MAX_ACCUMULATOR_BITS - 2)?;
+        let bits = match self.accumulator_bits {
+            Some(bits) => u16::from(bits),
+            None => u16::from(width) + u16::from(shift) + u16::from(self.headroom),
+        };
+        let bits = within("accumulator bits", bits, shift + 2..=MAX_ACCUMULATOR_BITS)?;
+        Ok(Formats { width, shift, bits })
+    }
+}
+
+/// `6 + ⌈log2(n)/2⌉`.
+fn standard_shift(inputs: usize) -> u8 {
+    // ⌈log2(n)/2⌉ is the least h with 4^h ≥ n; less than 32 for 64 bits.
+    let log2 = usize::BITS - inputs.saturating_sub(1).leading_zeros();
+    6 + u8::try_from(log2.div_ceil(2)).unwrap_or(u8::MAX - 6)
+}
+
+fn within(what: &'static str, got: u16, range: RangeInclusive<u8>) -> Result<u8, Error> {
+    match u8::try_from(got) {
+        Ok(got) if range.contains(&got) => Ok(got),
+        _ => Err(Reason::Range {
+            what,
+            got: got.into(),
+            least: (*range.start()).into(),
+            most: (*range.end()).into(),
+        }
+        .into()),
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    fn formats(precision: Precision, inputs: usize) -> (u8, u8, u8) {
+        let f = precision.formats(inputs).unwrap();
+        (f.width, f.shift, f.bits)
+    }
+
+    #[test]
+    fn standard_shifts() {
+        for inputs in 1..5000usize {
+            let expected = 6 + ((inputs as f64).log2() / 2.0).ceil() as u8;
+            assert_eq!(standard_shift(inputs), expected, "{inputs}");
+        }
+        assert_eq!(standard_shift(1 << 24), 18);
+        assert_eq!(standard_shift((1 << 24) - 1), 18);
+    }
+
+    #[test]
+    fn defaults() {
+        let default = Precision::default();
+        assert_eq!(formats(default, 784), (8, 11, 23));
+        assert_eq!(formats(default, 1), (8, 6, 18));
+        assert_eq!(formats(default.activation_bits(16), 1 << 24), (16, 18, 38));
+    }
+
+    #[test]
+    fn overrides() {
+        let p = Precision::default()
+            .activation_bits(10)
+            .shift(9)
+            .headroom(5);
+        assert_eq!(formats(p, 784), (10, 9, 24));
+        assert_eq!(formats(p.accumulator_bits(30), 784), (10, 9, 30));
+    }
+
+    #[test]
+    fn limits() {
+        let f = Precision::default()
+            .shift(3)
+            .accumulator_bits(5)
+            .formats(1)
+            .unwrap();
+        assert_eq!((f.reach(), f.limit()), (128.0, 11.0));
+    }
+
+    #[test]
+    fn out_of_range() {
+        let default = Precision::default();
+        for (precision, message) in [
+            (
+                default.activation_bits(1),
+                "activation bits: 1 is outside 2..=16",
+            ),
+            (
+                default.activation_bits(17),
+                "activation bits: 17 is outside 2..=16",
+            ),
+            (default.shift(0), "shift: 0 is outside 1..=38"),
+            (default.shift(39), "shift: 39 is outside 1..=38"),
+            (default.shift(30), "accumulator bits: 42 is outside 32..=40"),
+            (
+                default.shift(10).accumulator_bits(11),
+                "accumulator bits: 11 is outside 12..=40",
+            ),
+            (
+                default.headroom(255),
+                "accumulator bits: 274 is outside 13..=40",
+            ),
+        ] {
+            let error = precision.formats(784).unwrap_err();
+            assert_eq!(error.to_string(), message);
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! Honest proofs verify, and equal the interpreter.
+
+use super::fixtures::{frame, prover, relu_network};
+use crate::{Outputs, Proof, Verifier, Visibility, program::Schedule};
+
+fn prove_and_verify(widths: &[u32], schedule: Schedule, frames: u64) {
+    let prover = prover(&relu_network(widths), schedule, 1);
+    let program = prover.params().program().clone();
+    let mut session = prover
+        .session(Visibility::private_inputs().public_outputs())
+        .unwrap();
+    let mut outputs = Vec::new();
+    let mut carried = program.initial_carried();
+    for k in 0..frames {
+        let x = frame(widths[0], k);
+        let y = session.push_integers(&x).unwrap();
+        let expected = program.run(prover.bank.bank(), &mut carried, &x).unwrap();
+        assert_eq!(y, expected);
+        outputs.push(y);
+    }
+    let bytes = session.finish().unwrap().to_bytes();
+    let verifier = Verifier::new(prover.params(), prover.model_commitment());
+    let statement = verifier
+        .verify(&Proof::from_bytes(&bytes).unwrap())
+        .unwrap();
+    assert_eq!(statement.frames, frames);
+    assert_eq!(statement.outputs, Outputs::Public { vectors: outputs });
+}
+
+#[test]
+fn whole_network_in_one_step() {
+    prove_and_verify(&[9, 7, 3], Schedule::WholeNetwork, 1);
+}
+
+#[test]
+fn several_frames_in_one_proof() {
+    prove_and_verify(&[5, 4], Schedule::WholeNetwork, 3);
+}
+
+#[test]
+fn layers_of_different_widths_one_a_step() {
+    prove_and_verify(&[20, 9, 12, 3], Schedule::LayersPerStep(1), 2);
+}
+
+#[test]
+fn layers_two_a_step_with_a_slot_that_passes() {
+    prove_and_verify(&[6, 5, 4, 7], Schedule::LayersPerStep(2), 1);
+}

@@ -1,0 +1,362 @@
+//! The hiding commitment to a bank, in rows (Hyrax, Wahby et al., S&P 2018, §6), and its name.
+
+use std::fmt;
+
+use ff::{Field, PrimeField};
+use halo2curves::{group::GroupEncoding, pasta::PallasAffine};
+use nova_snark::{provider::traits::DlogGroup, traits::commitment::CommitmentEngineTrait};
+use rand_core::OsRng;
+use rayon::prelude::*;
+
+use super::{bank::WeightBank, delayed::from_i64};
+use crate::{
+    backend::{CommitmentKey, E1, F, Group, Pedersen, generators::BANK_LABEL},
+    error::{DecodeError, Error},
+    program::{BankDimensions, MapShape, Program, shake},
+};
+
+/// Most column bits of a commitment.
+pub(crate) const MAX_COLUMN_BITS: u32 = 20;
+/// Most rows of a commitment that is read from bytes.
+const MAX_ROWS: u64 = 1 << 26;
+
+/// The 32 bytes that name a committed model.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ModelDigest(pub(crate) [u8; 32]);
+
+impl ModelDigest {
+    /// The bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Display for ModelDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|b| write!(f, "{b:02x}"))
+    }
+}
+
+impl fmt::Debug for ModelDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ModelDigest({self})")
+    }
+}
+
+/// A hiding and binding commitment to the weights of a model under one program.
+///
+/// Public: it reveals the dimensions of the maps and nothing of the integers. It binds the
+/// function: whoever commits chooses `x ↦ A·x` in the field; that the entries are small, or that
+/// the model is any good, is not claimed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ModelCommitment {
+    pub(super) dimensions: BankDimensions,
+    pub(super) column_bits: u32,
+    pub(super) maps: Vec<MapShape>,
+    /// `C_r` of the rows that meet the box `l < L, i < m_l, j ≤ n_l`, in ascending order.
+    pub(super) rows: Vec<PallasAffine>,
+}
+
+impl fmt::Debug for ModelCommitment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ModelCommitment({})", self.digest())
+    }
+}
+
+/// A stretch of columns of one map row that lies in one committed row.
+pub(super) struct Segment {
+    /// Index of the committed row in the bank, its high bits.
+    pub(super) row: u64,
+    /// First column in that row.
+    pub(super) column: usize,
+    /// First column in the map row, 0 being the bias.
+    pub(super) j: usize,
+    pub(super) len: usize,
+}
+
+/// The segments of map row `(l, i)` with columns `0..=n`.
+pub(super) fn segments(
+    dimensions: &BankDimensions,
+    column_bits: u32,
+    l: usize,
+    i: usize,
+    columns: usize,
+) -> impl Iterator<Item = Segment> + use<> {
+    let base = ((l as u64) << (dimensions.mu + dimensions.nu)) | ((i as u64) << dimensions.nu);
+    let width = 1usize << column_bits.min(dimensions.nu);
+    (0..=columns).step_by(width).map(move |j| {
+        let index = base | j as u64;
+        Segment {
+            row: index >> column_bits,
+            column: (index & ((1 << column_bits) - 1)) as usize,
+            j,
+            len: width.min(columns + 1 - j),
+        }
+    })
+}
+
+/// Indexes of the committed rows, ascending.
+fn committed_rows(
+    dimensions: &BankDimensions,
+    column_bits: u32,
+    maps: &[MapShape],
+) -> impl Iterator<Item = u64> {
+    let mut last = None;
+    maps.iter()
+        .enumerate()
+        .flat_map(move |(l, map)| {
+            (0..map.rows as usize)
+                .flat_map(move |i| segments(dimensions, column_bits, l, i, map.columns as usize))
+        })
+        .map(|s| s.row)
+        .filter(move |row| last.replace(*row) != Some(*row))
+}
+
+impl ModelCommitment {
+    /// Name of the model: `Digest("layerfold/model/1"; λ, μ, ν, c, L, (m_l, n_l), C_r)`.
+    #[must_use]
+    pub fn digest(&self) -> ModelDigest {
+        let mut out = [0; 32];
+        shake("layerfold/model/1", &[&self.body()], &mut out);
+        ModelDigest(out)
+    }
+
+    /// Number of committed rows.
+    #[must_use]
+    pub fn row_count(&self) -> usize {
+        self.rows.len()
+    }
+
+    fn body(&self) -> Vec<u8> {
+        let BankDimensions { lambda, mu, nu } = self.dimensions;
+        let maps = self.maps.len() as u64;
+        let mut bytes = Vec::with_capacity(64 + 16 * self.maps.len() + 32 * self.rows.len());
+        let mut int = |n: u64| bytes.extend_from_slice(&n.to_le_bytes());
+        for n in [lambda, mu, nu, self.column_bits] {
+            int(n.into());
+        }
+        int(maps);
+        int(maps);
+        for map in &self.maps {
+            int(map.rows.into());
+            int(map.columns.into());
+        }
+        int(self.rows.len() as u64);
+        for row in &self.rows {
+            bytes.extend_from_slice(row.to_bytes().as_ref());
+        }
+        bytes
+    }
+
+    const MAGIC: &[u8; 8] = b"LFmodel1";
+
+    /// Canonical bytes, to publish.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        [Self::MAGIC.as_slice(), &self.body()].concat()
+    }
+
+    /// Reads a commitment.
+    ///
+    /// # Errors
+    /// [`DecodeError`] if the bytes are no commitment, are truncated or have trailing bytes, hold
+    /// a point off the curve or the identity, or numbers that contradict each other.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut rest = bytes
+            .strip_prefix(Self::MAGIC.as_slice())
+            .ok_or(DecodeError::Magic {
+                what: "model commitment",
+            })?;
+        let mut int = |what: &'static str, limit: u64| -> Result<u64, DecodeError> {
+            let (head, tail) = rest.split_first_chunk::<8>().ok_or(DecodeError::Truncated)?;
+            rest = tail;
+            let got = u64::from_le_bytes(*head);
+            if got > limit {
+                return Err(DecodeError::TooLong { what, limit, got });
+            }
+            Ok(got)
+        };
+        let mut small = |what| int(what, 40).map(|n| n as u32);
+        let dimensions = BankDimensions {
+            lambda: small("λ")?,
+            mu: small("μ")?,
+            nu: small("ν")?,
+        };
+        let column_bits = small("column bits")?;
+        let count = int("maps", 1 << 20)?;
+        if int("maps", 1 << 20)? != count {
+            return Err(DecodeError::Malformed { what: "map count" });
+        }
+        let mut maps = Vec::new();
+        for _ in 0..count {
+            maps.push(MapShape {
+                rows: int("rows of a map", 1 << 24)? as u32,
+                columns: int("columns of a map", 1 << 24)? as u32,
+            });
+        }
+        let rows = int("rows", MAX_ROWS)?;
+        let expected = usize::try_from(rows).unwrap_or(usize::MAX).saturating_mul(32);
+        if rest.len() < expected {
+            return Err(DecodeError::Truncated);
+        }
+        if rest.len() > expected {
+            return Err(DecodeError::TrailingBytes {
+                count: rest.len() - expected,
+            });
+        }
+        let rows = rest
+            .par_chunks_exact(32)
+            .map(|chunk| point_from_bytes(chunk, "row commitment"))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            dimensions,
+            column_bits,
+            maps,
+            rows,
+        })
+    }
+
+    /// Whether the dimensions and the number of rows are those of the program.
+    pub(crate) fn fits(&self, program: &Program) -> bool {
+        let dimensions = program.bank();
+        let most = MAX_COLUMN_BITS.min(dimensions.index_bits() - 1);
+        self.dimensions == dimensions
+            && (1..=most).contains(&self.column_bits)
+            && self.maps == program.maps()
+            && committed_rows(&self.dimensions, self.column_bits, &self.maps).count()
+                == self.rows.len()
+    }
+
+    /// The committed rows with their indexes.
+    pub(super) fn indexed_rows(&self) -> impl Iterator<Item = (u64, &PallasAffine)> {
+        committed_rows(&self.dimensions, self.column_bits, &self.maps).zip(&self.rows)
+    }
+
+    pub(crate) fn column_bits(&self) -> u32 {
+        self.column_bits
+    }
+}
+
+/// A canonical point that is not the identity.
+pub(crate) fn point_from_bytes(
+    bytes: &[u8],
+    what: &'static str,
+) -> Result<PallasAffine, DecodeError> {
+    let malformed = DecodeError::Malformed { what };
+    let mut repr = <PallasAffine as GroupEncoding>::Repr::default();
+    if bytes.len() != repr.as_ref().len() {
+        return Err(DecodeError::Truncated);
+    }
+    repr.as_mut().copy_from_slice(bytes);
+    let point = Option::<PallasAffine>::from(PallasAffine::from_bytes(&repr)).ok_or(malformed)?;
+    if bool::from(halo2curves::group::prime::PrimeCurveAffine::is_identity(&point))
+        || point.to_bytes().as_ref() != bytes
+    {
+        return Err(DecodeError::Malformed { what });
+    }
+    Ok(point)
+}
+
+/// A bank with its commitment and the blinds: what a prover keeps.
+pub(crate) struct CommittedBank {
+    pub(super) bank: WeightBank,
+    pub(super) blinds: Vec<F>,
+    pub(super) commitment: ModelCommitment,
+    pub(super) key: CommitmentKey<E1>,
+}
+
+impl CommittedBank {
+    /// Checks a bank against a program and commits to it, with fresh blinds.
+    pub(crate) fn commit(
+        bank: WeightBank,
+        program: &Program,
+        column_bits: Option<u32>,
+    ) -> Result<Self, Error> {
+        bank.check(program)?;
+        let dimensions = program.bank();
+        if !bank.fits(&dimensions) {
+            return Err(Error::usage("the bank does not fit the program"));
+        }
+        let column_bits = column_bits.unwrap_or_else(|| dimensions.default_column_bits());
+        let most = MAX_COLUMN_BITS.min(dimensions.index_bits() - 1);
+        if !(1..=most).contains(&column_bits) {
+            return Err(Error::usage("column bits of the commitment out of range"));
+        }
+        let key = CommitmentKey::of_label(BANK_LABEL, 1 << column_bits);
+        let maps = program.maps().to_vec();
+        let indexes: Vec<u64> = committed_rows(&dimensions, column_bits, &maps).collect();
+        let blinds: Vec<F> = indexes.iter().map(|_| F::random(OsRng)).collect();
+
+        // Cut the segments into the rows they lie in; both are in ascending order.
+        let mut contents: Vec<Vec<(usize, usize, Segment)>> = Vec::with_capacity(indexes.len());
+        let mut last = None;
+        for (l, map) in bank.indexed() {
+            for i in 0..map.rows() {
+                for s in segments(&dimensions, column_bits, l, i, map.columns()) {
+                    if last.replace(s.row) != Some(s.row) {
+                        contents.push(Vec::new());
+                    }
+                    if let Some(row) = contents.last_mut() {
+                        row.push((l, i, s));
+                    }
+                }
+            }
+        }
+        let points: Vec<Group> = contents
+            .par_iter()
+            .zip(&blinds)
+            .map(|(row, blind)| {
+                let end = row.last().map_or(0, |(_, _, s)| s.column + s.len);
+                let mut scalars = vec![F::ZERO; end];
+                for (l, i, s) in row {
+                    let map = &bank.maps()[*l];
+                    for k in 0..s.len {
+                        scalars[s.column + k] = match s.j + k {
+                            0 => from_i64(map.bias()[*i]),
+                            j => from_i64(i64::from(map.row(*i)[j - 1])),
+                        };
+                    }
+                }
+                Pedersen::<E1>::commit(&key, &scalars, blind).comm
+            })
+            .collect();
+        let commitment = ModelCommitment {
+            dimensions,
+            column_bits,
+            maps,
+            rows: points.iter().map(DlogGroup::affine).collect(),
+        };
+        Ok(Self {
+            bank,
+            blinds,
+            commitment,
+            key,
+        })
+    }
+
+    pub(crate) fn bank(&self) -> &WeightBank {
+        &self.bank
+    }
+
+    pub(crate) fn commitment(&self) -> &ModelCommitment {
+        &self.commitment
+    }
+
+    pub(crate) fn key(&self) -> &CommitmentKey<E1> {
+        &self.key
+    }
+}
+
+impl Drop for CommittedBank {
+    fn drop(&mut self) {
+        self.blinds.fill(F::ZERO);
+    }
+}
+
+/// 32 canonical bytes of a field element.
+pub(crate) fn element_bytes(x: &F) -> [u8; 32] {
+    let mut out = [0; 32];
+    out.copy_from_slice(x.to_repr().as_ref());
+    out
+}

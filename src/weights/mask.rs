@@ -1,0 +1,53 @@
+//! The mask that hides the value of the final claim (DESIGN §2.1).
+
+use ff::Field;
+use nova_snark::traits::commitment::CommitmentEngineTrait;
+use rand_core::OsRng;
+
+use crate::{
+    backend::{Commitment, CommitmentKey, E1, F, Pedersen},
+    program::BankDimensions,
+};
+
+/// A random row `M`, put at `(t, l, i) = (1, 0, 0)` of the masked bank, and the blind of its
+/// commitment. One for a session; secret.
+#[derive(Clone)]
+pub(crate) struct Mask {
+    /// `2^g` coefficients, `g = min(c, ν)`.
+    pub(super) row: Vec<F>,
+    pub(super) blind: F,
+}
+
+impl Mask {
+    /// A fresh mask, from the operating system's randomness.
+    pub(crate) fn random(dimensions: &BankDimensions, column_bits: u32) -> Self {
+        let len = 1usize << column_bits.min(dimensions.nu);
+        Self {
+            row: (0..len).map(|_| F::random(OsRng)).collect(),
+            blind: F::random(OsRng),
+        }
+    }
+
+    /// `C_m = Σ_j M(j)·G_j + s·H`.
+    pub(crate) fn commit(&self, key: &CommitmentKey<E1>) -> Commitment<E1> {
+        Pedersen::commit(key, &self.row, &self.blind)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn coefficients(&self) -> &[F] {
+        &self.row
+    }
+}
+
+impl std::fmt::Debug for Mask {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Mask({} coefficients, redacted)", self.row.len())
+    }
+}
+
+impl Drop for Mask {
+    fn drop(&mut self) {
+        self.row.fill(F::ZERO);
+        self.blind = F::ZERO;
+    }
+}

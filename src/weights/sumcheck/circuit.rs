@@ -1,0 +1,172 @@
+//! The verifier of a step's sumcheck, as constraints (DESIGN §2.3, 4–7).
+
+use bellpepper_core::{
+    ConstraintSystem, SynthesisError,
+    num::{AllocatedNum, Num},
+};
+use ff::Field;
+use layerfold_gadgets::{
+    Accumulator, Entry, RoundMessage, RoundValues, mle, num, sumcheck, transcript::challenges,
+};
+
+use crate::{backend::F, program::BankDimensions};
+
+/// Index `l` of the map that a product uses.
+#[derive(Clone)]
+pub(crate) enum MapIndex {
+    /// Fixed by the program.
+    Constant(u64),
+    /// Bits, most significant first, linear in the phase selectors.
+    Bits(Vec<Num<F>>),
+}
+
+/// One product `A_l·x`.
+pub(crate) struct ProductCircuit<'a> {
+    pub(crate) map: MapIndex,
+    pub(crate) input: &'a [Entry<F>],
+    /// Whether the constant in front of `x` is 1 (the first term) or 0.
+    pub(crate) with_bias: bool,
+}
+
+/// One affine operation.
+pub(crate) struct AffineCircuit<'a> {
+    pub(crate) products: Vec<ProductCircuit<'a>>,
+    pub(crate) output: &'a [Accumulator],
+}
+
+/// The running claim in the circuit, `P` in the order t, l, i, j.
+#[derive(Clone)]
+pub(crate) struct ClaimCircuit {
+    pub(crate) point: Vec<Num<F>>,
+    pub(crate) value: Num<F>,
+}
+
+/// Verifies the products and the old claim; gives the new claim.
+///
+/// **Statement** With `ρ` and `r` drawn from `seed` and the messages: if some `y_k ≠ Σ_b A_b·x_kb`,
+/// or the old claim is false, the new claim `Ŵ~(r) = v` is false, but for a chance of
+/// `(K·2^μ + 2d)/|F|`.
+///
+/// **Assumes** `seed` is a hash of all inputs, accumulators, map indexes and the old claim, as
+/// data; entries and accumulators are range-checked.
+///
+/// **Enforces** 1. the challenges; 2. `σ = V + Σ_k c_k·Σ_i ρ^i·y_k[i]`; 3. each round; 4. `σ =
+/// v·[eq(P,r) + (1−r_t)·pow(r_i)·Σ_k c_k·Σ_b eq(l_kb,r_l)·x~_kb(r_j)]`.
+///
+/// **Does not enforce** that the new claim is true: that is what the opening at the end is for.
+///
+/// **Cost** `238·(d+1)` for the transcript, `2d` for the rounds, about `2d + 4μ` for the final
+/// bracket, one constraint for each accumulator and one for each input entry.
+///
+/// **Soundness** DESIGN §2.3; `v` is free where the bracket vanishes, which it does for a random
+/// point with negligible probability.
+pub(crate) fn verify<CS: ConstraintSystem<F>>(
+    mut cs: CS,
+    dimensions: &BankDimensions,
+    seed: &Num<F>,
+    old: &ClaimCircuit,
+    operations: &[AffineCircuit<'_>],
+    messages: &[RoundValues<F>],
+    value: F,
+) -> Result<ClaimCircuit, SynthesisError> {
+    let rounds = dimensions.rounds();
+    let (lambda, mu, nu) = (
+        dimensions.lambda as usize,
+        dimensions.mu as usize,
+        dimensions.nu as usize,
+    );
+    if messages.len() != rounds || old.point.len() != rounds {
+        return Err(SynthesisError::IncompatibleLengthVector(
+            "messages of a step's sumcheck".to_owned(),
+        ));
+    }
+    let messages = messages
+        .iter()
+        .enumerate()
+        .map(|(k, m)| RoundMessage::alloc(cs.namespace(|| format!("message {k}")), Some(*m)))
+        .collect::<Result<Vec<_>, _>>()?;
+    let drawn = challenges(cs.namespace(|| "transcript"), seed, &messages)?;
+
+    let rho = Num::from(drawn.rho);
+    let squares = mle::repeated_squares(cs.namespace(|| "powers of rho"), &rho, mu + 1)?;
+    let block = &squares[mu];
+    let mut separators = Vec::with_capacity(operations.len());
+    for k in 0..operations.len() {
+        separators.push(match separators.last() {
+            None => rho.clone(),
+            Some(c) => Num::from(num::mul(
+                cs.namespace(|| format!("separator {k}")),
+                c,
+                block,
+            )?),
+        });
+    }
+
+    let mut claim = old.value.clone();
+    for (k, (operation, c)) in operations.iter().zip(&separators).enumerate() {
+        let mut cs = cs.namespace(|| format!("sum of outputs {k}"));
+        let outputs: Vec<Num<F>> = operation
+            .output
+            .iter()
+            .map(Accumulator::signed::<F, CS>)
+            .collect();
+        let sum = mle::horner(cs.namespace(|| "horner"), &outputs, &rho)?;
+        let sum = num::mul(cs.namespace(|| "separated"), &sum, c)?;
+        claim = claim.add(&Num::from(sum));
+    }
+    let claim = sumcheck::reduce(
+        cs.namespace(|| "rounds"),
+        &claim,
+        &messages,
+        &drawn.rounds,
+    )?;
+
+    // The variables are bound in the order j, l, i, t.
+    let r: Vec<Num<F>> = drawn.rounds.into_iter().map(Num::from).collect();
+    let (r_j, rest) = r.split_at(nu);
+    let (r_l, rest) = rest.split_at(lambda);
+    let (r_i, r_t) = rest.split_at(mu);
+    let point: Vec<Num<F>> = [r_t, r_l, r_i, r_j].concat();
+
+    let old_part = mle::eq(cs.namespace(|| "eq(P, r)"), &old.point, &point)?;
+    let power = mle::power(cs.namespace(|| "pow(r_i)"), r_i, &squares)?;
+    let mut products = Num::zero();
+    for (k, (operation, c)) in operations.iter().zip(&separators).enumerate() {
+        let mut cs = cs.namespace(|| format!("product {k}"));
+        let mut sum = Num::zero();
+        for (b, product) in operation.products.iter().enumerate() {
+            let mut cs = cs.namespace(|| format!("term {b}"));
+            let front = if product.with_bias { F::ONE } else { F::ZERO };
+            let mut x = vec![num::constant::<F, CS>(front)];
+            x.extend(product.input.iter().map(Entry::signed::<CS>));
+            let x = mle::evaluate(cs.namespace(|| "x(r_j)"), &x, r_j)?;
+            let at_map = match &product.map {
+                MapIndex::Constant(l) => mle::eq_index(cs.namespace(|| "eq(l, r_l)"), *l, r_l)?,
+                MapIndex::Bits(bits) => mle::eq(cs.namespace(|| "eq(l, r_l)"), bits, r_l)?,
+            };
+            let term = num::mul(cs.namespace(|| "at the map"), &x, &at_map)?;
+            sum = sum.add(&Num::from(term));
+        }
+        let separated = num::mul(cs.namespace(|| "separated"), &sum, c)?;
+        products = products.add(&Num::from(separated));
+    }
+    let not_t = num::sub(&num::constant::<F, CS>(F::ONE), &r_t[0]);
+    let power = Num::from(num::mul(cs.namespace(|| "(1 - r_t)·pow"), &power, &not_t)?);
+    let products = Num::from(num::mul(
+        cs.namespace(|| "(1 - r_t)·pow·Σ"),
+        &power,
+        &products,
+    )?);
+    let bracket = old_part.add(&products);
+    let v = AllocatedNum::alloc(cs.namespace(|| "v"), || Ok(value))?;
+    cs.enforce(
+        || "v·bracket = claim",
+        |lc| lc + v.get_variable(),
+        |_| bracket.lc(F::ONE),
+        |_| claim.lc(F::ONE),
+    );
+    Ok(ClaimCircuit {
+        point,
+        value: Num::from(v),
+    })
+}

@@ -1,0 +1,32 @@
+//! One sumcheck for all matrix products of a step (DESIGN §2.3, 2.5).
+//!
+//! The prover works on the integers of the bank in [`prover`]; the verifier is part of the step
+//! circuit, in [`circuit`].
+
+pub(crate) mod circuit;
+pub(crate) mod prover;
+
+use crate::backend::F;
+
+/// One product `A_l·x` with the register it reads.
+pub(crate) struct Product<'a> {
+    /// Index `l` in the bank; it may be beyond the last map, where the bank is zero.
+    pub(crate) map: u64,
+    /// The input `x`, without the constant in front.
+    pub(crate) input: &'a [i64],
+    /// Whether the constant in front is 1 (the first term) or 0.
+    pub(crate) with_bias: bool,
+}
+
+/// One affine operation of a step: `y = Σ_b A_b·x_b`.
+pub(crate) struct AffineInstance<'a> {
+    pub(crate) products: Vec<Product<'a>>,
+    pub(crate) output: &'a [i64],
+}
+
+/// The messages of a step's sumcheck and the claim it leaves.
+#[derive(Clone, Debug)]
+pub(crate) struct StepProof {
+    pub(crate) messages: Vec<layerfold_gadgets::sumcheck::RoundValues<F>>,
+    pub(crate) claim: super::WeightClaim,
+}
