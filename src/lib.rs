@@ -5,8 +5,10 @@ mod backend;
 mod circuit;
 mod error;
 mod ivc;
+mod model;
 pub mod program;
 mod proof;
+mod quant;
 pub mod weights;
 
 pub use error::{DecodeError, Error, ErrorKind};
@@ -14,7 +16,9 @@ pub use ivc::{
     ConstraintReport, InputVisibility, OutputVisibility, Params, Prover, Session, StageTimes,
     Visibility,
 };
+pub use model::{ActivationFunction, Layer, Model, ModelBuilder, TableFunction, Tensors};
 pub use proof::{Inputs, Outputs, Proof, Statement, Verifier, VerifyError};
+pub use quant::{Accuracy, LayerReport, Precision, QuantizationReport, QuantizedModel, Samples};
 pub use weights::{ModelCommitment, ModelDigest};
 
 #[cfg(test)]

@@ -48,7 +48,7 @@ impl Backend for PallasVesta {
 }
 
 /// The backend that the crate is built with.
-pub type DefaultBackend = PallasVesta;
+pub(crate) type DefaultBackend = PallasVesta;
 
 /// Engine of the primary curve, Pallas, with this crate's commitments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

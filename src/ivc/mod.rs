@@ -4,6 +4,7 @@ pub(crate) mod binding;
 mod params;
 mod prover;
 mod session;
+pub(crate) mod step;
 mod visibility;
 
 pub use params::{ConstraintReport, Params};

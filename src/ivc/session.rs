@@ -6,30 +6,22 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ff::Field;
-use rand_core::OsRng;
-
 use super::{
     InputVisibility, OutputVisibility, Params, Visibility,
     binding::BindingParts,
     params::{Compressed, Recursive},
+    step::{PreparedStep, Run, StepContext},
 };
 use crate::{
-    backend::{Commitment, E1, F},
-    circuit::{
-        InferenceStep, RunState, StepWitness,
-        state::{absorb_input, absorb_output, initial_z, registers_digest, seed, vector_digest},
-    },
+    backend::{Commitment, E1},
+    circuit::InferenceStep,
     error::Error,
     program::{
-        MapRef, Program, Register, RegisterShape,
+        Register, RegisterShape,
         interpreter::{StepTrace, check_vector},
     },
     proof::{Argument, Inputs, Outputs, Proof, PublicPart},
-    weights::{
-        CommittedBank, Mask, OpeningProof, OpeningStatement,
-        sumcheck::{AffineInstance, Product, StepProof, prover},
-    },
+    weights::{CommittedBank, Mask, OpeningProof, OpeningStatement},
 };
 
 /// Wall-clock time spent in each stage of a session.
@@ -59,27 +51,11 @@ pub struct Session {
     mask: Mask,
     mask_commitment: Commitment<E1>,
     shapes: Vec<RegisterShape>,
-    run: Run,
+    pub(crate) run: Run,
     recursive: Option<Recursive>,
     public_frames: Vec<Vec<i64>>,
     public_outputs: Vec<Vec<i64>>,
     times: StageTimes,
-}
-
-/// Where a run stands: the parts of `z_i`.
-#[derive(Clone)]
-pub(crate) struct Run {
-    pub(crate) state: RunState,
-    pub(crate) carried: Vec<i64>,
-    pub(crate) carried_salt: F,
-    pub(crate) z: [F; 2],
-    pub(crate) steps: u64,
-}
-
-/// A step ready to be folded, and where it leads.
-pub(crate) struct PreparedStep {
-    pub(crate) witness: StepWitness,
-    pub(crate) next: Run,
 }
 
 impl fmt::Debug for Session {
@@ -110,13 +86,7 @@ impl Session {
             context: &context,
         }
         .digest();
-        let run = Run {
-            state: RunState::initial(program, binding),
-            carried: program.initial_carried(),
-            carried_salt: F::ZERO,
-            z: initial_z(program, binding),
-            steps: 0,
-        };
+        let run = Run::initial(program, binding);
         Self {
             shapes: program.register_shapes(),
             params,
@@ -163,127 +133,18 @@ impl Session {
     }
 
     /// Everything a step needs from what its registers hold: salts, the sumcheck, the next state.
-    #[tracing::instrument(name = "prepare_step", skip_all)]
     pub(crate) fn prepare(&mut self, trace: &StepTrace) -> Result<PreparedStep, Error> {
-        let program = self.params.0.program.clone();
-        let run = &self.run;
-        let state = &run.state;
-        let shape = |r: Register| &self.shapes[r.index()];
-        let salt = |public: bool| {
-            if public { F::ZERO } else { F::random(OsRng) }
-        };
-
-        let frame_salt = salt(self.visibility.inputs == InputVisibility::Public);
-        let frame = trace.register(Register::FRAME);
-        let frame_digest = vector_digest(frame_salt, frame, shape(Register::FRAME));
-        let (frames, inputs) = if state.phase == 0 {
-            (state.frames + 1, absorb_input(state.inputs, frame_digest))
-        } else {
-            (state.frames, state.inputs)
-        };
-
-        let tau = F::random(OsRng);
-        let registers = registers_digest(&program, trace);
-        let seed = seed(&program, tau, run.z, frames, inputs, registers);
         let started = Instant::now();
-        let proof = self.prove_products(&program, trace, seed)?;
+        let step = StepContext {
+            program: self.params.program(),
+            shapes: &self.shapes,
+            bank: self.bank.bank(),
+            mask: &self.mask,
+            visibility: self.visibility,
+        }
+        .prepare(&self.run, trace)?;
         self.times.sumcheck += started.elapsed();
-
-        let run = &self.run;
-        let state = &run.state;
-        let output_salt = salt(self.visibility.outputs == OutputVisibility::Public);
-        let last = state.phase + 1 == program.steps_per_frame();
-        let outputs = if last {
-            let digest = vector_digest(
-                output_salt,
-                &program.output_of(trace),
-                &program.output_shape(),
-            );
-            absorb_output(state.outputs, digest)
-        } else {
-            state.outputs
-        };
-        let next_salt = F::random(OsRng);
-        let (carried, activations) = match &program.carried {
-            Some(c) => {
-                let carried = trace.register(c.next).to_vec();
-                let digest = vector_digest(next_salt, &carried, shape(Register::CARRIED));
-                (carried, digest)
-            }
-            None => (Vec::new(), F::ZERO),
-        };
-        let next = RunState {
-            binding: state.binding,
-            frames,
-            phase: if last { 0 } else { state.phase + 1 },
-            inputs,
-            outputs,
-            claim: proof.claim.clone(),
-        };
-        let witness = StepWitness {
-            state: state.clone(),
-            selected_phase: state.phase,
-            carried: run.carried.clone(),
-            carried_salt: run.carried_salt,
-            frame: frame.to_vec(),
-            frame_salt,
-            accumulators: program
-                .affine_operations()
-                .map(|(i, _)| trace.register(Register::result_of(i)).to_vec())
-                .collect(),
-            tau,
-            messages: proof.messages,
-            value: proof.claim.value,
-            output_salt,
-            next_salt,
-        };
-        Ok(PreparedStep {
-            next: Run {
-                z: [activations, next.digest()],
-                state: next,
-                carried,
-                carried_salt: next_salt,
-                steps: run.steps + 1,
-            },
-            witness,
-        })
-    }
-
-    fn prove_products(
-        &self,
-        program: &Program,
-        trace: &StepTrace,
-        seed: F,
-    ) -> Result<StepProof, Error> {
-        let slots = u64::from(program.layers_per_step().unwrap_or(1));
-        let phase = self.run.state.phase;
-        let operations: Vec<AffineInstance<'_>> = program
-            .affine_operations()
-            .map(|(i, terms)| AffineInstance {
-                products: terms
-                    .iter()
-                    .enumerate()
-                    .map(|(b, term)| Product {
-                        map: match term.map {
-                            MapRef::Fixed(l) => l.into(),
-                            MapRef::Slot(k) => phase * slots + u64::from(k),
-                        },
-                        input: trace.register(term.input),
-                        with_bias: b == 0,
-                    })
-                    .collect(),
-                output: trace.register(Register::result_of(i)),
-            })
-            .collect();
-        prover::prove(
-            self.bank.bank(),
-            &program.bank(),
-            &self.mask,
-            &self.run.state.claim,
-            &operations,
-            seed,
-        )
-        .ok_or_else(|| Error::proving("sumcheck", "the claim is of another program"))
+        Ok(step)
     }
 
     /// Folds a prepared step.

@@ -408,12 +408,12 @@ mod tests {
 
     #[test]
     fn a_relu_that_never_fired_has_the_range_of_its_sums() {
-        let model = one(arr2(&[[-1.0]])).relu().build().unwrap();
+        let model = one(arr2(&[[-2.0]])).relu().build().unwrap();
         let q = model
             .quantize(&arr2(&[[127.0]]), Precision::default())
             .unwrap();
-        assert_eq!(q.scales().unwrap()[0].scale, 1.0);
-        assert_eq!(q.infer(arr1(&[-100.0]).view()).unwrap(), arr1(&[100.0]));
+        assert_eq!(q.scales().unwrap()[0].scale, 2.0);
+        assert_eq!(q.infer(arr1(&[-100.0]).view()).unwrap(), arr1(&[200.0]));
     }
 
     #[test]

@@ -1,12 +1,21 @@
 //! Small models and provers for tests.
 
+use bellpepper_core::{ConstraintSystem, test_cs::TestConstraintSystem};
+use ff::Field;
+use layerfold_gadgets::mle::{eq_evals, eq_index_native};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use super::cheat::make_consistent;
 use crate::{
-    Params, Prover,
-    program::{Activation, LayerShape, NetworkShape, Program, Schedule, Table},
-    weights::{AffineMap, WeightBank},
+    Params, Prover, Visibility,
+    backend::F,
+    circuit::{StepWitness, step},
+    ivc::step::{PreparedStep, Run, StepContext},
+    program::{
+        Activation, LayerShape, NetworkShape, Program, Schedule, Table, interpreter::StepTrace,
+    },
+    weights::{AffineMap, Mask, SplitPoint, WeightBank, WeightClaim},
 };
 
 pub(super) const SHIFT: u8 = 6;
@@ -72,4 +81,102 @@ pub(super) fn prover(shape: &NetworkShape, schedule: Schedule, seed: u64) -> Pro
     let program = shape.program(schedule).unwrap();
     let params = Params::setup(&program).unwrap();
     Prover::from_bank(&params, bank(&program, seed)).unwrap()
+}
+
+/// A step outside of any session: the parts of a prover and a run that circuit tests need.
+pub(super) struct Bench {
+    pub(super) program: Program,
+    pub(super) bank: WeightBank,
+    pub(super) mask: Mask,
+    pub(super) visibility: Visibility,
+}
+
+impl Bench {
+    pub(super) fn new(program: Program, bank: WeightBank) -> Self {
+        let dimensions = program.bank();
+        Self {
+            mask: Mask::random(&dimensions, dimensions.default_column_bits()),
+            program,
+            bank,
+            visibility: Visibility::private_inputs().public_outputs(),
+        }
+    }
+
+    pub(super) fn run(&self) -> Run {
+        Run::initial(&self.program, F::from(7))
+    }
+
+    pub(super) fn trace(&self, run: &Run, frame: &[i64]) -> StepTrace {
+        let zeros = vec![0; frame.len()];
+        let frame = if run.state.phase == 0 { frame } else { &zeros };
+        self.program
+            .run_step(&self.bank, run.state.phase, &run.carried, frame)
+            .unwrap()
+    }
+
+    pub(super) fn prepare(&self, run: &Run, trace: &StepTrace) -> PreparedStep {
+        StepContext {
+            program: &self.program,
+            shapes: &self.program.register_shapes(),
+            bank: &self.bank,
+            mask: &self.mask,
+            visibility: self.visibility,
+        }
+        .prepare(run, trace)
+        .unwrap()
+    }
+
+    /// A step whose last check holds whatever the trace says.
+    pub(super) fn cheat(&self, run: &Run, trace: &StepTrace) -> PreparedStep {
+        let mut step = self.prepare(run, trace);
+        make_consistent(&self.program, run, trace, &mut step);
+        step
+    }
+
+    /// The step circuit on `z_i`; gives the constraint system and `z_{i+1}`.
+    pub(super) fn synthesize(
+        &self,
+        z: [F; 2],
+        witness: &StepWitness,
+    ) -> (TestConstraintSystem<F>, [F; 2]) {
+        let mut cs = TestConstraintSystem::new();
+        let z = [
+            cs.alloc(|| "z.activations", || Ok(z[0])).unwrap(),
+            cs.alloc(|| "z.run", || Ok(z[1])).unwrap(),
+        ];
+        let next = step::synthesize(&mut cs, &self.program, z, witness).unwrap();
+        (cs, next.map(|n| n.get_value().unwrap()))
+    }
+
+    /// Where the circuit says that the step does not hold.
+    pub(super) fn rejected_at(&self, z: [F; 2], witness: &StepWitness) -> Option<String> {
+        let (cs, _) = self.synthesize(z, witness);
+        cs.which_is_unsatisfied().map(str::to_owned)
+    }
+
+    /// Whether `Ŵ~(P) = V`, computed from the integers.
+    pub(super) fn claim_holds(&self, claim: &WeightClaim) -> bool {
+        let d = self.program.bank();
+        let p = SplitPoint::new(&claim.point, &d).unwrap();
+        let eq_j = eq_evals(p.j);
+        let mut value = F::ZERO;
+        for (l, map) in self.bank.maps().iter().enumerate() {
+            for i in 0..map.rows() {
+                let at = eq_index_native(l as u64, p.l) * eq_index_native(i as u64, p.i);
+                let mut row = signed(map.bias()[i]) * eq_j[0];
+                for (w, e) in map.row(i).iter().zip(&eq_j[1..]) {
+                    row += signed(i64::from(*w)) * e;
+                }
+                value += at * row;
+            }
+        }
+        let mask: F = self.mask.row.iter().zip(&eq_j).map(|(m, e)| *m * e).sum();
+        let mask = mask * eq_index_native(0, p.l) * eq_index_native(0, p.i);
+        (F::ONE - p.t) * value + p.t * mask == claim.value
+    }
+}
+
+pub(super) fn signed(x: i64) -> F {
+    let magnitude = F::from(x.unsigned_abs());
+    if x < 0 { -magnitude } else { magnitude }
 }

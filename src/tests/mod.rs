@@ -1,4 +1,13 @@
 //! Tests of the whole, with control over the prover's witness.
+//!
+//! An attack counts only if it is consistent up to the point that must catch it: whatever follows
+//! from the lie is recomputed by the same code that an honest prover runs.
 
+mod agreement;
+mod cheat;
+mod circuit_attacks;
 mod completeness;
+mod counts;
 mod fixtures;
+mod hiding;
+mod proof_attacks;

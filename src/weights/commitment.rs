@@ -236,6 +236,11 @@ impl ModelCommitment {
     pub(crate) fn column_bits(&self) -> u32 {
         self.column_bits
     }
+
+    #[cfg(test)]
+    pub(crate) fn swap_rows_for_test(&mut self, a: usize, b: usize) {
+        self.rows.swap(a, b);
+    }
 }
 
 /// A canonical point that is not the identity.
@@ -337,6 +342,17 @@ impl CommittedBank {
 
     pub(crate) fn bank(&self) -> &WeightBank {
         &self.bank
+    }
+
+    /// The same commitment and blinds over other integers: what a cheating prover would keep.
+    #[cfg(test)]
+    pub(crate) fn with_bank(&self, bank: WeightBank) -> Self {
+        Self {
+            bank,
+            blinds: self.blinds.clone(),
+            commitment: self.commitment.clone(),
+            key: self.key.clone(),
+        }
     }
 
     pub(crate) fn commitment(&self) -> &ModelCommitment {

@@ -14,7 +14,7 @@ use crate::{
 #[derive(Clone)]
 pub(crate) struct Mask {
     /// `2^g` coefficients, `g = min(c, ν)`.
-    pub(super) row: Vec<F>,
+    pub(crate) row: Vec<F>,
     pub(super) blind: F,
 }
 
@@ -31,11 +31,6 @@ impl Mask {
     /// `C_m = Σ_j M(j)·G_j + s·H`.
     pub(crate) fn commit(&self, key: &CommitmentKey<E1>) -> Commitment<E1> {
         Pedersen::commit(key, &self.row, &self.blind)
-    }
-
-    #[cfg(test)]
-    pub(crate) fn coefficients(&self) -> &[F] {
-        &self.row
     }
 }
 

@@ -18,10 +18,9 @@ pub(crate) struct Product<'a> {
     pub(crate) with_bias: bool,
 }
 
-/// One affine operation of a step: `y = Σ_b A_b·x_b`.
+/// The products of one affine operation of a step, `Σ_b A_b·x_b`.
 pub(crate) struct AffineInstance<'a> {
     pub(crate) products: Vec<Product<'a>>,
-    pub(crate) output: &'a [i64],
 }
 
 /// The messages of a step's sumcheck and the claim it leaves.

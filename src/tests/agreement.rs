@@ -1,0 +1,172 @@
+//! The two interpreters of a program agree bit for bit.
+
+use proptest::prelude::*;
+
+use super::fixtures::{BITS, Bench, SHIFT};
+use crate::{
+    Outputs, Params, Proof, Prover, Verifier, Visibility,
+    program::{Activation, LayerShape, NetworkShape, Schedule, Table},
+    weights::{AffineMap, WeightBank},
+};
+
+#[derive(Clone, Debug)]
+struct Case {
+    shape: NetworkShape,
+    schedule: Schedule,
+    /// Seeds of weights: 0 for the extremes.
+    maps: Vec<Vec<i32>>,
+    frames: Vec<Vec<i64>>,
+}
+
+fn activation() -> impl Strategy<Value = Activation> {
+    prop_oneof![
+        1 => Just(Activation::Identity),
+        3 => Just(Activation::Relu),
+        1 => Just(Activation::Table(0)),
+        1 => Just(Activation::Table(1)),
+    ]
+}
+
+fn tables() -> Vec<Table> {
+    let sigmoid = |x: i32| (127.0 / (1.0 + (-f64::from(x) / 16.0).exp())).round() as i32;
+    vec![
+        Table {
+            values: (-128..128).map(sigmoid).collect(),
+            width: 8,
+        },
+        Table {
+            values: (-128..128).map(|x: i32| -(x * 7 % 128)).collect(),
+            width: 8,
+        },
+    ]
+}
+
+fn case(widths: std::ops::RangeInclusive<u32>) -> impl Strategy<Value = Case> {
+    (1usize..=6)
+        .prop_flat_map(move |layers| {
+            (
+                prop::collection::vec(widths.clone(), layers + 1),
+                prop::collection::vec(activation(), layers),
+                prop_oneof![
+                    Just(Schedule::WholeNetwork),
+                    (1u32..=6).prop_map(Schedule::LayersPerStep)
+                ],
+            )
+        })
+        .prop_flat_map(|(widths, activations, schedule)| {
+            let layers: Vec<LayerShape> = widths
+                .windows(2)
+                .zip(&activations)
+                .map(|(w, a)| LayerShape {
+                    inputs: w[0],
+                    outputs: w[1],
+                    activation: *a,
+                })
+                .collect();
+            let entry = || prop_oneof![Just(-32_768i32), Just(32_767), Just(0), -300..300];
+            let maps: Vec<_> = layers
+                .iter()
+                .map(|l| prop::collection::vec(entry(), (l.outputs * (l.inputs + 1)) as usize))
+                .collect();
+            let x = prop_oneof![Just(-128i64), Just(127i64), Just(0i64), -128i64..128];
+            let frame = prop::collection::vec(x, widths[0] as usize);
+            (Just(layers), Just(schedule), maps, prop::collection::vec(frame, 1..=2))
+        })
+        .prop_map(|(layers, schedule, maps, frames)| Case {
+            shape: NetworkShape {
+                layers,
+                tables: tables(),
+                width: 8,
+                // Room for 70 inputs of -128 times -32768, so that nothing is scaled down.
+                bits: BITS + 12,
+                shift: SHIFT,
+            },
+            schedule,
+            maps,
+            frames,
+        })
+}
+
+fn bank(case: &Case) -> WeightBank {
+    let maps = case
+        .shape
+        .layers
+        .iter()
+        .zip(&case.maps)
+        .map(|(layer, entries)| {
+            let columns = layer.inputs as usize;
+            let (bias, weights) = entries.split_at(layer.outputs as usize);
+            AffineMap::new(
+                columns,
+                weights.iter().map(|w| *w as i16).collect(),
+                bias.iter().map(|b| i64::from(*b) * 1000).collect(),
+            )
+            .unwrap()
+        })
+        .collect();
+    WeightBank::new(maps).unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn interpreter_and_circuit_agree(case in case(1..=70)) {
+        let program = case.shape.program(case.schedule).unwrap();
+        let bank = bank(&case);
+        prop_assert!(bank.check(&program).is_ok());
+        let bench = Bench::new(program, bank);
+        let mut run = bench.run();
+        for frame in &case.frames {
+            for _ in 0..bench.program.steps_per_frame() {
+                let step = bench.prepare(&run, &bench.trace(&run, frame));
+                let (cs, next) = bench.synthesize(run.z, &step.witness);
+                prop_assert_eq!(cs.which_is_unsatisfied(), None);
+                // `z` holds digests of the interpreter's outputs and carried vector.
+                prop_assert_eq!(next, step.next.z);
+                prop_assert!(bench.claim_holds(&step.next.state.claim));
+                run = step.next;
+            }
+        }
+    }
+
+    #[test]
+    fn schedules_agree(case in case(1..=12), k in 1u32..=6) {
+        let whole = case.shape.program(Schedule::WholeNetwork).unwrap();
+        let spread = case.shape.program(Schedule::LayersPerStep(k)).unwrap();
+        let bank = bank(&case);
+        let mut carried = spread.initial_carried();
+        for frame in &case.frames {
+            prop_assert_eq!(
+                whole.run(&bank, &mut Vec::new(), frame).unwrap(),
+                spread.run(&bank, &mut carried, frame).unwrap()
+            );
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 3, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn interpreter_and_folded_proof_agree(case in case(1..=16)) {
+        let program = case.shape.program(case.schedule).unwrap();
+        let params = Params::setup(&program).unwrap();
+        let bank = bank(&case);
+        let prover = Prover::from_bank(&params, bank.clone()).unwrap();
+        let mut session = prover
+            .session(Visibility::public_inputs().public_outputs())
+            .unwrap();
+        let mut carried = program.initial_carried();
+        let mut expected = Vec::new();
+        for frame in &case.frames {
+            session.push_integers(frame).unwrap();
+            expected.push(program.run(&bank, &mut carried, frame).unwrap());
+        }
+        let bytes = session.finish().unwrap().to_bytes();
+        let statement = Verifier::new(&params, prover.model_commitment())
+            .verify(&Proof::from_bytes(&bytes).unwrap())
+            .unwrap();
+        prop_assert_eq!(statement.outputs, Outputs::Public { vectors: expected });
+    }
+}

@@ -1,0 +1,118 @@
+//! What two proofs of one statement have in common.
+
+use std::collections::HashSet;
+
+use ff::Field;
+use layerfold_gadgets::mle::eq_evals;
+
+use super::fixtures::{Bench, bank, frame, prover, relu_network};
+use crate::{
+    Proof, Visibility,
+    backend::F,
+    program::Schedule,
+    weights::SplitPoint,
+};
+
+/// All windows of 32 bytes that could hold a point or an element: anything not mostly zero.
+fn chunks(bytes: &[u8]) -> HashSet<&[u8]> {
+    bytes
+        .windows(32)
+        .filter(|w| w.iter().filter(|b| **b != 0).count() > 16)
+        .collect()
+}
+
+#[test]
+fn two_proofs_of_one_statement_share_no_commitment_and_no_element() {
+    let prover = prover(&relu_network(&[6, 5, 3]), Schedule::WholeNetwork, 1);
+    let x = frame(6, 1);
+    let prove = || {
+        let mut session = prover
+            .session(Visibility::private_inputs().public_outputs())
+            .unwrap();
+        session.push_integers(&x).unwrap();
+        session.finish().unwrap()
+    };
+    let (a, b): (Proof, Proof) = (prove(), prove());
+    assert_ne!(a.argument.value, b.argument.value);
+    assert!(
+        a.argument
+            .point
+            .iter()
+            .zip(&b.argument.point)
+            .all(|(a, b)| a != b)
+    );
+    let encode = |p: &Proof| postcard::to_stdvec(&p.argument).unwrap();
+    let (a, b) = (encode(&a), encode(&b));
+    assert!(a.len() > 8_000);
+    assert_eq!(chunks(&a).intersection(&chunks(&b)).count(), 0);
+}
+
+#[test]
+fn the_digest_of_a_private_input_is_salted() {
+    let program = relu_network(&[6, 5, 3]).program(Schedule::WholeNetwork).unwrap();
+    let bank = bank(&program, 1);
+    let bench = Bench::new(program, bank);
+    let run = bench.run();
+    let trace = bench.trace(&run, &frame(6, 1));
+    let a = bench.prepare(&run, &trace).next.state;
+    let b = bench.prepare(&run, &trace).next.state;
+    assert_ne!(a.inputs, b.inputs);
+    // Outputs are public here: no salt, or the verifier could not recompute the digest.
+    assert_eq!(a.outputs, b.outputs);
+    assert_ne!(a.claim.point, b.claim.point);
+}
+
+#[test]
+fn mask_coefficients_of_several_proofs_of_one_session_are_independent() {
+    // Each proof of a session reveals one linear functional of its mask. As long as those are
+    // linearly independent, the values revealed are jointly uniform.
+    let program = relu_network(&[6, 5, 3]).program(Schedule::WholeNetwork).unwrap();
+    let bank = bank(&program, 1);
+    let bench = Bench::new(program, bank);
+    let dimensions = bench.program.bank();
+    let run = bench.run();
+    let trace = bench.trace(&run, &frame(6, 1));
+    let coefficients = bench.mask.row.len();
+    let mut rows: Vec<Vec<F>> = (0..coefficients)
+        .map(|_| {
+            let claim = bench.prepare(&run, &trace).next.state.claim;
+            let p = SplitPoint::new(&claim.point, &dimensions).unwrap();
+            let rest = p.l.iter().chain(p.i).map(|x| F::ONE - x);
+            let scale = rest.fold(p.t, |product, x| product * x);
+            eq_evals(p.j)[..coefficients]
+                .iter()
+                .map(|e| scale * e)
+                .collect()
+        })
+        .collect();
+    assert_eq!(rank(&mut rows), coefficients);
+}
+
+fn rank(rows: &mut [Vec<F>]) -> usize {
+    let mut rank = 0;
+    for column in 0..rows[0].len() {
+        let Some(pivot) = (rank..rows.len()).find(|r| !bool::from(rows[*r][column].is_zero()))
+        else {
+            continue;
+        };
+        rows.swap(rank, pivot);
+        let inverse = rows[rank][column].invert().unwrap();
+        let pivot = rows[rank].clone();
+        for row in rows[rank + 1..].iter_mut() {
+            let factor = row[column] * inverse;
+            for (x, p) in row.iter_mut().zip(&pivot) {
+                *x -= factor * p;
+            }
+        }
+        rank += 1;
+    }
+    rank
+}
+
+#[test]
+fn commitments_to_one_model_differ() {
+    let shape = relu_network(&[6, 5, 3]);
+    let a = prover(&shape, Schedule::WholeNetwork, 1);
+    let b = prover(&shape, Schedule::WholeNetwork, 1);
+    assert_ne!(a.model_commitment().digest(), b.model_commitment().digest());
+}

@@ -1,0 +1,620 @@
+//! Lies that the verifier must catch, each with its own error.
+
+use std::sync::OnceLock;
+
+use ff::Field;
+
+use super::cheat::make_consistent;
+use super::fixtures::{bank, frame, prover, relu_network};
+use crate::{
+    DecodeError, Inputs, Outputs, Params, Proof, Prover, Session, Verifier, VerifyError,
+    Visibility,
+    backend::F,
+    program::Schedule,
+    weights::{AffineMap, WeightBank, WeightClaim},
+};
+
+const WIDTHS: [u32; 4] = [6, 5, 5, 4];
+const SCHEDULE: Schedule = Schedule::LayersPerStep(2);
+const FRAMES: u64 = 2;
+
+/// One honest run of two frames, two steps each, everything public.
+struct Honest {
+    prover: Prover,
+    bytes: Vec<u8>,
+}
+
+fn session(prover: &Prover) -> Session {
+    prover
+        .session_with_context(Visibility::public_inputs().public_outputs(), b"purpose")
+        .unwrap()
+}
+
+fn push_all(session: &mut Session) {
+    for k in 0..FRAMES {
+        session.push_integers(&frame(WIDTHS[0], k)).unwrap();
+    }
+}
+
+fn honest() -> &'static Honest {
+    static HONEST: OnceLock<Honest> = OnceLock::new();
+    HONEST.get_or_init(|| {
+        let prover = prover(&relu_network(&WIDTHS), SCHEDULE, 1);
+        let mut session = session(&prover);
+        push_all(&mut session);
+        let bytes = session.finish().unwrap().to_bytes();
+        Honest { prover, bytes }
+    })
+}
+
+fn proof() -> Proof {
+    Proof::from_bytes(&honest().bytes).unwrap()
+}
+
+fn verifier() -> Verifier {
+    let prover = &honest().prover;
+    Verifier::new(prover.params(), prover.model_commitment())
+}
+
+fn reject(proof: &Proof) -> VerifyError {
+    verifier().verify(proof).unwrap_err()
+}
+
+/// A prover who keeps the commitment and its blinds, and computes with other integers.
+fn prover_with(bank: WeightBank) -> Prover {
+    let honest = &honest().prover;
+    Prover {
+        params: honest.params.clone(),
+        bank: std::sync::Arc::new(honest.bank.with_bank(bank)),
+    }
+}
+
+fn proof_with(bank: WeightBank) -> Proof {
+    let prover = prover_with(bank);
+    let mut session = session(&prover);
+    push_all(&mut session);
+    session.finish().unwrap()
+}
+
+fn integers() -> Vec<AffineMap> {
+    honest().prover.bank.bank().maps().to_vec()
+}
+
+#[test]
+fn the_honest_proof_is_accepted() {
+    let statement = verifier().verify(&proof()).unwrap();
+    assert_eq!((statement.steps, statement.frames), (4, 2));
+    assert_eq!(statement.context, b"purpose");
+    let expected = (0..FRAMES).map(|k| frame(WIDTHS[0], k)).collect();
+    assert_eq!(statement.inputs, Inputs::Public { frames: expected });
+    assert!(statement.to_string().contains("2 public inputs in 4 steps"));
+}
+
+// The model.
+
+#[test]
+fn weights_of_another_model_are_rejected() {
+    let other = bank(honest().prover.params().program(), 99);
+    assert_eq!(reject(&proof_with(other)), VerifyError::WeightClaim);
+}
+
+#[test]
+fn one_weight_off_by_one_is_rejected() {
+    let mut maps = integers();
+    let map = &maps[1];
+    let mut weights: Vec<i16> = (0..map.rows()).flat_map(|i| map.row(i).to_vec()).collect();
+    weights[7] += 1;
+    maps[1] = AffineMap::new(map.columns(), weights, map.bias().to_vec()).unwrap();
+    let proof = proof_with(WeightBank::new(maps).unwrap());
+    assert_eq!(reject(&proof), VerifyError::WeightClaim);
+}
+
+#[test]
+fn one_bias_off_by_one_is_rejected() {
+    let mut maps = integers();
+    let map = &maps[2];
+    let weights: Vec<i16> = (0..map.rows()).flat_map(|i| map.row(i).to_vec()).collect();
+    let mut bias = map.bias().to_vec();
+    bias[0] += 1;
+    maps[2] = AffineMap::new(map.columns(), weights, bias).unwrap();
+    let proof = proof_with(WeightBank::new(maps).unwrap());
+    assert_eq!(reject(&proof), VerifyError::WeightClaim);
+}
+
+#[test]
+fn one_accumulator_off_by_one_with_all_that_follows_is_rejected() {
+    let prover = &honest().prover;
+    let program = prover.params().program();
+    let mut session = session(prover);
+    let mut vectors = Vec::new();
+    for k in 0..FRAMES {
+        for phase in 0..program.steps_per_frame() {
+            let x = frame(WIDTHS[0], k);
+            let x = if phase == 0 { x } else { vec![0; x.len()] };
+            let run = session.run.clone();
+            let mut trace = program
+                .run_step(prover.bank.bank(), phase, &run.carried, &x)
+                .unwrap();
+            if (k, phase) == (0, 1) {
+                // An accumulator of the last layer; it is the output, and what is carried on
+                // follows from it. From here on the claim is false, and every later step is made
+                // to hold all the same.
+                trace.registers[3][1] += 1;
+            }
+            let mut step = session.prepare(&trace).unwrap();
+            make_consistent(program, &run, &trace, &mut step);
+            session.fold(step).unwrap();
+            if phase == 1 {
+                vectors.push(trace.registers[3][..4].to_vec());
+            }
+        }
+    }
+    let mut proof = session.finish().unwrap();
+    proof.public.inputs = Inputs::Public {
+        frames: (0..FRAMES).map(|k| frame(WIDTHS[0], k)).collect(),
+    };
+    proof.public.outputs = Outputs::Public { vectors };
+    assert_eq!(reject(&proof), VerifyError::WeightClaim);
+}
+
+#[test]
+fn swapped_layers_are_rejected() {
+    // The maps of layers 1 and 2 have the shapes 5×5 and 4×5; a network with equal ones:
+    let shape = relu_network(&[5, 5, 5, 5]);
+    let prover = prover(&shape, Schedule::WholeNetwork, 4);
+    let mut maps = prover.bank.bank().maps().to_vec();
+    maps.swap(0, 1);
+    let liar = Prover {
+        params: prover.params.clone(),
+        bank: std::sync::Arc::new(prover.bank.with_bank(WeightBank::new(maps).unwrap())),
+    };
+    let mut session = liar.session(Visibility::private_inputs()).unwrap();
+    session.push_integers(&frame(5, 1)).unwrap();
+    let proof = session.finish().unwrap();
+    let verifier = Verifier::new(prover.params(), prover.model_commitment());
+    assert_eq!(verifier.verify(&proof).unwrap_err(), VerifyError::WeightClaim);
+}
+
+#[test]
+fn a_proof_for_another_model_is_rejected() {
+    let honest = &honest().prover;
+    let other = Prover::from_bank(honest.params(), honest.bank.bank().clone()).unwrap();
+    let verifier = Verifier::new(honest.params(), other.model_commitment());
+    assert!(matches!(
+        verifier.verify(&proof()).unwrap_err(),
+        VerifyError::OtherModel { .. }
+    ));
+    // The same proof with the name of the other model.
+    let mut proof = proof();
+    proof.public.model = other.model_commitment().digest().0;
+    assert_eq!(verifier.verify(&proof).unwrap_err(), VerifyError::Steps);
+}
+
+#[test]
+fn a_replaced_row_of_the_commitment_is_rejected() {
+    let honest = &honest().prover;
+    let mut commitment = honest.model_commitment();
+    commitment.swap_rows_for_test(0, 1);
+    let verifier = Verifier::new(honest.params(), commitment.clone());
+    let mut proof = proof();
+    proof.public.model = commitment.digest().0;
+    assert_eq!(verifier.verify(&proof).unwrap_err(), VerifyError::Steps);
+}
+
+#[test]
+fn a_commitment_of_another_shape_is_rejected() {
+    let other = prover(&relu_network(&[6, 5, 4]), Schedule::WholeNetwork, 1);
+    let verifier = Verifier::new(honest().prover.params(), other.model_commitment());
+    assert_eq!(
+        verifier.verify(&proof()).unwrap_err(),
+        VerifyError::CommitmentShape
+    );
+}
+
+// Keys.
+
+#[test]
+fn keys_of_another_program_are_rejected() {
+    let program = relu_network(&WIDTHS).program(Schedule::LayersPerStep(1)).unwrap();
+    let params = Params::setup(&program).unwrap();
+    let other = Prover::from_bank(&params, honest().prover.bank.bank().clone()).unwrap();
+    let verifier = Verifier::new(&params, other.model_commitment());
+    assert_eq!(
+        verifier.verify(&proof()).unwrap_err(),
+        VerifyError::OtherProgram
+    );
+    // The same proof under the names that this verifier expects.
+    let mut proof = proof();
+    proof.public.program = program.digest();
+    proof.public.model = other.model_commitment().digest().0;
+    assert!(matches!(
+        verifier.verify(&proof).unwrap_err(),
+        VerifyError::StepCount { .. }
+    ));
+    proof.public.steps = 6;
+    proof.argument.point.resize(program.bank().rounds(), F::ZERO);
+    assert_eq!(verifier.verify(&proof).unwrap_err(), VerifyError::Steps);
+}
+
+// Steps and frames.
+
+#[test]
+fn a_run_that_stops_inside_an_inference_is_rejected() {
+    let prover = &honest().prover;
+    let program = prover.params().program();
+    let mut session = prover.session(Visibility::private_inputs()).unwrap();
+    let x = frame(WIDTHS[0], 1);
+    let trace = program
+        .run_step(prover.bank.bank(), 0, &session.run.carried, &x)
+        .unwrap();
+    let step = session.prepare(&trace).unwrap();
+    session.fold(step).unwrap();
+    let mut proof = session.finish().unwrap();
+    assert_eq!(
+        reject(&proof),
+        VerifyError::StepCount {
+            steps: 1,
+            frames: 1
+        }
+    );
+    // Claiming a whole inference does not help.
+    proof.public.steps = 2;
+    assert_eq!(reject(&proof), VerifyError::Steps);
+}
+
+#[test]
+fn another_number_of_steps_is_rejected() {
+    for (steps, frames) in [(2, 1), (6, 3), (0, 0), (4, 3), (3, 2), (u64::MAX, 2)] {
+        let mut proof = proof();
+        proof.public.steps = steps;
+        proof.public.frames = frames;
+        let error = reject(&proof);
+        assert!(
+            matches!(
+                error,
+                VerifyError::StepCount { .. } | VerifyError::PublicShape { .. }
+            ),
+            "{error}"
+        );
+    }
+    // With the public vectors made to fit.
+    let mut proof = proof();
+    proof.public.steps = 2;
+    proof.public.frames = 1;
+    if let Inputs::Public { frames } = &mut proof.public.inputs {
+        frames.truncate(1);
+    }
+    if let Outputs::Public { vectors } = &mut proof.public.outputs {
+        vectors.truncate(1);
+    }
+    assert_eq!(reject(&proof), VerifyError::Steps);
+}
+
+#[test]
+fn dropped_repeated_and_reordered_frames_are_rejected() {
+    let lies: [fn(&mut Vec<Vec<i64>>); 3] = [
+        |frames| frames.swap(0, 1),
+        |frames| frames[1] = frames[0].clone(),
+        |frames| frames[0] = vec![0; 6],
+    ];
+    for lie in lies {
+        let mut proof = proof();
+        if let Inputs::Public { frames } = &mut proof.public.inputs {
+            lie(frames);
+        }
+        assert_eq!(reject(&proof), VerifyError::FinalState);
+    }
+    let mut proof = proof();
+    if let Inputs::Public { frames } = &mut proof.public.inputs {
+        frames.pop();
+    }
+    assert!(matches!(reject(&proof), VerifyError::PublicShape { .. }));
+}
+
+// Inputs and outputs.
+
+#[test]
+fn a_changed_public_input_or_output_is_rejected() {
+    let mut lie = proof();
+    if let Inputs::Public { frames } = &mut lie.public.inputs {
+        frames[1][2] ^= 1;
+    }
+    assert_eq!(reject(&lie), VerifyError::FinalState);
+    let mut lie = proof();
+    if let Outputs::Public { vectors } = &mut lie.public.outputs {
+        vectors[0][3] += 1;
+    }
+    assert_eq!(reject(&lie), VerifyError::FinalState);
+}
+
+#[test]
+fn a_public_entry_over_its_width_that_packs_alike_is_rejected() {
+    // (a, b) and (a + 2^w, b − 1) pack to the same element.
+    let mut lie = proof();
+    if let Inputs::Public { frames } = &mut lie.public.inputs {
+        frames[0][0] += 256;
+        frames[0][1] -= 1;
+    }
+    assert!(matches!(
+        reject(&lie),
+        VerifyError::PublicRange {
+            what: "frame",
+            index: 0,
+            width: 8
+        }
+    ));
+    let mut lie = proof();
+    if let Outputs::Public { vectors } = &mut lie.public.outputs {
+        vectors[1][0] += 1 << 20;
+        vectors[1][1] -= 1;
+    }
+    assert!(matches!(
+        reject(&lie),
+        VerifyError::PublicRange { what: "output", .. }
+    ));
+    for extreme in [i64::MIN, i64::MAX] {
+        let mut lie = proof();
+        if let Outputs::Public { vectors } = &mut lie.public.outputs {
+            vectors[1][0] = extreme;
+        }
+        assert!(matches!(reject(&lie), VerifyError::PublicRange { .. }));
+    }
+}
+
+#[test]
+fn another_visibility_is_rejected() {
+    // The digest of public frames, shown as if they were private.
+    let mut lie = proof();
+    let end = verifier()
+        .end_of_run(
+            &lie.public,
+            lie.argument.mask,
+            WeightClaim {
+                point: lie.argument.point.clone(),
+                value: lie.argument.value,
+            },
+        )
+        .unwrap();
+    lie.public.inputs = Inputs::Private { digest: end.inputs };
+    assert_eq!(reject(&lie), VerifyError::Steps);
+    let strict = verifier().visibility(Visibility::private_inputs());
+    assert_eq!(
+        strict.verify(&proof()).unwrap_err(),
+        VerifyError::Unexpected { what: "visibility" }
+    );
+}
+
+#[test]
+fn another_context_is_rejected() {
+    assert!(verifier().context(b"purpose").verify(&proof()).is_ok());
+    assert_eq!(
+        verifier().context(b"other").verify(&proof()).unwrap_err(),
+        VerifyError::Unexpected { what: "context" }
+    );
+    let mut lie = proof();
+    lie.public.context = b"other".to_vec();
+    assert_eq!(
+        verifier().context(b"other").verify(&lie).unwrap_err(),
+        VerifyError::Steps
+    );
+}
+
+#[test]
+fn another_number_of_frames_than_expected_is_rejected() {
+    assert!(verifier().frames(2).verify(&proof()).is_ok());
+    assert!(verifier().frames(1).verify(&proof()).is_err());
+}
+
+// The claim.
+
+#[test]
+fn a_true_claim_about_another_point_is_rejected() {
+    let program = honest().prover.params().program();
+    let initial = WeightClaim::initial(&program.bank());
+    let mut lie = proof();
+    lie.argument.point = initial.point;
+    lie.argument.value = initial.value;
+    assert_eq!(reject(&lie), VerifyError::FinalState);
+}
+
+#[test]
+fn another_value_of_the_claim_is_rejected() {
+    let mut lie = proof();
+    lie.argument.value += F::ONE;
+    assert_eq!(reject(&lie), VerifyError::FinalState);
+    let mut lie = proof();
+    lie.argument.point[3] += F::ONE;
+    assert_eq!(reject(&lie), VerifyError::FinalState);
+    for length in [0, 1, 100] {
+        let mut lie = proof();
+        lie.argument.point.resize(length, F::ZERO);
+        assert_eq!(reject(&lie), VerifyError::FinalState);
+    }
+}
+
+#[test]
+fn a_run_that_starts_from_another_claim_is_rejected() {
+    let prover = &honest().prover;
+    let mut session = prover.session(Visibility::private_inputs()).unwrap();
+    // A false claim to begin with: V = 1 at (1, …, 1).
+    session.run.state.claim.value = F::ONE;
+    session.run.z[1] = session.run.state.digest();
+    session.push_integers(&frame(WIDTHS[0], 1)).unwrap();
+    let proof = session.finish().unwrap();
+    assert_eq!(reject(&proof), VerifyError::Steps);
+}
+
+#[test]
+fn the_claim_and_opening_of_another_session_are_rejected() {
+    let mut other = session(&honest().prover);
+    push_all(&mut other);
+    let other = other.finish().unwrap();
+    // Its mask alone: the binding is another.
+    let mut lie = proof();
+    lie.argument.mask = other.argument.mask;
+    assert_eq!(reject(&lie), VerifyError::Steps);
+    // Its claim, with its opening.
+    let mut lie = proof();
+    lie.argument.point = other.argument.point.clone();
+    lie.argument.value = other.argument.value;
+    lie.argument.opening = other.argument.opening.clone();
+    assert_eq!(reject(&lie), VerifyError::FinalState);
+    // Its opening alone.
+    let mut lie = proof();
+    lie.argument.opening = other.argument.opening.clone();
+    assert_eq!(reject(&lie), VerifyError::WeightClaim);
+    // Its steps alone.
+    let mut lie = proof();
+    lie.argument.snark = other.argument.snark;
+    assert_eq!(reject(&lie), VerifyError::Steps);
+}
+
+#[test]
+fn every_part_of_the_opening_matters() {
+    let lies: [fn(&mut Proof); 3] = [
+        |p| p.argument.opening.masking_value += F::ONE,
+        |p| p.argument.opening.blind += F::ONE,
+        |p| p.argument.opening.masking.comm += p.argument.mask.comm,
+    ];
+    for lie in lies {
+        let mut proof = proof();
+        lie(&mut proof);
+        assert_eq!(reject(&proof), VerifyError::WeightClaim);
+    }
+}
+
+// Bytes.
+
+fn rejected_somewhere(bytes: &[u8]) -> bool {
+    match Proof::from_bytes(bytes) {
+        Err(_) => true,
+        Ok(proof) => verifier().verify(&proof).is_err(),
+    }
+}
+
+#[test]
+fn truncated_bytes_cannot_be_read() {
+    let bytes = &honest().bytes;
+    for len in (0..bytes.len()).step_by(97).chain([bytes.len() - 1]) {
+        assert!(Proof::from_bytes(&bytes[..len]).is_err(), "{len}");
+    }
+    assert_eq!(
+        Proof::from_bytes(&bytes[..bytes.len() - 1]).unwrap_err(),
+        DecodeError::Truncated
+    );
+}
+
+#[test]
+fn trailing_bytes_cannot_be_read() {
+    let mut bytes = honest().bytes.clone();
+    bytes.push(0);
+    assert_eq!(
+        Proof::from_bytes(&bytes).unwrap_err(),
+        DecodeError::TrailingBytes { count: 1 }
+    );
+}
+
+#[test]
+fn decoding_and_encoding_gives_the_same_bytes() {
+    assert_eq!(proof().to_bytes(), honest().bytes);
+}
+
+#[test]
+fn headers_of_other_formats_cannot_be_read() {
+    let bytes = &honest().bytes;
+    let with = |at: usize, value: u8| {
+        let mut other = bytes.clone();
+        other[at] = value;
+        Proof::from_bytes(&other).unwrap_err()
+    };
+    assert_eq!(with(0, b'X'), DecodeError::Magic { what: "proof" });
+    assert!(matches!(with(8, 9), DecodeError::Version { got: 9, .. }));
+    assert!(matches!(with(10, 9), DecodeError::Backend { got: 9, .. }));
+}
+
+#[test]
+fn flipped_bits_are_rejected_without_a_panic() {
+    let bytes = &honest().bytes;
+    for k in 0..60 {
+        let at = (k * 7919 + 13) % bytes.len();
+        let mut other = bytes.clone();
+        other[at] ^= 1 << (k % 8);
+        assert!(rejected_somewhere(&other), "bit {} of byte {at}", k % 8);
+    }
+}
+
+#[test]
+fn an_encoding_that_is_not_canonical_cannot_be_read() {
+    // The number of steps, 4, as two bytes of a varint.
+    let bytes = &honest().bytes;
+    let at = 8 + 3 + 64;
+    assert_eq!(bytes[at], 4);
+    let mut other = bytes[..at].to_vec();
+    other.extend([0x84, 0x00]);
+    other.extend(&bytes[at + 1..]);
+    assert_eq!(
+        Proof::from_bytes(&other).unwrap_err(),
+        DecodeError::NotCanonical
+    );
+}
+
+#[test]
+fn lengths_are_bounded_before_anything_is_allocated() {
+    // A context that claims to have 2^62 bytes.
+    let bytes = &honest().bytes;
+    let at = 8 + 3 + 64 + 2;
+    assert_eq!(bytes[at], 7);
+    let mut other = bytes[..at].to_vec();
+    other.extend([0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f]);
+    other.extend(&bytes[at + 1..]);
+    assert!(Proof::from_bytes(&other).is_err());
+    // An argument that is too long to be one.
+    let mut other = bytes.clone();
+    other.extend(vec![0; 1 << 17]);
+    assert!(matches!(
+        Proof::from_bytes(&other).unwrap_err(),
+        DecodeError::TooLong {
+            what: "argument",
+            ..
+        }
+    ));
+}
+
+#[test]
+fn the_identity_as_the_commitment_to_the_mask_cannot_be_read() {
+    let mut lie = proof();
+    lie.argument.mask = Default::default();
+    assert!(matches!(
+        Proof::from_bytes(&lie.to_bytes()).unwrap_err(),
+        DecodeError::Malformed { .. }
+    ));
+}
+
+#[test]
+fn model_commitments_are_read_only_in_canonical_form() {
+    use crate::ModelCommitment;
+    let commitment = honest().prover.model_commitment();
+    let bytes = commitment.to_bytes();
+    assert_eq!(ModelCommitment::from_bytes(&bytes).unwrap(), commitment);
+    for len in 0..bytes.len() {
+        assert!(ModelCommitment::from_bytes(&bytes[..len]).is_err());
+    }
+    let mut longer = bytes.clone();
+    longer.push(0);
+    assert!(matches!(
+        ModelCommitment::from_bytes(&longer).unwrap_err(),
+        DecodeError::TrailingBytes { count: 1 }
+    ));
+    // The identity in place of the last row.
+    let mut other = bytes.clone();
+    let len = other.len();
+    other[len - 32..].fill(0);
+    assert!(ModelCommitment::from_bytes(&other).is_err());
+    for at in 0..bytes.len() {
+        let mut other = bytes.clone();
+        other[at] ^= 0x80;
+        if let Ok(other) = ModelCommitment::from_bytes(&other) {
+            assert_ne!(other.digest(), commitment.digest());
+        }
+    }
+}
