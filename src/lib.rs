@@ -18,7 +18,9 @@ pub use ivc::{
 };
 pub use model::{ActivationFunction, Layer, Model, ModelBuilder, TableFunction, Tensors};
 pub use proof::{Inputs, Outputs, Proof, Statement, Verifier, VerifyError};
-pub use quant::{Accuracy, LayerReport, Precision, QuantizationReport, QuantizedModel, Samples};
+pub use quant::{
+    Accuracy, LayerReport, Precision, QuantizationReport, QuantizedModel, Samples, Scales,
+};
 pub use weights::{ModelCommitment, ModelDigest};
 
 #[cfg(test)]

@@ -4,7 +4,12 @@
 //! `provider::pedersen`. What differs is where generators come from: a key is a label and a
 //! length, its points are shared by all keys of the label and cached on disk.
 
-use std::{fmt, marker::PhantomData, ops::{Add, Mul, MulAssign, Range}, sync::Arc};
+use std::{
+    fmt,
+    marker::PhantomData,
+    ops::{Add, Mul, MulAssign, Range},
+    sync::Arc,
+};
 
 use ff::Field;
 use nova_snark::{
@@ -310,7 +315,10 @@ where
         scalars: &[E::Scalar],
         r: &E::Scalar,
     ) -> Self::Commitment {
-        let bases: Vec<_> = indices.iter().map(|i| ck.generators()[*i].clone()).collect();
+        let bases: Vec<_> = indices
+            .iter()
+            .map(|i| ck.generators()[*i].clone())
+            .collect();
         Self::blind(ck, E::GE::vartime_multiscalar_mul(scalars, &bases), r)
     }
 

@@ -104,14 +104,17 @@ where
     let (Some(directory), true) = (directory, log >= SMALLEST_LOG) else {
         return E::GE::from_label(label, n);
     };
-    // Whole powers of two, so that a pinned digest exists.
+    let Some(expected) = pinned(curve_name::<E>(), label, log) else {
+        return E::GE::from_label(label, n);
+    };
+    // Digests are pinned for whole powers of two.
     let n = (1 << log) + 1;
     let path = directory.join(format!(
         "generators-{}-{}.bin",
         curve_name::<E>(),
         String::from_utf8_lossy(label).replace('/', "-")
     ));
-    if let Some(points) = read::<E>(&path, label, n, log) {
+    if let Some(points) = read::<E>(&path, n, &expected) {
         tracing::debug!(path = %path.display(), n, "generators loaded");
         return points;
     }
@@ -129,16 +132,15 @@ where
     <Affine<E> as CurveAffine>::CurveExt::CURVE_ID
 }
 
-fn read<E: Engine>(path: &Path, label: &[u8], n: usize, log: u32) -> Option<Vec<Affine<E>>>
+fn read<E: Engine>(path: &Path, n: usize, expected: &[u8; 32]) -> Option<Vec<Affine<E>>>
 where
     E::GE: DlogGroup,
 {
-    let pinned = pinned(curve_name::<E>(), label, log)?;
     let mut file = fs::File::open(path).ok()?;
     let mut bytes = vec![0; MAGIC.len() + n * POINT_BYTES];
     std::io::Read::read_exact(&mut file, &mut bytes).ok()?;
     let points = bytes.strip_prefix(MAGIC)?;
-    if digest(points) != pinned {
+    if digest(points) != *expected {
         tracing::warn!(path = %path.display(), "generator file is not what it should be");
         return None;
     }
@@ -156,8 +158,6 @@ fn write<E: Engine>(path: &Path, points: &[Affine<E>]) -> std::io::Result<()>
 where
     E::GE: DlogGroup,
 {
-    // A longer file serves more; never replace it by a shorter one.
-    let len = (MAGIC.len() + points.len() * POINT_BYTES) as u64;
     if let Some(directory) = path.parent() {
         fs::create_dir_all(directory)?;
     }
@@ -168,7 +168,7 @@ where
         file.write_all(&to_bytes::<E>(points))?;
         file.flush()?;
     }
-    tracing::debug!(path = %path.display(), len, "generators cached");
+    tracing::debug!(path = %path.display(), n = points.len(), "generators cached");
     fs::rename(&temporary, path)
 }
 
@@ -181,7 +181,10 @@ where
         // Hashed generators are never the identity, whose coordinates would read as zeros and
         // then fail the curve equation.
         let (x, y) = match Option::from(point.coordinates()) {
-            Some(c) => (*halo2curves::Coordinates::x(&c), *halo2curves::Coordinates::y(&c)),
+            Some(c) => (
+                *halo2curves::Coordinates::x(&c),
+                *halo2curves::Coordinates::y(&c),
+            ),
             None => Default::default(),
         };
         bytes.extend_from_slice(x.to_repr().as_ref());
@@ -225,12 +228,7 @@ struct Pinned {
     digest: &'static str,
 }
 
-const fn pin(
-    curve: &'static str,
-    label: &'static [u8],
-    log: u32,
-    digest: &'static str,
-) -> Pinned {
+const fn pin(curve: &'static str, label: &'static [u8], log: u32, digest: &'static str) -> Pinned {
     Pinned {
         curve,
         label,
@@ -242,6 +240,7 @@ const fn pin(
 include!("pinned.rs");
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
     use crate::backend::{E1, E2};
@@ -257,21 +256,78 @@ mod tests {
         {
             let points = E::GE::from_label(label, (1 << most) + 1);
             let bytes = to_bytes::<E>(&points);
+            let mut wrong = Vec::new();
             for log in SMALLEST_LOG..=most {
                 let digest = digest(&bytes[..((1 << log) + 1) * POINT_BYTES]);
                 let hex: String = digest.iter().map(|b| format!("{b:02x}")).collect();
                 let name = String::from_utf8_lossy(label);
                 let curve = curve_name::<E>();
                 println!("    pin({curve:?}, b{name:?}, {log}, {hex:?}),");
-                assert_eq!(pinned(curve, label, log), Some(digest), "{curve} {name} 2^{log}");
+                if pinned(curve, label, log) != Some(digest) {
+                    wrong.push(format!("{curve} {name} 2^{log}"));
+                }
             }
+            assert_eq!(wrong, Vec::<String>::new());
         }
         let most = std::env::var("LAYERFOLD_PIN_LOG")
             .ok()
             .and_then(|n| n.parse().ok())
             .unwrap_or(11);
-        rows::<E1>(NOVA_LABEL, most);
-        rows::<E2>(NOVA_LABEL, most.min(15));
-        rows::<E1>(BANK_LABEL, most);
+        let rows: [fn(u32); 3] = [
+            |most| rows::<E1>(NOVA_LABEL, most),
+            |most| rows::<E2>(NOVA_LABEL, most.min(14)),
+            |most| rows::<E1>(BANK_LABEL, most.min(16)),
+        ];
+        let failed = rows
+            .iter()
+            .filter(|rows| std::panic::catch_unwind(|| rows(most)).is_err())
+            .count();
+        assert_eq!(failed, 0);
+    }
+
+    #[test]
+    fn a_cache_file_is_used_only_if_its_points_are_the_pinned_ones() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = SMALLEST_LOG;
+        let n = (1 << log) + 1;
+        let make = || with_directory(Some(directory.path()), || load_or_make::<E1>(BANK_LABEL, n));
+        let expected = <E1 as Engine>::GE::from_label(BANK_LABEL, n);
+        assert_eq!(make(), expected);
+        let path = fs::read_dir(directory.path())
+            .unwrap()
+            .next()
+            .unwrap()
+            .unwrap()
+            .path();
+        let good = fs::read(&path).unwrap();
+        let pinned = pinned(curve_name::<E1>(), BANK_LABEL, log).unwrap();
+        assert_eq!(read::<E1>(&path, n, &pinned).unwrap(), expected);
+
+        let mut changed = good.clone();
+        changed[MAGIC.len() + 77] ^= 1;
+        // Two points exchanged: every point is on the curve.
+        let mut exchanged = good.clone();
+        let (a, b) = (MAGIC.len(), MAGIC.len() + POINT_BYTES);
+        exchanged.copy_within(b..b + POINT_BYTES, a);
+        let mut version = good.clone();
+        version[7] = b'2';
+        let truncated = good[..good.len() - 1].to_vec();
+        for bad in [changed, exchanged, version, truncated, Vec::new()] {
+            fs::write(&path, bad).unwrap();
+            assert!(read::<E1>(&path, n, &pinned).is_none());
+            assert_eq!(make(), expected);
+            // It was made anew.
+            assert_eq!(fs::read(&path).unwrap(), good);
+        }
+        // A longer file serves: only what is needed is read.
+        let longer = [good.as_slice(), &[1, 2, 3]].concat();
+        fs::write(&path, longer).unwrap();
+        assert_eq!(read::<E1>(&path, n, &pinned).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_longer_sequence_begins_with_a_shorter_one() {
+        let long = get::<E1>(BANK_LABEL, 100);
+        assert_eq!(long[..9], <E1 as Engine>::GE::from_label(BANK_LABEL, 9));
     }
 }

@@ -9,7 +9,10 @@ pub(crate) mod generators;
 
 use halo2curves::pasta::{Fp, Fq, Pallas, Vesta};
 use nova_snark::{
-    provider::{keccak::Keccak256Transcript, poseidon::{PoseidonRO, PoseidonROCircuit}},
+    provider::{
+        keccak::Keccak256Transcript,
+        poseidon::{PoseidonRO, PoseidonROCircuit},
+    },
     traits::Engine,
 };
 use serde::{Deserialize, Serialize};

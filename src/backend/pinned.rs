@@ -1,2 +1,25 @@
-/// Digests of generator sequences.
-const PINNED: &[Pinned] = &[];
+/// Digests of generator sequences; the test in `generators.rs` prints this table.
+#[rustfmt::skip]
+const PINNED: &[Pinned] = &[
+    pin("pasta", b"ck", 10, "a0d29ed261bbaf502e9e43259abf9c88be16971f8115450a31b680199929a22c"),
+    pin("pasta", b"ck", 11, "497b01396b79994e0774f493609e2f1e0515da61ca5ca7efc56ec83fc282fced"),
+    pin("pasta", b"ck", 12, "a6dc02f7836401d014678af3d4da0a97d214100e4e73ab42867e7ee84f6c0c76"),
+    pin("pasta", b"ck", 13, "1ab816c923c2da4766df6f2ee7b894a0a957f3f6109717001952a3c5143bacd3"),
+    pin("pasta", b"ck", 14, "b882a5b1eb4fc4785bc506bb0cba05c63e847440ebec3d3ebb5eb6894b2c6ec8"),
+    pin("pasta", b"ck", 15, "cf544103a976d73ddfcddb18323dc417d81cc99925b33239768e90f24d9f29f7"),
+    pin("pasta", b"ck", 16, "0b5defbf9471e18dcf7a9f43b938faab1d3b0a04f63475702643783cef6b8380"),
+    pin("pasta", b"ck", 17, "a57505d6f32fa39394f748a0baabfcf31350119279bbb74a95f4965e629d2ffd"),
+    pin("pasta", b"ck", 18, "ac9f0c286f4093d7c851cee72679b1822fe7706a4360b6c286c11dbb6695f864"),
+    pin("vesta", b"ck", 10, "9057b53b9f7ac35eb9540e8897e0cd2cd95b0db0e97e76bb730dc03a045dda22"),
+    pin("vesta", b"ck", 11, "06b0dd179af5c84e75e9c379c09fc16fab5ac2074c55ffb19cef0a682188d8d0"),
+    pin("vesta", b"ck", 12, "0932d1cf675d3478a6a8720f1b1f6a33c0386878e130ad55831fc0568b62cc40"),
+    pin("vesta", b"ck", 13, "15c7b1fc72cb17b432407078bf5f31d1b3bb487d8e5b7069b1648f35f0146770"),
+    pin("vesta", b"ck", 14, "7aad4618c4db7fea56e23609aa1fcb350aa7c0857c9f1978e157330ff5b92991"),
+    pin("pasta", b"layerfold/bank/1", 10, "1100daacb8eebd9bcab16f939d3fee600eb1227788b2c1f94d1ef120c2667b38"),
+    pin("pasta", b"layerfold/bank/1", 11, "c508f6bf8d4781d54de1fb9150feba1ff5de3e712bda2b2c9db2f4fff1c9936f"),
+    pin("pasta", b"layerfold/bank/1", 12, "5f4baf7fdda801ae1aba6ac536f8456e610dbfd8cd1e839adb9c53b5e1590c85"),
+    pin("pasta", b"layerfold/bank/1", 13, "e5772da01ad1cbc927e2d0a05317b1f6d27b23558437ca396e064a2d51dd5aa9"),
+    pin("pasta", b"layerfold/bank/1", 14, "0d471f07e0802188305965d554b6e202eeee1c970cc636264d4394ae22176240"),
+    pin("pasta", b"layerfold/bank/1", 15, "9e7d4f459a75086f1106e34040871e26e1555c61ab9bdec857086348ad82dec3"),
+    pin("pasta", b"layerfold/bank/1", 16, "09888e4b42c5cfb6fa397e094506a0adbb4c023f4d6b01228c9ed5abf26119c2"),
+];

@@ -63,7 +63,11 @@ fn combination<F: PrimeField>(lc: &bp::LinearCombination<F>) -> nova::LinearComb
 impl<F: PrimeField, CS: nova::ConstraintSystem<F>> bp::ConstraintSystem<F> for Bridge<'_, CS> {
     type Root = Self;
 
-    fn alloc<Fn_, A, AR>(&mut self, annotation: A, f: Fn_) -> Result<bp::Variable, bp::SynthesisError>
+    fn alloc<Fn_, A, AR>(
+        &mut self,
+        annotation: A,
+        f: Fn_,
+    ) -> Result<bp::Variable, bp::SynthesisError>
     where
         Fn_: FnOnce() -> Result<F, bp::SynthesisError>,
         A: FnOnce() -> AR,

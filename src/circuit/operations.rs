@@ -4,8 +4,11 @@
 use bellpepper_core::{ConstraintSystem, Namespace, SynthesisError, num::Num};
 use ff::{Field, PrimeField};
 use layerfold_gadgets::{
-    Accumulator, Entry, Table, num, relu::relu, requantize::{requantize, requantize_relu},
-    table::lookup_many, word::OneHot,
+    Accumulator, Entry, Table, num,
+    relu::relu,
+    requantize::{requantize, requantize_relu},
+    table::lookup_many,
+    word::OneHot,
 };
 
 use crate::{
@@ -245,14 +248,17 @@ fn only_relu_reads(program: &Program, at: usize) -> bool {
             .step_by(slots)
             .all(|a| *a == Activation::Relu);
     }
-    let mut readers = program.operations.iter().filter(|operation| match operation {
-        Operation::Affine { terms, .. } => terms.iter().any(|t| t.input == register),
-        Operation::Requantize { input, .. }
-        | Operation::Relu { input }
-        | Operation::Table { input, .. } => *input == register,
-        Operation::Select { first, rest } => *first == register || *rest == register,
-        Operation::Layer { input, passed, .. } => *input == register || *passed == register,
-    });
+    let mut readers = program
+        .operations
+        .iter()
+        .filter(|operation| match operation {
+            Operation::Affine { terms, .. } => terms.iter().any(|t| t.input == register),
+            Operation::Requantize { input, .. }
+            | Operation::Relu { input }
+            | Operation::Table { input, .. } => *input == register,
+            Operation::Select { first, rest } => *first == register || *rest == register,
+            Operation::Layer { input, passed, .. } => *input == register || *passed == register,
+        });
     matches!(readers.next(), Some(Operation::Relu { .. })) && readers.next().is_none()
 }
 
@@ -339,9 +345,8 @@ impl LayerEnd<'_> {
     /// Selector of the phases whose layer has row `i` and an activation that `kind` accepts.
     fn gate(&self, i: usize, kind: impl Fn(Activation) -> bool) -> Gate {
         self.selectors.gate(|p| {
-            self.layer(p).is_some_and(|l| {
-                i < self.program.maps[l].rows as usize && kind(self.activation(l))
-            })
+            self.layer(p)
+                .is_some_and(|l| i < self.program.maps[l].rows as usize && kind(self.activation(l)))
         })
     }
 

@@ -112,7 +112,12 @@ pub(crate) fn registers_digest(program: &Program, trace: &StepTrace) -> F {
         ));
     }
     let operations = accumulators.len() as u32;
-    hash_native(Kind::Registers, operations, elements.len() as u32, &elements)
+    hash_native(
+        Kind::Registers,
+        operations,
+        elements.len() as u32,
+        &elements,
+    )
 }
 
 /// `H(6, d, K; τ, z.activations, z.run, frames', inputs', R)`: what all challenges of a step depend
@@ -129,7 +134,14 @@ pub(crate) fn seed(
         Kind::Seed,
         program.bank().rounds() as u32,
         program.affine_operations().count() as u32,
-        &[tau, z[0], z[1], F::from(next_frames), next_inputs, registers],
+        &[
+            tau,
+            z[0],
+            z[1],
+            F::from(next_frames),
+            next_inputs,
+            registers,
+        ],
     )
 }
 

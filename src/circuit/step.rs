@@ -196,11 +196,9 @@ pub(crate) fn synthesize<CS: ConstraintSystem<F>>(
                         MapRef::Fixed(l) => MapIndex::Constant(l.into()),
                         MapRef::Slot(k) => {
                             let slots = u64::from(program.layers_per_step().unwrap_or(1));
-                            MapIndex::Bits(
-                                selectors.bits::<CS>(dimensions.lambda as usize, |p| {
-                                    p * slots + u64::from(k)
-                                }),
-                            )
+                            MapIndex::Bits(selectors.bits::<CS>(dimensions.lambda as usize, |p| {
+                                p * slots + u64::from(k)
+                            }))
                         }
                     },
                     input: registers.get(term.input),

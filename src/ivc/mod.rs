@@ -2,13 +2,14 @@
 
 pub(crate) mod binding;
 mod params;
+mod plan;
 mod prover;
 mod session;
 pub(crate) mod step;
 mod visibility;
 
-pub use params::{ConstraintReport, Params};
 pub(crate) use params::Compressed;
+pub use params::{ConstraintReport, Params};
 pub use prover::Prover;
 pub use session::{Session, StageTimes};
 pub use visibility::{InputVisibility, OutputVisibility, Visibility};

@@ -135,8 +135,8 @@ impl Params {
         let matrices = postcard::experimental::serialized_size(&self.0.public).unwrap_or(0);
         let (primary, secondary) = self.0.public.num_constraints();
         let (vars_1, vars_2) = self.0.public.num_variables();
-        let points = primary.max(vars_1).next_power_of_two()
-            + secondary.max(vars_2).next_power_of_two();
+        let points =
+            primary.max(vars_1).next_power_of_two() + secondary.max(vars_2).next_power_of_two();
         matrices + 64 * points
     }
 }

@@ -5,6 +5,7 @@ use std::{fmt, sync::Arc};
 use super::{Params, Session, Visibility};
 use crate::{
     error::Error,
+    quant::{QuantizedModel, Scales},
     weights::{CommittedBank, ModelCommitment, WeightBank},
 };
 
@@ -12,6 +13,8 @@ use crate::{
 pub struct Prover {
     pub(crate) params: Params,
     pub(crate) bank: Arc<CommittedBank>,
+    /// Known if the prover was made from a quantised model.
+    pub(crate) scales: Option<Scales>,
 }
 
 impl fmt::Debug for Prover {
@@ -21,8 +24,18 @@ impl fmt::Debug for Prover {
 }
 
 impl Prover {
-    /// Commits to integer weights, with fresh blinds: two provers of one model have different
-    /// commitments.
+    /// Commits to the weights of a quantised model, with fresh blinds: two provers of one model
+    /// have different commitments.
+    ///
+    /// # Errors
+    /// If the keys are not those of a program of this model.
+    pub fn new(params: &Params, model: &QuantizedModel) -> Result<Self, Error> {
+        let mut prover = Self::from_bank(params, model.bank().clone())?;
+        prover.scales = Some(model.end_scales());
+        Ok(prover)
+    }
+
+    /// Commits to integer weights; sessions then take and give integers only.
     ///
     /// # Errors
     /// If the maps have not the shapes of the program, or a sum could leave its accumulator.
@@ -31,6 +44,7 @@ impl Prover {
         Ok(Self {
             params: params.clone(),
             bank: Arc::new(bank),
+            scales: None,
         })
     }
 
@@ -70,6 +84,7 @@ impl Prover {
         Ok(Session::begin(
             self.params.clone(),
             self.bank.clone(),
+            self.scales,
             visibility,
             context.to_vec(),
         ))

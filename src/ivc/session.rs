@@ -6,6 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use ndarray::{Array1, ArrayView1};
+
 use super::{
     InputVisibility, OutputVisibility, Params, Visibility,
     binding::BindingParts,
@@ -21,6 +23,7 @@ use crate::{
         interpreter::{StepTrace, check_vector},
     },
     proof::{Argument, Inputs, Outputs, Proof, PublicPart},
+    quant::Scales,
     weights::{CommittedBank, Mask, OpeningProof, OpeningStatement},
 };
 
@@ -46,6 +49,7 @@ pub struct StageTimes {
 pub struct Session {
     params: Params,
     bank: Arc<CommittedBank>,
+    scales: Option<Scales>,
     visibility: Visibility,
     context: Vec<u8>,
     mask: Mask,
@@ -71,6 +75,7 @@ impl Session {
     pub(super) fn begin(
         params: Params,
         bank: Arc<CommittedBank>,
+        scales: Option<Scales>,
         visibility: Visibility,
         context: Vec<u8>,
     ) -> Self {
@@ -91,6 +96,7 @@ impl Session {
             shapes: program.register_shapes(),
             params,
             bank,
+            scales,
             visibility,
             context,
             mask,
@@ -101,6 +107,19 @@ impl Session {
             public_outputs: Vec::new(),
             times: StageTimes::default(),
         }
+    }
+
+    /// Runs one inference on a frame of real values, folds its steps, and gives the output.
+    ///
+    /// # Errors
+    /// As [`push_integers`](Self::push_integers); if an entry is not finite; if the prover was made
+    /// from integers and has no scales.
+    pub fn push(&mut self, frame: ArrayView1<'_, f32>) -> Result<Array1<f32>, Error> {
+        let scales = self
+            .scales
+            .ok_or_else(|| Error::usage("a prover of integer weights takes integer frames"))?;
+        let output = self.push_integers(&scales.quantize_input(frame)?)?;
+        Ok(scales.dequantize_output(&output))
     }
 
     /// Runs one inference on an integer frame, folds its steps, and gives the integer output.
@@ -116,8 +135,8 @@ impl Session {
         for phase in 0..program.steps_per_frame() {
             let frame = if phase == 0 { frame } else { &zeros };
             let started = Instant::now();
-            let trace =
-                program.run_step(self.bank.bank(), phase, &self.run.carried, frame)?;
+            let trace = tracing::info_span!("inference")
+                .in_scope(|| program.run_step(self.bank.bank(), phase, &self.run.carried, frame))?;
             self.times.inference += started.elapsed();
             output = program.output_of(&trace);
             let step = self.prepare(&trace)?;
@@ -208,7 +227,6 @@ impl Session {
         Ok((proof, self.times))
     }
 
-    #[tracing::instrument(name = "compress", skip_all)]
     fn compress(&mut self) -> Result<Proof, Error> {
         let inner = &self.params.0;
         let recursive = self
@@ -216,23 +234,22 @@ impl Session {
             .as_ref()
             .ok_or_else(|| Error::usage("a session needs a frame before it can be finished"))?;
         let started = Instant::now();
-        let snark = Compressed::prove(&inner.public, &inner.prover_key, recursive)
+        let snark = tracing::info_span!("compress")
+            .in_scope(|| Compressed::prove(&inner.public, &inner.prover_key, recursive))
             .map_err(|e| Error::proving("compress", e))?;
         self.times.compress += started.elapsed();
 
         let started = Instant::now();
         let state = &self.run.state;
-        let opening = OpeningProof::prove(
-            &self.bank,
-            &self.mask,
-            &OpeningStatement {
-                model: self.bank.commitment(),
-                mask: self.mask_commitment,
-                binding: state.binding,
-                claim: &state.claim,
-            },
-        )
-        .map_err(|_| Error::proving("opening", "the claim is of another program"))?;
+        let statement = OpeningStatement {
+            model: self.bank.commitment(),
+            mask: self.mask_commitment,
+            binding: state.binding,
+            claim: &state.claim,
+        };
+        let opening = tracing::info_span!("opening")
+            .in_scope(|| OpeningProof::prove(&self.bank, &self.mask, &statement))
+            .map_err(|_| Error::proving("opening", "the claim is of another program"))?;
         self.times.opening += started.elapsed();
 
         let public = PublicPart {

@@ -60,7 +60,6 @@ pub(crate) struct StepContext<'a> {
 
 impl StepContext<'_> {
     /// Draws salts and `τ`, proves the products, computes the next state.
-    #[tracing::instrument(name = "prepare_step", skip_all)]
     pub(crate) fn prepare(&self, run: &Run, trace: &StepTrace) -> Result<PreparedStep, Error> {
         let program = self.program;
         let state = &run.state;
@@ -137,12 +136,8 @@ impl StepContext<'_> {
         })
     }
 
-    fn prove_products(
-        &self,
-        run: &Run,
-        trace: &StepTrace,
-        seed: F,
-    ) -> Result<StepProof, Error> {
+    #[tracing::instrument(name = "sumcheck", skip_all)]
+    fn prove_products(&self, run: &Run, trace: &StepTrace, seed: F) -> Result<StepProof, Error> {
         let slots = u64::from(self.program.layers_per_step().unwrap_or(1));
         let operations: Vec<AffineInstance<'_>> = self
             .program

@@ -139,7 +139,12 @@ impl Program {
         };
         let layers = activations.len() as u64;
         within("number of layers", layers, 2, MAX_MAPS as u64)?;
-        within("maps of a layered schedule", self.maps.len() as u64, layers, layers)?;
+        within(
+            "maps of a layered schedule",
+            self.maps.len() as u64,
+            layers,
+            layers,
+        )?;
         within("layers per step", (*layers_per_step).into(), 1, layers - 1)?;
         let slots = *layers_per_step as usize;
         within(
@@ -203,7 +208,12 @@ impl Program {
         let layered = self.spread != Spread::Frames;
         let mut requantized = vec![false; self.operations.len()];
         for (at, operation) in self.operations.iter().enumerate() {
-            let fail = |problem| Err(ProgramError::Operation { operation: at, problem });
+            let fail = |problem| {
+                Err(ProgramError::Operation {
+                    operation: at,
+                    problem,
+                })
+            };
             let defined = |r: Register| {
                 r.index() < at + 2 && (r != Register::CARRIED || self.carried.is_some())
             };
@@ -219,8 +229,7 @@ impl Program {
                 return fail("reads a register that is not defined yet");
             }
             let accumulates = |r: &Register| {
-                r.index() >= 2
-                    && matches!(self.operations[r.index() - 2], Operation::Affine { .. })
+                r.index() >= 2 && matches!(self.operations[r.index() - 2], Operation::Affine { .. })
             };
             match operation {
                 Operation::Requantize { input, width: w } => {
@@ -241,8 +250,18 @@ impl Program {
                     bits,
                     shift,
                 } => {
-                    within("terms of an affine operation", terms.len() as u64, 1, 1 << 10)?;
-                    within("rows of an affine operation", (*rows).into(), 1, MAX_ENTRIES)?;
+                    within(
+                        "terms of an affine operation",
+                        terms.len() as u64,
+                        1,
+                        1 << 10,
+                    )?;
+                    within(
+                        "rows of an affine operation",
+                        (*rows).into(),
+                        1,
+                        MAX_ENTRIES,
+                    )?;
                     within("accumulator bits", (*bits).into(), 2, 64)?;
                     within("shift", (*shift).into(), 0, u64::from(*bits) - 1)?;
                     for term in terms {
@@ -289,7 +308,12 @@ impl Program {
         let total: u64 = shapes.iter().map(|s| s.len as u64).sum();
         within("entries of all registers", total, 1, MAX_ENTRIES)?;
         for (at, operation) in self.operations.iter().enumerate() {
-            let fail = |problem| Err(ProgramError::Operation { operation: at, problem });
+            let fail = |problem| {
+                Err(ProgramError::Operation {
+                    operation: at,
+                    problem,
+                })
+            };
             match operation {
                 Operation::Affine { terms, rows, .. } => {
                     for term in terms {
@@ -329,12 +353,21 @@ impl Program {
 
     fn validate_results(&self, shapes: &[RegisterShape]) -> Result<(), ProgramError> {
         let Some(output) = shapes.get(self.output.register.index()) else {
-            return Err(ProgramError::Structure("the output register is not defined"));
+            return Err(ProgramError::Structure(
+                "the output register is not defined",
+            ));
         };
         if self.output.register == Register::CARRIED && self.carried.is_none() {
-            return Err(ProgramError::Structure("the output register is not defined"));
+            return Err(ProgramError::Structure(
+                "the output register is not defined",
+            ));
         }
-        within("length of the output", self.output.len.into(), 1, output.len as u64)?;
+        within(
+            "length of the output",
+            self.output.len.into(),
+            1,
+            output.len as u64,
+        )?;
         if let Some(carried) = &self.carried {
             let expected = shapes[Register::CARRIED.index()];
             if shapes.get(carried.next.index()) != Some(&expected) {
@@ -350,8 +383,18 @@ impl Program {
         let affine = self.affine_operations().count() as u64;
         within("affine operations", affine, 1, MAX_OPERATIONS as u64)?;
         let BankDimensions { mu, .. } = self.bank();
-        within("index bits of the bank", self.bank().index_bits().into(), 2, 40)?;
+        within(
+            "index bits of the bank",
+            self.bank().index_bits().into(),
+            2,
+            40,
+        )?;
         // The powers of ρ that separate the accumulators.
-        within("affine operations times 2^μ", affine << mu, 1, (1 << 32) - 1)
+        within(
+            "affine operations times 2^μ",
+            affine << mu,
+            1,
+            (1 << 32) - 1,
+        )
     }
 }

@@ -4,7 +4,11 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{backend::F, ivc::Visibility, weights::{ModelDigest, element_bytes}};
+use crate::{
+    backend::F,
+    ivc::Visibility,
+    weights::{ModelDigest, element_bytes},
+};
 
 /// What a proof says of its input frames.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

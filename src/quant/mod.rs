@@ -34,6 +34,7 @@ mod calibration;
 mod precision;
 mod quantized;
 mod report;
+mod scales;
 mod scheme;
 mod table;
 
@@ -41,6 +42,7 @@ pub use calibration::Samples;
 pub use precision::Precision;
 pub use quantized::QuantizedModel;
 pub use report::{Accuracy, LayerReport, QuantizationReport};
+pub use scales::Scales;
 
 use crate::{error::Error, model::Model, program::NetworkShape};
 

@@ -10,9 +10,9 @@ const MAX_ACCUMULATOR_BITS: u8 = 40;
 /// Numbers of bits of a quantised model.
 ///
 /// By default they follow from the shape of the network alone: activations have `w = 8` bits; with
-/// `n` the largest number of inputs of a layer, the shift is `s = 6 + ⌈log2(n)/2⌉` and accumulators
-/// have `B = w + s + headroom` bits, headroom 4. Each accumulator bit costs one constraint per
-/// neuron; the shift beyond that is free.
+/// `n` the largest number of inputs of a layer, the shift is `s = 5 + ⌈log2(n)/2⌉` and accumulators
+/// have `B = w + s + headroom` bits, headroom 3, or 5 if a layer has a table, whose scales cannot
+/// give way. Each accumulator bit costs one constraint per neuron.
 ///
 /// ```
 /// use layerfold::Precision;
@@ -23,7 +23,7 @@ const MAX_ACCUMULATOR_BITS: u8 = 40;
 #[must_use]
 pub struct Precision {
     activation_bits: u8,
-    headroom: u8,
+    headroom: Option<u8>,
     shift: Option<u8>,
     accumulator_bits: Option<u8>,
 }
@@ -32,7 +32,7 @@ impl Default for Precision {
     fn default() -> Self {
         Self {
             activation_bits: 8,
-            headroom: 4,
+            headroom: None,
             shift: None,
             accumulator_bits: None,
         }
@@ -78,7 +78,7 @@ impl Precision {
     /// Bits of an accumulator beyond `w + s`, unless [`accumulator_bits`](Self::accumulator_bits)
     /// is given.
     pub fn headroom(mut self, headroom: u8) -> Self {
-        self.headroom = headroom;
+        self.headroom = Some(headroom);
         self
     }
 
@@ -89,7 +89,7 @@ impl Precision {
     }
 
     /// The numbers of bits of a network whose widest layer has `inputs` inputs.
-    pub(super) fn formats(self, inputs: usize) -> Result<Formats, Error> {
+    pub(super) fn formats(self, inputs: usize, tables: bool) -> Result<Formats, Error> {
         let width = within(
             "activation bits",
             self.activation_bits.into(),
@@ -102,18 +102,21 @@ impl Precision {
         let shift = within("shift", shift.into(), 1..=MAX_ACCUMULATOR_BITS - 2)?;
         let bits = match self.accumulator_bits {
             Some(bits) => u16::from(bits),
-            None => u16::from(width) + u16::from(shift) + u16::from(self.headroom),
+            None => {
+                let headroom = self.headroom.unwrap_or(if tables { 5 } else { 3 });
+                u16::from(width) + u16::from(shift) + u16::from(headroom)
+            }
         };
         let bits = within("accumulator bits", bits, shift + 2..=MAX_ACCUMULATOR_BITS)?;
         Ok(Formats { width, shift, bits })
     }
 }
 
-/// `6 + ⌈log2(n)/2⌉`.
+/// `5 + ⌈log2(n)/2⌉`.
 fn standard_shift(inputs: usize) -> u8 {
     // ⌈log2(n)/2⌉ is the least h with 4^h ≥ n; less than 32 for 64 bits.
     let log2 = usize::BITS - inputs.saturating_sub(1).leading_zeros();
-    6 + u8::try_from(log2.div_ceil(2)).unwrap_or(u8::MAX - 6)
+    5 + u8::try_from(log2.div_ceil(2)).unwrap_or(u8::MAX - 5)
 }
 
 fn within(what: &'static str, got: u16, range: RangeInclusive<u8>) -> Result<u8, Error> {
@@ -135,26 +138,27 @@ mod tests {
     use super::*;
 
     fn formats(precision: Precision, inputs: usize) -> (u8, u8, u8) {
-        let f = precision.formats(inputs).unwrap();
+        let f = precision.formats(inputs, false).unwrap();
         (f.width, f.shift, f.bits)
     }
 
     #[test]
     fn standard_shifts() {
         for inputs in 1..5000usize {
-            let expected = 6 + ((inputs as f64).log2() / 2.0).ceil() as u8;
+            let expected = 5 + ((inputs as f64).log2() / 2.0).ceil() as u8;
             assert_eq!(standard_shift(inputs), expected, "{inputs}");
         }
-        assert_eq!(standard_shift(1 << 24), 18);
-        assert_eq!(standard_shift((1 << 24) - 1), 18);
+        assert_eq!(standard_shift(1 << 24), 17);
+        assert_eq!(standard_shift((1 << 24) - 1), 17);
     }
 
     #[test]
     fn defaults() {
         let default = Precision::default();
-        assert_eq!(formats(default, 784), (8, 11, 23));
-        assert_eq!(formats(default, 1), (8, 6, 18));
-        assert_eq!(formats(default.activation_bits(16), 1 << 24), (16, 18, 38));
+        assert_eq!(formats(default, 784), (8, 10, 21));
+        assert_eq!(default.formats(784, true).unwrap().bits, 23);
+        assert_eq!(formats(default, 1), (8, 5, 16));
+        assert_eq!(formats(default.activation_bits(16), 1 << 24), (16, 17, 36));
     }
 
     #[test]
@@ -172,7 +176,7 @@ mod tests {
         let f = Precision::default()
             .shift(3)
             .accumulator_bits(5)
-            .formats(1)
+            .formats(1, false)
             .unwrap();
         assert_eq!((f.reach(), f.limit()), (128.0, 11.0));
     }
@@ -191,17 +195,17 @@ mod tests {
             ),
             (default.shift(0), "shift: 0 is outside 1..=38"),
             (default.shift(39), "shift: 39 is outside 1..=38"),
-            (default.shift(30), "accumulator bits: 42 is outside 32..=40"),
+            (default.shift(30), "accumulator bits: 41 is outside 32..=40"),
             (
                 default.shift(10).accumulator_bits(11),
                 "accumulator bits: 11 is outside 12..=40",
             ),
             (
                 default.headroom(255),
-                "accumulator bits: 274 is outside 13..=40",
+                "accumulator bits: 273 is outside 12..=40",
             ),
         ] {
-            let error = precision.formats(784).unwrap_err();
+            let error = precision.formats(784, false).unwrap_err();
             assert_eq!(error.to_string(), message);
         }
     }

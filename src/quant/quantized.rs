@@ -4,9 +4,9 @@ use std::fmt;
 
 use ndarray::{Array1, ArrayView1};
 
-use super::scheme::LayerScale;
+use super::{Scales, scheme::LayerScale};
 use crate::{
-    error::{Error, Reason},
+    error::Error,
     program::{NetworkShape, Program, Schedule, interpreter::StepTrace},
     weights::WeightBank,
 };
@@ -21,8 +21,7 @@ pub struct QuantizedModel {
     bank: WeightBank,
     /// A whole inference in one step.
     program: Program,
-    input_scale: f64,
-    output_scale: f64,
+    ends: Scales,
     /// Unknown if the model was handed in as integers.
     scales: Option<Vec<LayerScale>>,
 }
@@ -58,12 +57,17 @@ impl QuantizedModel {
         }
         let program = shape.program(Schedule::WholeNetwork)?;
         bank.check(&program)?;
+        let frame = program.frame();
         Ok(Self {
             shape,
             bank,
+            ends: Scales {
+                input: input_scale,
+                output: output_scale,
+                inputs: frame.len as usize,
+                width: frame.width,
+            },
             program,
-            input_scale,
-            output_scale,
             scales,
         })
     }
@@ -91,13 +95,19 @@ impl QuantizedModel {
     /// Real value of one unit of an input.
     #[must_use]
     pub fn input_scale(&self) -> f64 {
-        self.input_scale
+        self.ends.input
     }
 
     /// Real value of one unit of an output.
     #[must_use]
     pub fn output_scale(&self) -> f64 {
-        self.output_scale
+        self.ends.output
+    }
+
+    /// The scales at both ends.
+    #[must_use]
+    pub fn end_scales(&self) -> Scales {
+        self.ends
     }
 
     /// An input as integers: rounded to the nearest (halves away from zero), and saturated at the
@@ -106,53 +116,13 @@ impl QuantizedModel {
     /// # Errors
     /// If the input has the wrong length or an entry that is not finite.
     pub fn quantize_input(&self, input: ArrayView1<'_, f32>) -> Result<Vec<i64>, Error> {
-        let frame = self.program.frame();
-        if input.len() != frame.len as usize {
-            return Err(Reason::Shape {
-                what: "length of the input",
-                expected: frame.len as usize,
-                got: input.len(),
-            }
-            .into());
-        }
-        if let Some(index) = input.iter().position(|x| !x.is_finite()) {
-            return Err(Reason::NotFinite {
-                what: "input",
-                index,
-            }
-            .into());
-        }
-        let (least, most) = self.input_range();
-        #[expect(clippy::cast_possible_truncation, reason = "clamped")]
-        let integers = input
-            .iter()
-            .map(|x| self.input_unit(*x).clamp(least, most) as i64)
-            .collect();
-        Ok(integers)
-    }
-
-    /// The nearest integer of an input entry, before saturation.
-    pub(super) fn input_unit(&self, x: f32) -> f64 {
-        (f64::from(x) / self.input_scale).round()
-    }
-
-    pub(super) fn input_range(&self) -> (f64, f64) {
-        let half = f64::from(self.program.frame().width - 1).exp2();
-        (-half, half - 1.0)
+        self.ends.quantize_input(input)
     }
 
     /// An output as real values.
     #[must_use]
     pub fn dequantize_output(&self, output: &[i64]) -> Array1<f32> {
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "rounded to single precision"
-        )]
-        let values = output
-            .iter()
-            .map(|y| (*y as f64 * self.output_scale) as f32)
-            .collect();
-        values
+        self.ends.dequantize_output(output)
     }
 
     /// The output for an input, through the integer interpreter: what a proof will say.
@@ -188,8 +158,8 @@ impl fmt::Debug for QuantizedModel {
             .field("width", &self.shape.width)
             .field("bits", &self.shape.bits)
             .field("shift", &self.shape.shift)
-            .field("input_scale", &self.input_scale)
-            .field("output_scale", &self.output_scale)
+            .field("input_scale", &self.ends.input)
+            .field("output_scale", &self.ends.output)
             .finish_non_exhaustive()
     }
 }

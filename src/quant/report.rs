@@ -214,8 +214,8 @@ impl QuantizedModel {
     }
 
     fn saturated_inputs(&self, sample: ArrayView1<'_, f32>) -> usize {
-        let (least, most) = self.input_range();
-        let outside = |x: &&f32| !(least..=most).contains(&self.input_unit(**x));
+        let (least, most) = self.end_scales().input_range();
+        let outside = |x: &&f32| !(least..=most).contains(&self.end_scales().input_unit(**x));
         sample.iter().filter(outside).count()
     }
 

@@ -37,7 +37,13 @@ struct Plan {
 impl Plan {
     fn new(model: &Model, precision: Precision) -> Result<Self, Error> {
         let inputs = model.layers().iter().map(Layer::inputs).max().unwrap_or(1);
-        let formats = precision.formats(inputs)?;
+        let tables = model.layers().iter().any(|l| {
+            !matches!(
+                l.activation(),
+                ActivationFunction::Identity | ActivationFunction::Relu
+            )
+        });
+        let formats = precision.formats(inputs, tables)?;
         let mut plan = Self {
             formats,
             layers: Vec::new(),

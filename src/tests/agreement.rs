@@ -70,7 +70,12 @@ fn case(widths: std::ops::RangeInclusive<u32>) -> impl Strategy<Value = Case> {
                 .collect();
             let x = prop_oneof![Just(-128i64), Just(127i64), Just(0i64), -128i64..128];
             let frame = prop::collection::vec(x, widths[0] as usize);
-            (Just(layers), Just(schedule), maps, prop::collection::vec(frame, 1..=2))
+            (
+                Just(layers),
+                Just(schedule),
+                maps,
+                prop::collection::vec(frame, 1..=2),
+            )
         })
         .prop_map(|(layers, schedule, maps, frames)| Case {
             shape: NetworkShape {

@@ -211,10 +211,7 @@ fn a_frame_chosen_after_the_challenge_is_rejected_where_no_digest_holds_it() {
     // In phase 1 the frame is consumed by nobody and is under no running digest; it must be in the
     // seed all the same.
     let bench = layered();
-    let first = bench.prepare(
-        &bench.run(),
-        &bench.trace(&bench.run(), &frame(6, 1)),
-    );
+    let first = bench.prepare(&bench.run(), &bench.trace(&bench.run(), &frame(6, 1)));
     let run = first.next;
     let mut step = bench.prepare(&run, &bench.trace(&run, &frame(6, 1)));
     assert_eq!(bench.rejected_at(run.z, &step.witness), None);
@@ -247,8 +244,8 @@ fn every_register_that_a_product_reads_is_bound_before_the_challenge() {
         for (_, terms) in bench.program.affine_operations() {
             for term in terms {
                 // A frame that every step absorbs is in `inputs'`, the carried vector in `z`.
-                let elsewhere = (term.input == Register::FRAME && !layered)
-                    || term.input == Register::CARRIED;
+                let elsewhere =
+                    (term.input == Register::FRAME && !layered) || term.input == Register::CARRIED;
                 let mut other = trace.clone();
                 other.registers[term.input.index()][0] ^= 1;
                 assert_eq!(
@@ -288,10 +285,7 @@ fn a_slot_beyond_the_last_layer_passes_its_input_on_whatever_the_bank_holds() {
     // Three layers, two a step: in phase 1 the second slot is beyond the last layer. A committer
     // may have put anything there, so its accumulators are free; its result is not.
     let bench = layered();
-    let first = bench.prepare(
-        &bench.run(),
-        &bench.trace(&bench.run(), &frame(6, 1)),
-    );
+    let first = bench.prepare(&bench.run(), &bench.trace(&bench.run(), &frame(6, 1)));
     let run = first.next;
     let honest = bench.prepare(&run, &bench.trace(&run, &frame(6, 1)));
     let mut trace = bench.trace(&run, &frame(6, 1));
@@ -308,8 +302,7 @@ fn a_slot_beyond_the_last_layer_passes_its_input_on_whatever_the_bank_holds() {
     let mut forged = lie.next.carried.clone();
     forged[0] ^= 1;
     let shape = bench.program.register_shapes()[Register::CARRIED.index()];
-    let forged =
-        crate::circuit::state::vector_digest(lie.witness.next_salt, &forged, &shape);
+    let forged = crate::circuit::state::vector_digest(lie.witness.next_salt, &forged, &shape);
     let (_, next) = bench.synthesize(run.z, &lie.witness);
     assert_ne!(next[0], forged);
     assert_eq!(next[0], lie.next.z[0]);
@@ -318,7 +311,9 @@ fn a_slot_beyond_the_last_layer_passes_its_input_on_whatever_the_bank_holds() {
 #[test]
 fn a_padded_neuron_is_zero_whatever_its_accumulator_holds() {
     // Widths 5 and 7 share a slot: rows 5 and 6 are padding in phase 0.
-    let program = relu_network(&[4, 5, 7]).program(Schedule::LayersPerStep(1)).unwrap();
+    let program = relu_network(&[4, 5, 7])
+        .program(Schedule::LayersPerStep(1))
+        .unwrap();
     let bank = bank(&program, 5);
     let bench = Bench::new(program, bank);
     let run = bench.run();
@@ -332,7 +327,10 @@ fn a_padded_neuron_is_zero_whatever_its_accumulator_holds() {
     let (cs, next) = bench.synthesize(run.z, &step.witness);
     assert_eq!(cs.which_is_unsatisfied(), None);
     assert_eq!(next[0], step.next.z[0]);
-    assert_eq!(step.next.carried, honest.registers[Register::result_of(3).index()]);
+    assert_eq!(
+        step.next.carried,
+        honest.registers[Register::result_of(3).index()]
+    );
     assert_eq!(step.next.carried[5..], [0, 0]);
     // And the padded sum itself is caught by the claim.
     assert!(!bench.claim_holds(&step.next.state.claim));

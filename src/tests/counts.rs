@@ -8,74 +8,79 @@ use crate::{circuit::count_constraints, program::Schedule};
 fn report(widths: &[u32], schedule: Schedule) -> String {
     let program = relu_network(widths).program(schedule).unwrap();
     let parts = count_constraints(&program);
-    let mut lines: Vec<String> = parts.iter().map(|(name, n)| format!("{n:6} {name}")).collect();
+    let mut lines: Vec<String> = parts
+        .iter()
+        .map(|(name, n)| format!("{name}: {n}"))
+        .collect();
     let total: usize = parts.iter().map(|(_, n)| n).sum();
-    lines.push(format!("{total:6} in all"));
+    lines.push(format!("in all: {total}"));
     lines.join("\n")
 }
 
 #[test]
 fn mnist_mlp_in_one_step() {
     expect![[r#"
-          1069 state digest
-             1 z.run opens
-             1 phase
-             1 z.activations is 0
-          6272 frame
-          1095 frame digest
-           289 inputs
-          3144 operations
-          1183 seed
-          4760 sumcheck: transcript
-             7 sumcheck: powers of rho
-             1 sumcheck: separator
-           138 sumcheck: sum of outputs
-            38 sumcheck: rounds
-            37 sumcheck: eq(P, r)
-            13 sumcheck: pow(r_i)
-           932 sumcheck: product
-             1 sumcheck: (1 - r_t)·pow
-             1 sumcheck: (1 - r_t)·pow·Σ
-             1 sumcheck
-           290 output digest
-             1 nothing is carried
-           289 outputs
-          1069 next state digest
-         20633 in all"#]].assert_eq(&report(&[784, 128, 10], Schedule::WholeNetwork));
+        state digest: 1069
+        z.run opens: 1
+        phase: 1
+        z.activations is 0: 1
+        frame: 6272
+        frame digest: 1095
+        inputs: 289
+        operations: 3144
+        seed: 1183
+        sumcheck: transcript: 4760
+        sumcheck: powers of rho: 7
+        sumcheck: separator: 1
+        sumcheck: sum of outputs: 138
+        sumcheck: rounds: 38
+        sumcheck: eq(P, r): 37
+        sumcheck: pow(r_i): 13
+        sumcheck: product: 932
+        sumcheck: (1 - r_t)·pow: 1
+        sumcheck: (1 - r_t)·pow·Σ: 1
+        sumcheck: 1
+        output digest: 290
+        nothing is carried: 1
+        outputs: 289
+        next state digest: 1069
+        in all: 20633"#]]
+    .assert_eq(&report(&[784, 128, 10], Schedule::WholeNetwork));
 }
 
 #[test]
 fn eleven_layers_of_128_a_step() {
     expect![[r#"
-          1069 state digest
-             1 z.run opens
-             8 phase
-          1024 carried
-           393 carried digest
-             1 z.activations opens
-          1024 frame
-           393 frame digest
-           289 inputs
-             1 inputs move in phase 0
-         33280 operations
-          6781 seed
-          5712 sumcheck: transcript
-             7 sumcheck: powers of rho
-            10 sumcheck: separator
-          1408 sumcheck: sum of outputs
-            46 sumcheck: rounds
-            45 sumcheck: eq(P, r)
-            13 sumcheck: pow(r_i)
-          1650 sumcheck: product
-             1 sumcheck: (1 - r_t)·pow
-             1 sumcheck: (1 - r_t)·pow·Σ
-             1 sumcheck
-           597 output digest
-           393 next carried digest
-           289 outputs
-             1 outputs move in the last phase
-          1069 next state digest
-         55507 in all"#]].assert_eq(&report(&[128; 65], Schedule::LayersPerStep(11)));
+        state digest: 1069
+        z.run opens: 1
+        phase: 8
+        carried: 1024
+        carried digest: 393
+        z.activations opens: 1
+        frame: 1024
+        frame digest: 393
+        inputs: 289
+        inputs move in phase 0: 1
+        operations: 33280
+        seed: 6781
+        sumcheck: transcript: 5712
+        sumcheck: powers of rho: 7
+        sumcheck: separator: 10
+        sumcheck: sum of outputs: 1408
+        sumcheck: rounds: 46
+        sumcheck: eq(P, r): 45
+        sumcheck: pow(r_i): 13
+        sumcheck: product: 1650
+        sumcheck: (1 - r_t)·pow: 1
+        sumcheck: (1 - r_t)·pow·Σ: 1
+        sumcheck: 1
+        output digest: 597
+        next carried digest: 393
+        outputs: 289
+        outputs move in the last phase: 1
+        next state digest: 1069
+        in all: 55507"#]]
+    .assert_eq(&report(&[128; 65], Schedule::LayersPerStep(11)));
 }
 
 #[test]
@@ -128,5 +133,6 @@ fn weights_cost_no_constraints() {
                 "next state digest",
                 291,
             ),
-        ]"#]].assert_eq(&format!("{changed:#?}"));
+        ]"#]]
+    .assert_eq(&format!("{changed:#?}"));
 }

@@ -6,12 +6,7 @@ use ff::Field;
 use layerfold_gadgets::mle::eq_evals;
 
 use super::fixtures::{Bench, bank, frame, prover, relu_network};
-use crate::{
-    Proof, Visibility,
-    backend::F,
-    program::Schedule,
-    weights::SplitPoint,
-};
+use crate::{Proof, Visibility, backend::F, program::Schedule, weights::SplitPoint};
 
 /// All windows of 32 bytes that could hold a point or an element: anything not mostly zero.
 fn chunks(bytes: &[u8]) -> HashSet<&[u8]> {
@@ -49,7 +44,9 @@ fn two_proofs_of_one_statement_share_no_commitment_and_no_element() {
 
 #[test]
 fn the_digest_of_a_private_input_is_salted() {
-    let program = relu_network(&[6, 5, 3]).program(Schedule::WholeNetwork).unwrap();
+    let program = relu_network(&[6, 5, 3])
+        .program(Schedule::WholeNetwork)
+        .unwrap();
     let bank = bank(&program, 1);
     let bench = Bench::new(program, bank);
     let run = bench.run();
@@ -66,7 +63,9 @@ fn the_digest_of_a_private_input_is_salted() {
 fn mask_coefficients_of_several_proofs_of_one_session_are_independent() {
     // Each proof of a session reveals one linear functional of its mask. As long as those are
     // linearly independent, the values revealed are jointly uniform.
-    let program = relu_network(&[6, 5, 3]).program(Schedule::WholeNetwork).unwrap();
+    let program = relu_network(&[6, 5, 3])
+        .program(Schedule::WholeNetwork)
+        .unwrap();
     let bank = bank(&program, 1);
     let bench = Bench::new(program, bank);
     let dimensions = bench.program.bank();

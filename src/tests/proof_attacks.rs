@@ -66,6 +66,7 @@ fn prover_with(bank: WeightBank) -> Prover {
     Prover {
         params: honest.params.clone(),
         bank: std::sync::Arc::new(honest.bank.with_bank(bank)),
+        scales: None,
     }
 }
 
@@ -167,12 +168,16 @@ fn swapped_layers_are_rejected() {
     let liar = Prover {
         params: prover.params.clone(),
         bank: std::sync::Arc::new(prover.bank.with_bank(WeightBank::new(maps).unwrap())),
+        scales: None,
     };
     let mut session = liar.session(Visibility::private_inputs()).unwrap();
     session.push_integers(&frame(5, 1)).unwrap();
     let proof = session.finish().unwrap();
     let verifier = Verifier::new(prover.params(), prover.model_commitment());
-    assert_eq!(verifier.verify(&proof).unwrap_err(), VerifyError::WeightClaim);
+    assert_eq!(
+        verifier.verify(&proof).unwrap_err(),
+        VerifyError::WeightClaim
+    );
 }
 
 #[test]
@@ -215,7 +220,9 @@ fn a_commitment_of_another_shape_is_rejected() {
 
 #[test]
 fn keys_of_another_program_are_rejected() {
-    let program = relu_network(&WIDTHS).program(Schedule::LayersPerStep(1)).unwrap();
+    let program = relu_network(&WIDTHS)
+        .program(Schedule::LayersPerStep(1))
+        .unwrap();
     let params = Params::setup(&program).unwrap();
     let other = Prover::from_bank(&params, honest().prover.bank.bank().clone()).unwrap();
     let verifier = Verifier::new(&params, other.model_commitment());
@@ -232,7 +239,10 @@ fn keys_of_another_program_are_rejected() {
         VerifyError::StepCount { .. }
     ));
     proof.public.steps = 6;
-    proof.argument.point.resize(program.bank().rounds(), F::ZERO);
+    proof
+        .argument
+        .point
+        .resize(program.bank().rounds(), F::ZERO);
     assert_eq!(verifier.verify(&proof).unwrap_err(), VerifyError::Steps);
 }
 

@@ -86,7 +86,11 @@ impl AffineMap {
 
     /// The largest `|b_i| + Σ_j |w_ij|·reach` over the rows, the bias counted if `with_bias`.
     pub(crate) fn reach(&self, i: usize, with_bias: bool, input_reach: i128) -> i128 {
-        let l1: i128 = self.row(i).iter().map(|w| i128::from(w.unsigned_abs())).sum();
+        let l1: i128 = self
+            .row(i)
+            .iter()
+            .map(|w| i128::from(w.unsigned_abs()))
+            .sum();
         let bias = if with_bias {
             i128::from(self.bias[i].unsigned_abs())
         } else {
@@ -122,7 +126,10 @@ impl WeightBank {
     /// If there is none.
     pub fn new(maps: Vec<AffineMap>) -> Result<Self, Error> {
         if maps.is_empty() {
-            return Err(Reason::Empty { what: "weight bank" }.into());
+            return Err(Reason::Empty {
+                what: "weight bank",
+            }
+            .into());
         }
         Ok(Self { maps })
     }

@@ -169,7 +169,9 @@ impl ModelCommitment {
                 what: "model commitment",
             })?;
         let mut int = |what: &'static str, limit: u64| -> Result<u64, DecodeError> {
-            let (head, tail) = rest.split_first_chunk::<8>().ok_or(DecodeError::Truncated)?;
+            let (head, tail) = rest
+                .split_first_chunk::<8>()
+                .ok_or(DecodeError::Truncated)?;
             rest = tail;
             let got = u64::from_le_bytes(*head);
             if got > limit {
@@ -196,7 +198,9 @@ impl ModelCommitment {
             });
         }
         let rows = int("rows", MAX_ROWS)?;
-        let expected = usize::try_from(rows).unwrap_or(usize::MAX).saturating_mul(32);
+        let expected = usize::try_from(rows)
+            .unwrap_or(usize::MAX)
+            .saturating_mul(32);
         if rest.len() < expected {
             return Err(DecodeError::Truncated);
         }
@@ -255,8 +259,9 @@ pub(crate) fn point_from_bytes(
     }
     repr.as_mut().copy_from_slice(bytes);
     let point = Option::<PallasAffine>::from(PallasAffine::from_bytes(&repr)).ok_or(malformed)?;
-    if bool::from(halo2curves::group::prime::PrimeCurveAffine::is_identity(&point))
-        || point.to_bytes().as_ref() != bytes
+    if bool::from(halo2curves::group::prime::PrimeCurveAffine::is_identity(
+        &point,
+    )) || point.to_bytes().as_ref() != bytes
     {
         return Err(DecodeError::Malformed { what });
     }

@@ -116,11 +116,7 @@ fn combined_row(
                 } else {
                     (0, s.j - 1)
                 };
-                sums.add(
-                    s.column + skip,
-                    &map.row(i)[j..s.j + s.len - 1],
-                    &weight,
-                );
+                sums.add(s.column + skip, &map.row(i)[j..s.j + s.len - 1], &weight);
             }
         }
     }

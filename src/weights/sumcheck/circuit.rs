@@ -114,12 +114,7 @@ pub(crate) fn verify<CS: ConstraintSystem<F>>(
         let sum = num::mul(cs.namespace(|| "separated"), &sum, c)?;
         claim = claim.add(&Num::from(sum));
     }
-    let claim = sumcheck::reduce(
-        cs.namespace(|| "rounds"),
-        &claim,
-        &messages,
-        &drawn.rounds,
-    )?;
+    let claim = sumcheck::reduce(cs.namespace(|| "rounds"), &claim, &messages, &drawn.rounds)?;
 
     // The variables are bound in the order j, l, i, t.
     let r: Vec<Num<F>> = drawn.rounds.into_iter().map(Num::from).collect();

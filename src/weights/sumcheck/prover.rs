@@ -108,10 +108,9 @@ pub(crate) fn prove(
         messages: Vec::with_capacity(dimensions.rounds()),
     };
     let columns = 1usize << dimensions.nu;
-    let row_powers: Vec<F> =
-        std::iter::successors(Some(F::ONE), |power| Some(*power * rho))
-            .take(1 << dimensions.mu)
-            .collect();
+    let row_powers: Vec<F> = std::iter::successors(Some(F::ONE), |power| Some(*power * rho))
+        .take(1 << dimensions.mu)
+        .collect();
     let block = row_powers[row_powers.len() - 1] * rho;
     // c_k = ρ^(1 + (k−1)·2^μ)
     let separators: Vec<F> = std::iter::successors(Some(rho), |c| Some(*c * block))
@@ -169,7 +168,9 @@ pub(crate) fn prove(
     }
     // After the rounds over j, the second table of a product's pair is c·x~(r_j).
     let inputs = pairs[1..].iter().map(|pair| pair.b[0]);
-    let maps = operations.iter().flat_map(|o| o.products.iter().map(|q| q.map));
+    let maps = operations
+        .iter()
+        .flat_map(|o| o.products.iter().map(|q| q.map));
     for (input, map) in inputs.zip(maps) {
         let start = map as usize * eq_i.len();
         for (bracket, power) in bracket[start..].iter_mut().zip(&row_powers) {

@@ -1,0 +1,134 @@
+//! Proves that a committed, private network says which digit is on a private image, and verifies
+//! the proof from bytes alone.
+//!
+//! ```text
+//! cargo run --release --example mnist [-- INDEX [OUT]]
+//! ```
+//!
+//! `INDEX` chooses one of the 20 committed test images; the proof and what its verifier needs go
+//! to the folder `OUT` (default `target/mnist-proof`), where the example `verify` reads them.
+#![expect(clippy::print_stdout, reason = "an example talks to people")]
+
+mod support;
+
+use std::{error::Error, fs, path::PathBuf, time::Instant};
+
+use layerfold::{
+    Model, ModelCommitment, Outputs, Params, Precision, Proof, Prover, Tensors, Verifier,
+    Visibility, program::Program,
+};
+use support::{argmax, images, labels, picture, to_input};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let index: usize = arguments.next().map_or(Ok(0), |a| a.parse())?;
+    let out = PathBuf::from(arguments.next().unwrap_or("target/mnist-proof".to_owned()));
+    let data = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data");
+
+    // The model, as its owner has it: floats.
+    let tensors = Tensors::open(format!("{data}/mnist-784-128-10.safetensors"))?;
+    let model = Model::builder([784])
+        .dense_from(&tensors, "fc1")?
+        .relu()
+        .dense_from(&tensors, "fc2")?
+        .build()?;
+
+    // As integers, calibrated on a hundred training images.
+    let calibration = to_input(&images(format!(
+        "{data}/mnist-calibration-images-idx3-ubyte"
+    ))?);
+    let quantized = model.quantize(&calibration, Precision::default())?;
+
+    let pixels = images(format!("{data}/mnist-sample-images-idx3-ubyte"))?;
+    let labels = labels(format!("{data}/mnist-sample-labels-idx1-ubyte"))?;
+    let samples = to_input(&pixels);
+    let label = *labels.get(index).ok_or("there are 20 images: 0 to 19")?;
+    let image = pixels.row(index).to_vec();
+    println!("{}", picture(&image));
+    println!("    image {index}, a {label}; only the prover sees it\n");
+
+    let accuracy = quantized.accuracy(&model, &samples, &labels)?;
+    println!(
+        "model     784-128-10, {} weights; right on the {} sample images: float {}, integers {}",
+        model.parameter_count(),
+        accuracy.samples,
+        percent(accuracy.float),
+        percent(accuracy.integer),
+    );
+
+    // Keys: from the program alone, the same for every 784-128-10 network.
+    let program = quantized.program()?;
+    let started = Instant::now();
+    let params = Params::setup(&program)?;
+    let constraints = params.constraints();
+    println!(
+        "keys      {:.2?} (generators are made once and cached); {} constraints a step, {} with the recursion",
+        started.elapsed(),
+        constraints.step(),
+        constraints.primary,
+    );
+
+    // The commitment is published once.
+    let started = Instant::now();
+    let prover = Prover::new(&params, &quantized)?;
+    let commitment = prover.model_commitment();
+    println!(
+        "commit    {:.2?}; model {}",
+        started.elapsed(),
+        commitment.digest()
+    );
+
+    // One inference, one proof.
+    let mut session = prover.session(Visibility::private_inputs().public_outputs())?;
+    let scores = session.push(samples.row(index))?;
+    let steps = session.steps();
+    let (proof, times) = session.finish_timed()?;
+    let bytes = proof.to_bytes();
+    println!(
+        "prove     {:.2?}: inference {:.2?}, sumcheck {:.2?}, {steps} step(s) {:.2?}, compress {:.2?}, opening {:.2?}",
+        times.inference + times.sumcheck + times.fold + times.compress + times.opening,
+        times.inference,
+        times.sumcheck,
+        times.fold,
+        times.compress,
+        times.opening,
+    );
+    println!("proof     {} bytes", bytes.len());
+
+    fs::create_dir_all(&out)?;
+    fs::write(out.join("program.bin"), program.to_bytes())?;
+    fs::write(out.join("model.bin"), commitment.to_bytes())?;
+    fs::write(out.join("proof.bin"), &bytes)?;
+
+    // The verifier has three files and nothing else.
+    let program = Program::from_bytes(&fs::read(out.join("program.bin"))?)?;
+    let commitment = ModelCommitment::from_bytes(&fs::read(out.join("model.bin"))?)?;
+    let verifier = Verifier::new(&Params::setup(&program)?, commitment);
+    let started = Instant::now();
+    let statement = verifier.verify(&Proof::from_bytes(&fs::read(out.join("proof.bin"))?)?)?;
+    println!("verify    {:.2?}\n", started.elapsed());
+
+    let Outputs::Public { vectors } = &statement.outputs else {
+        return Err("the outputs are hidden".into());
+    };
+    let proved = quantized.dequantize_output(&vectors[0]);
+    assert_eq!(proved, scores);
+    println!("verified  {statement}");
+    println!(
+        "          the committed network says: this is a {}\n",
+        argmax(&proved)
+    );
+    println!(
+        "written to {}; check it in a process of its own:",
+        out.display()
+    );
+    println!(
+        "    cargo run --release --example verify -- {}",
+        out.display()
+    );
+    Ok(())
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.0} %", 100.0 * share)
+}

@@ -1,0 +1,78 @@
+//! The real values that integers of a frame and of an output stand for.
+
+use ndarray::{Array1, ArrayView1};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Reason};
+
+/// Scales at the two ends of a network: an input or output is an integer times its scale.
+///
+/// They are no part of a proof, which is about integers; whoever wants to read an output as a real
+/// number needs them.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Scales {
+    /// Real value of one unit of an input.
+    pub input: f64,
+    /// Real value of one unit of an output.
+    pub output: f64,
+    /// Number of inputs.
+    pub(super) inputs: usize,
+    /// Width of an input entry.
+    pub(super) width: u8,
+}
+
+impl Scales {
+    /// An input as integers: rounded to the nearest (halves away from zero), and saturated at the
+    /// ends of the activation width.
+    ///
+    /// # Errors
+    /// If the input has the wrong length or an entry that is not finite.
+    pub fn quantize_input(&self, input: ArrayView1<'_, f32>) -> Result<Vec<i64>, Error> {
+        if input.len() != self.inputs {
+            return Err(Reason::Shape {
+                what: "length of the input",
+                expected: self.inputs,
+                got: input.len(),
+            }
+            .into());
+        }
+        if let Some(index) = input.iter().position(|x| !x.is_finite()) {
+            return Err(Reason::NotFinite {
+                what: "input",
+                index,
+            }
+            .into());
+        }
+        let (least, most) = self.input_range();
+        #[expect(clippy::cast_possible_truncation, reason = "clamped")]
+        let integers = input
+            .iter()
+            .map(|x| self.input_unit(*x).clamp(least, most) as i64)
+            .collect();
+        Ok(integers)
+    }
+
+    /// The nearest integer of an input entry, before saturation.
+    pub(super) fn input_unit(&self, x: f32) -> f64 {
+        (f64::from(x) / self.input).round()
+    }
+
+    pub(super) fn input_range(&self) -> (f64, f64) {
+        let half = f64::from(self.width - 1).exp2();
+        (-half, half - 1.0)
+    }
+
+    /// An output as real values.
+    #[must_use]
+    pub fn dequantize_output(&self, output: &[i64]) -> Array1<f32> {
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "rounded to single precision"
+        )]
+        let values = output
+            .iter()
+            .map(|y| (*y as f64 * self.output) as f32)
+            .collect();
+        values
+    }
+}
