@@ -6,6 +6,8 @@ use super::{
 
 /// Largest length of a register, and of all registers of a step together.
 const MAX_ENTRIES: u64 = 1 << 24;
+/// Largest number of rows of all maps together.
+const MAX_ROWS: u64 = 1 << 26;
 /// Largest number of operations in a step.
 const MAX_OPERATIONS: usize = 1 << 16;
 /// Largest number of maps in a bank.
@@ -92,6 +94,8 @@ impl Program {
             within("rows of a map", map.rows.into(), 1, MAX_ENTRIES)?;
             within("columns of a map", map.columns.into(), 1, MAX_ENTRIES)?;
         }
+        let rows = self.maps.iter().map(|m| u64::from(m.rows)).sum();
+        within("rows of all maps", rows, 1, MAX_ROWS)?;
         within("length of a frame", self.frame.len.into(), 1, MAX_ENTRIES)?;
         width("width of a frame", self.frame.width)?;
         for table in &self.tables {
@@ -153,6 +157,13 @@ impl Program {
             1 + 3 * slots as u64,
             1 + 3 * slots as u64,
         )?;
+        // An input longer than a map would meet columns that the bank may hold anything in.
+        let inputs = std::iter::once(self.frame.len).chain(self.maps.iter().map(|m| m.rows));
+        if inputs.zip(&self.maps).any(|(n, map)| n != map.columns) {
+            return Err(ProgramError::Structure(
+                "a layer has not as many inputs as the one before has neurons",
+            ));
+        }
         for activation in activations {
             if let Activation::Table(t) = activation {
                 let table = self
@@ -270,8 +281,9 @@ impl Program {
                                 let Some(map) = self.maps.get(l as usize) else {
                                     return fail("names a map that does not exist");
                                 };
-                                if map.rows > *rows {
-                                    return fail("has fewer rows than its map");
+                                // The bank may hold anything beyond a map's rows.
+                                if map.rows != *rows {
+                                    return fail("has not as many rows as its map");
                                 }
                             }
                             (MapRef::Slot(_), true) => {}
@@ -396,5 +408,224 @@ impl Program {
             1,
             (1 << 32) - 1,
         )
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::{
+        DecodeError,
+        program::{Carried, LayerShape, MapShape, NetworkShape, Schedule, Table},
+    };
+
+    fn program(schedule: Schedule) -> Program {
+        let layer = |inputs, outputs, activation| LayerShape {
+            inputs,
+            outputs,
+            activation,
+        };
+        NetworkShape {
+            layers: vec![
+                layer(4, 3, Activation::Relu),
+                layer(3, 3, Activation::Table(0)),
+                layer(3, 2, Activation::Identity),
+            ],
+            tables: vec![Table {
+                values: vec![0; 256],
+                width: 8,
+            }],
+            width: 8,
+            bits: 20,
+            shift: 8,
+        }
+        .program(schedule)
+        .unwrap()
+    }
+
+    fn operation(p: &mut Program, at: usize) -> &mut Operation {
+        &mut p.operations[at]
+    }
+
+    #[test]
+    fn programs_of_both_schedules_survive_a_round_trip() {
+        for schedule in [
+            Schedule::WholeNetwork,
+            Schedule::LayersPerStep(1),
+            Schedule::LayersPerStep(2),
+        ] {
+            let program = program(schedule);
+            assert_eq!(Program::from_bytes(&program.to_bytes()).unwrap(), program);
+        }
+    }
+
+    #[test]
+    fn every_broken_rule_of_a_whole_network_is_an_error() {
+        type Lie = fn(&mut Program);
+        let lies: [(&str, Lie); 22] = [
+            ("no map", |p| p.maps.clear()),
+            ("an empty map", |p| p.maps[0].rows = 0),
+            ("a huge map", |p| p.maps[0].columns = u32::MAX),
+            ("no operation", |p| p.operations.clear()),
+            ("an empty frame", |p| p.frame.len = 0),
+            ("another frame", |p| p.frame.len = 5),
+            ("a wide frame", |p| p.frame.width = 17),
+            ("a short table", |p| {
+                p.tables[0].values.pop();
+            }),
+            ("a table over its width", |p| p.tables[0].values[3] = 128),
+            ("a register of the future", |p| {
+                *operation(p, 2) = Operation::Relu {
+                    input: Register(40),
+                };
+            }),
+            ("itself", |p| {
+                *operation(p, 2) = Operation::Relu { input: Register(4) };
+            }),
+            ("a carried vector that is not there", |p| {
+                *operation(p, 2) = Operation::Relu {
+                    input: Register::CARRIED,
+                };
+            }),
+            ("ReLU of an accumulator", |p| {
+                *operation(p, 2) = Operation::Relu { input: Register(2) };
+            }),
+            ("a second requantise", |p| {
+                *operation(p, 2) = Operation::Requantize {
+                    input: Register(2),
+                    width: 8,
+                };
+            }),
+            ("a requantise of no accumulator", |p| {
+                *operation(p, 2) = Operation::Requantize {
+                    input: Register(3),
+                    width: 8,
+                };
+            }),
+            ("a shift as large as the accumulator", |p| {
+                if let Operation::Affine { shift, .. } = operation(p, 0) {
+                    *shift = 20;
+                }
+            }),
+            ("an accumulator of 65 bits", |p| {
+                if let Operation::Affine { bits, .. } = operation(p, 0) {
+                    *bits = 65;
+                }
+            }),
+            ("more rows than the map", |p| {
+                if let Operation::Affine { rows, .. } = operation(p, 0) {
+                    *rows = 4;
+                }
+            }),
+            ("no term", |p| {
+                if let Operation::Affine { terms, .. } = operation(p, 0) {
+                    terms.clear();
+                }
+            }),
+            ("a map that does not exist", |p| {
+                if let Operation::Affine { terms, .. } = operation(p, 0) {
+                    terms[0].map = MapRef::Fixed(9);
+                }
+            }),
+            ("an output longer than its register", |p| p.output.len = 3),
+            ("an output that is not there", |p| {
+                p.output.register = Register(99);
+            }),
+        ];
+        for (name, lie) in lies {
+            let mut p = program(Schedule::WholeNetwork);
+            lie(&mut p);
+            assert!(p.validate().is_err(), "{name}");
+            assert!(matches!(
+                Program::from_bytes(&p.to_bytes()),
+                Err(DecodeError::Program(_))
+            ));
+        }
+    }
+
+    #[test]
+    fn every_broken_rule_of_a_layered_network_is_an_error() {
+        type Lie = fn(&mut Program);
+        let lies: [(&str, Lie); 9] = [
+            ("layers that do not fit each other", |p| {
+                p.maps[1].columns = 2;
+            }),
+            ("another first layer", |p| p.maps[0].columns = 3),
+            ("no carried vector", |p| p.carried = None),
+            ("another carried vector", |p| {
+                if let Some(Carried { next, .. }) = &mut p.carried {
+                    *next = Register(2);
+                }
+            }),
+            ("an initial vector over its width", |p| {
+                if let Some(c) = &mut p.carried {
+                    c.initial[0] = 128;
+                }
+            }),
+            ("all layers in one step", |p| {
+                if let Spread::Layers {
+                    layers_per_step, ..
+                } = &mut p.spread
+                {
+                    *layers_per_step = 3;
+                }
+            }),
+            ("a table that does not exist", |p| p.tables.clear()),
+            ("slots in another order", |p| {
+                let Operation::Layer { slot, .. } = operation(p, 3) else {
+                    return;
+                };
+                *slot = 1;
+            }),
+            ("an output of another slot", |p| {
+                p.output.register = Register::result_of(4);
+            }),
+        ];
+        for (name, lie) in lies {
+            let mut p = program(Schedule::LayersPerStep(2));
+            lie(&mut p);
+            assert!(p.validate().is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_program_are_errors() {
+        let bytes = program(Schedule::WholeNetwork).to_bytes();
+        for len in 0..bytes.len() {
+            assert!(Program::from_bytes(&bytes[..len]).is_err());
+        }
+        let longer = [bytes.as_slice(), &[0]].concat();
+        assert_eq!(
+            Program::from_bytes(&longer),
+            Err(DecodeError::TrailingBytes { count: 1 })
+        );
+        for at in 0..bytes.len() {
+            let mut other = bytes.clone();
+            other[at] ^= 0x55;
+            // It may be another valid program, but never a panic or a second encoding of this one.
+            if let Ok(other) = Program::from_bytes(&other) {
+                assert_ne!(other.digest(), program(Schedule::WholeNetwork).digest());
+            }
+        }
+    }
+
+    #[test]
+    fn the_number_of_rows_is_bounded() {
+        let mut p = program(Schedule::LayersPerStep(1));
+        p.maps = vec![
+            MapShape {
+                rows: 1 << 24,
+                columns: 1,
+            };
+            5
+        ];
+        assert!(matches!(
+            p.validate(),
+            Err(ProgramError::Dimension {
+                what: "rows of all maps",
+                ..
+            })
+        ));
     }
 }

@@ -228,7 +228,9 @@ impl ModelCommitment {
         self.dimensions == dimensions
             && (1..=most).contains(&self.column_bits)
             && self.maps == program.maps()
-            && committed_rows(&self.dimensions, self.column_bits, &self.maps).count()
+            && committed_rows(&self.dimensions, self.column_bits, &self.maps)
+                .take(self.rows.len() + 1)
+                .count()
                 == self.rows.len()
     }
 
