@@ -291,7 +291,7 @@ where
 
     fn derand_key(ck: &Self::CommitmentKey) -> Self::DerandKey {
         DerandKey {
-            h: ck.blinding_generator().clone(),
+            h: *ck.blinding_generator(),
         }
     }
 
@@ -317,7 +317,7 @@ where
     ) -> Self::Commitment {
         let bases: Vec<_> = indices
             .iter()
-            .map(|i| ck.generators()[*i].clone())
+            .map(|i| ck.generators()[*i])
             .collect();
         Self::blind(ck, E::GE::vartime_multiscalar_mul(scalars, &bases), r)
     }
@@ -382,7 +382,7 @@ where
             *sums.get_mut(*address).ok_or(NovaError::InvalidIndex)? += E::GE::group(g);
         }
         Ok(CommitmentKey::derived(
-            ck.blinding_generator().clone(),
+            *ck.blinding_generator(),
             sums.iter().map(DlogGroup::affine),
         ))
     }
@@ -396,14 +396,14 @@ where
         let (left, right) = self.generators().split_at(n);
         let h = self.blinding_generator();
         (
-            Self::derived(h.clone(), left.iter().cloned()),
-            Self::derived(h.clone(), right.iter().cloned()),
+            Self::derived(*h, left.iter().cloned()),
+            Self::derived(*h, right.iter().cloned()),
         )
     }
 
     fn combine(&self, other: &Self) -> Self {
         let all = self.generators().iter().chain(other.generators());
-        Self::derived(self.blinding_generator().clone(), all.cloned())
+        Self::derived(*self.blinding_generator(), all.cloned())
     }
 
     fn fold(&self, w1: &E::Scalar, w2: &E::Scalar) -> Self {
@@ -412,10 +412,10 @@ where
             .par_iter()
             .zip(right)
             .map(|(l, r)| {
-                E::GE::vartime_multiscalar_mul(&[*w1, *w2], &[l.clone(), r.clone()]).affine()
+                E::GE::vartime_multiscalar_mul(&[*w1, *w2], &[*l, *r]).affine()
             })
             .collect();
-        Self::derived(self.blinding_generator().clone(), folded)
+        Self::derived(*self.blinding_generator(), folded)
     }
 
     fn scale(&self, r: &E::Scalar) -> Self {
@@ -424,7 +424,7 @@ where
             .par_iter()
             .map(|g| (E::GE::group(g) * r).affine())
             .collect();
-        Self::derived(self.blinding_generator().clone(), scaled)
+        Self::derived(*self.blinding_generator(), scaled)
     }
 
     fn reinterpret_commitments_as_ck(c: &[Commitment<E>]) -> Result<Self, NovaError> {
