@@ -11,13 +11,14 @@ mod proof;
 mod quant;
 pub mod weights;
 
+pub use backend::{Backend, PallasVesta};
 pub use error::{DecodeError, Error, ErrorKind};
 pub use ivc::{
     ConstraintReport, InputVisibility, OutputVisibility, Params, Prover, Session, StageTimes,
     Visibility,
 };
 pub use model::{ActivationFunction, Layer, Model, ModelBuilder, TableFunction, Tensors};
-pub use proof::{Inputs, Outputs, Proof, Statement, Verifier, VerifyError};
+pub use proof::{Inputs, Outputs, Proof, Statement, VectorDigest, Verifier, VerifyError};
 pub use quant::{
     Accuracy, LayerReport, Precision, QuantizationReport, QuantizedModel, Samples, Scales,
 };

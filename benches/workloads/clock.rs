@@ -25,16 +25,16 @@ type ProcessTimeStart = ProcessTime;
 
 /// Adds up the CPU time of the process (all threads, user and system) spent in each span.
 #[derive(Clone, Default)]
-pub struct CpuBySpan(Arc<Mutex<State>>);
+pub(crate) struct CpuBySpan(Arc<Mutex<State>>);
 
 impl CpuBySpan {
     /// Seconds spent in spans of this name, those inside them included.
-    pub fn seconds(&self, name: &str) -> f64 {
+    pub(crate) fn seconds(&self, name: &str) -> f64 {
         let state = self.0.lock().expect("no panic while held");
         state.totals.get(name).map_or(0.0, Duration::as_secs_f64)
     }
 
-    pub fn reset(&self) {
+    pub(crate) fn reset(&self) {
         self.0.lock().expect("no panic while held").totals.clear();
     }
 }

@@ -15,7 +15,7 @@ use crate::error;
 const MAX_WIDTH: u32 = 64;
 
 /// Unsigned integer of `width` bits held as constrained bits, least significant first.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Word {
     bits: Vec<AllocatedBit>,
     value: Option<u64>,
@@ -26,6 +26,13 @@ pub struct Word {
 /// The lowest `width` bits of `value`, `width ≤ 64`.
 fn low_bits(value: u64, width: u32) -> u64 {
     value & u64::MAX.checked_shr(MAX_WIDTH - width).unwrap_or(0)
+}
+
+impl std::fmt::Debug for Word {
+    /// Without the value: words are activations and inputs.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Word({} bits, redacted)", self.bits.len())
+    }
 }
 
 impl Word {
@@ -185,10 +192,17 @@ pub(crate) fn add_bit<F: PrimeField>(num: Num<F>, bit: &AllocatedBit, weight: F)
 }
 
 /// One-hot vector: bits of which exactly one is set.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct OneHot {
     bits: Vec<AllocatedBit>,
     index: Option<usize>,
+}
+
+impl std::fmt::Debug for OneHot {
+    /// Without the index.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "OneHot({} bits, redacted)", self.bits.len())
+    }
 }
 
 impl OneHot {

@@ -315,10 +315,7 @@ where
         scalars: &[E::Scalar],
         r: &E::Scalar,
     ) -> Self::Commitment {
-        let bases: Vec<_> = indices
-            .iter()
-            .map(|i| ck.generators()[*i])
-            .collect();
+        let bases: Vec<_> = indices.iter().map(|i| ck.generators()[*i]).collect();
         Self::blind(ck, E::GE::vartime_multiscalar_mul(scalars, &bases), r)
     }
 
@@ -411,9 +408,7 @@ where
         let folded: Vec<_> = left
             .par_iter()
             .zip(right)
-            .map(|(l, r)| {
-                E::GE::vartime_multiscalar_mul(&[*w1, *w2], &[*l, *r]).affine()
-            })
+            .map(|(l, r)| E::GE::vartime_multiscalar_mul(&[*w1, *w2], &[*l, *r]).affine())
             .collect();
         Self::derived(*self.blinding_generator(), folded)
     }

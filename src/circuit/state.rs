@@ -14,7 +14,7 @@ use crate::{
     weights::WeightClaim,
 };
 
-/// The parts of `z.run` (DESIGN §2.2).
+/// The parts of `z.run` (protocol notes, 2).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RunState {
     /// What the run is bound to; constant.
@@ -148,7 +148,7 @@ pub(crate) fn seed(
 /// Everything a step circuit is given: the parts of its state and the hints of its prover.
 ///
 /// Nothing here is trusted; the circuit constrains all of it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct StepWitness {
     pub(crate) state: RunState,
     /// The phase that the selectors are set to; an honest prover's is that of the state.

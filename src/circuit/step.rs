@@ -1,4 +1,4 @@
-//! One step as constraints (DESIGN §2.3).
+//! One step as constraints (protocol notes, 5, 6).
 
 use bellpepper_core::{
     ConstraintSystem, SynthesisError, Variable,
@@ -72,7 +72,7 @@ impl StateCircuit {
 
 /// Synthesises one step from `z = (activations, run)`; gives the next `z`.
 ///
-/// **Statement** DESIGN §2.3.
+/// **Statement** The step of the protocol notes, 5 and 6.
 ///
 /// **Assumes** nothing of the witness.
 ///

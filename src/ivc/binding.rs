@@ -1,4 +1,4 @@
-//! What every step of a run is bound to (DESIGN §2.2).
+//! What every step of a run is bound to (protocol notes, 2).
 
 use halo2curves::group::GroupEncoding;
 use nova_snark::{provider::traits::DlogGroup, traits::PrimeFieldExt};

@@ -22,7 +22,7 @@ use crate::{
         Register, RegisterShape,
         interpreter::{StepTrace, check_vector},
     },
-    proof::{Argument, Inputs, Outputs, Proof, PublicPart},
+    proof::{Argument, Proof, PublicPart, Vectors},
     quant::Scales,
     weights::{CommittedBank, Mask, OpeningProof, OpeningStatement},
 };
@@ -57,8 +57,9 @@ pub struct Session {
     shapes: Vec<RegisterShape>,
     pub(crate) run: Run,
     recursive: Option<Recursive>,
-    public_frames: Vec<Vec<i64>>,
-    public_outputs: Vec<Vec<i64>>,
+    /// Entries of all public frames, one frame after the other.
+    public_frames: Vec<i64>,
+    public_outputs: Vec<i64>,
     times: StageTimes,
 }
 
@@ -143,10 +144,10 @@ impl Session {
             self.fold(step)?;
         }
         if self.visibility.inputs == InputVisibility::Public {
-            self.public_frames.push(frame.to_vec());
+            self.public_frames.extend(frame);
         }
         if self.visibility.outputs == OutputVisibility::Public {
-            self.public_outputs.push(output.clone());
+            self.public_outputs.extend(&output);
         }
         Ok(output)
     }
@@ -259,20 +260,12 @@ impl Session {
             frames: state.frames,
             context: self.context.clone(),
             inputs: match self.visibility.inputs {
-                InputVisibility::Private => Inputs::Private {
-                    digest: state.inputs,
-                },
-                InputVisibility::Public => Inputs::Public {
-                    frames: self.public_frames.clone(),
-                },
+                InputVisibility::Private => Vectors::Digest(state.inputs),
+                InputVisibility::Public => Vectors::Entries(self.public_frames.clone()),
             },
             outputs: match self.visibility.outputs {
-                OutputVisibility::Hidden => Outputs::Hidden {
-                    digest: state.outputs,
-                },
-                OutputVisibility::Public => Outputs::Public {
-                    vectors: self.public_outputs.clone(),
-                },
+                OutputVisibility::Hidden => Vectors::Digest(state.outputs),
+                OutputVisibility::Public => Vectors::Entries(self.public_outputs.clone()),
             },
         };
         Ok(Proof {

@@ -7,10 +7,17 @@ use crate::{
 };
 
 /// What a step computed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct StepTrace {
     /// The value of every register, by [`Register::index`].
     pub registers: Vec<Vec<i64>>,
+}
+
+impl std::fmt::Debug for StepTrace {
+    /// Without the values: they are inputs and activations.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "StepTrace({} registers, redacted)", self.registers.len())
+    }
 }
 
 impl StepTrace {

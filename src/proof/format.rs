@@ -15,7 +15,7 @@ use std::fmt;
 use halo2curves::group::Group as _;
 use serde::{Deserialize, Serialize};
 
-use super::{Inputs, Outputs};
+use super::Vectors;
 use crate::{
     backend::{Backend, Commitment, DefaultBackend, E1, F},
     error::DecodeError,
@@ -28,10 +28,13 @@ const FORMAT: u16 = 1;
 const HEADER: usize = MAGIC.len() + 3;
 /// Longest context.
 pub(crate) const MAX_CONTEXT: usize = 1 << 16;
-/// Longest argument; real ones have about 14 kB.
+/// Longest argument; real ones have some 10 to 14 kB.
 const MAX_ARGUMENT: usize = 1 << 16;
 /// Longest proof, public frames and outputs included.
-const MAX_PROOF: usize = 1 << 28;
+///
+/// Public entries take at least a byte each and eight in memory, so reading takes at most eight
+/// times this.
+const MAX_PROOF: usize = 1 << 26;
 
 /// What a proof says.
 #[derive(Clone, Serialize, Deserialize)]
@@ -41,8 +44,8 @@ pub(crate) struct PublicPart {
     pub(crate) steps: u64,
     pub(crate) frames: u64,
     pub(crate) context: Vec<u8>,
-    pub(crate) inputs: Inputs,
-    pub(crate) outputs: Outputs,
+    pub(crate) inputs: Vectors,
+    pub(crate) outputs: Vectors,
 }
 
 /// Why it should be believed.

@@ -1,11 +1,13 @@
 //! Proofs as bytes, statements, and their verification.
 
 mod format;
+mod shape;
 mod statement;
 mod verifier;
 
 pub use format::Proof;
-pub use statement::{Inputs, Outputs, Statement};
+pub use statement::{Inputs, Outputs, Statement, VectorDigest};
 pub use verifier::{Verifier, VerifyError};
 
 pub(crate) use format::{Argument, MAX_CONTEXT, PublicPart};
+pub(crate) use statement::Vectors;

@@ -10,14 +10,37 @@ use crate::{
     weights::{ModelDigest, element_bytes},
 };
 
+/// 32 canonical bytes of a running digest.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct VectorDigest(pub(crate) [u8; 32]);
+
+impl VectorDigest {
+    /// The bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Display for VectorDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|b| write!(f, "{b:02x}"))
+    }
+}
+
+impl fmt::Debug for VectorDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "VectorDigest({self})")
+    }
+}
+
 /// What a proof says of its input frames.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Inputs {
     /// A salted digest of the frames, in order.
     Private {
         /// The running digest after the last frame.
-        #[serde(with = "element")]
-        digest: F,
+        digest: VectorDigest,
     },
     /// The frames themselves, as integers.
     Public {
@@ -27,19 +50,54 @@ pub enum Inputs {
 }
 
 /// What a proof says of its outputs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outputs {
     /// A salted digest of the outputs, in order.
     Hidden {
         /// The running digest after the last output.
-        #[serde(with = "element")]
-        digest: F,
+        digest: VectorDigest,
     },
     /// The outputs themselves, as integers.
     Public {
         /// In order.
         vectors: Vec<Vec<i64>>,
     },
+}
+
+/// Vectors of a proof as it travels: one list of entries, or their running digest.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) enum Vectors {
+    Digest(#[serde(with = "element")] F),
+    /// All vectors, one after the other.
+    Entries(Vec<i64>),
+}
+
+impl Vectors {
+    pub(super) fn into_inputs(self, len: usize) -> Inputs {
+        match self {
+            Self::Digest(digest) => Inputs::Private {
+                digest: VectorDigest(element_bytes(&digest)),
+            },
+            Self::Entries(entries) => Inputs::Public {
+                frames: split(&entries, len),
+            },
+        }
+    }
+
+    pub(super) fn into_outputs(self, len: usize) -> Outputs {
+        match self {
+            Self::Digest(digest) => Outputs::Hidden {
+                digest: VectorDigest(element_bytes(&digest)),
+            },
+            Self::Entries(entries) => Outputs::Public {
+                vectors: split(&entries, len),
+            },
+        }
+    }
+}
+
+fn split(entries: &[i64], len: usize) -> Vec<Vec<i64>> {
+    entries.chunks(len.max(1)).map(<[i64]>::to_vec).collect()
 }
 
 /// Field elements as 32 canonical bytes.
@@ -84,19 +142,31 @@ impl Statement {
     /// What is shown.
     #[must_use]
     pub fn visibility(&self) -> Visibility {
-        visibility(&self.inputs, &self.outputs)
+        shown(
+            matches!(self.inputs, Inputs::Public { .. }),
+            matches!(self.outputs, Outputs::Public { .. }),
+        )
     }
 }
 
-pub(crate) fn visibility(inputs: &Inputs, outputs: &Outputs) -> Visibility {
-    let visibility = match inputs {
-        Inputs::Private { .. } => Visibility::private_inputs(),
-        Inputs::Public { .. } => Visibility::public_inputs(),
+fn shown(inputs: bool, outputs: bool) -> Visibility {
+    let visibility = if inputs {
+        Visibility::public_inputs()
+    } else {
+        Visibility::private_inputs()
     };
-    match outputs {
-        Outputs::Hidden { .. } => visibility.hidden_outputs(),
-        Outputs::Public { .. } => visibility.public_outputs(),
+    if outputs {
+        visibility.public_outputs()
+    } else {
+        visibility
     }
+}
+
+pub(super) fn visibility(inputs: &Vectors, outputs: &Vectors) -> Visibility {
+    shown(
+        matches!(inputs, Vectors::Entries(_)),
+        matches!(outputs, Vectors::Entries(_)),
+    )
 }
 
 impl fmt::Display for Statement {

@@ -1,9 +1,14 @@
-//! Verification (DESIGN §2.4): everything is recomputed, nothing but bytes is taken from the
+//! Verification (protocol notes, 7): everything is recomputed, nothing but bytes is taken from the
 //! prover.
 
 use ff::Field;
 
-use super::{Inputs, Outputs, Proof, Statement, format::PublicPart, statement::visibility};
+use super::{
+    Proof, Statement, Vectors,
+    format::{Argument, PublicPart},
+    shape::{expected_lengths, opening_lengths, sequence_lengths},
+    statement::visibility,
+};
 use crate::{
     backend::{Commitment, E1, F},
     circuit::{
@@ -41,10 +46,10 @@ pub enum VerifyError {
         /// Frames claimed.
         frames: u64,
     },
-    /// The number or the shape of the public vectors is not what the program has.
-    #[error("public {what}: expected {expected}, got {got}")]
+    /// The number of public entries is not what the program has for so many frames.
+    #[error("public {what}: expected {expected} entries, got {got}")]
     PublicShape {
-        /// Which vectors.
+        /// Inputs or outputs.
         what: &'static str,
         /// What the program has.
         expected: u64,
@@ -52,7 +57,7 @@ pub enum VerifyError {
         got: u64,
     },
     /// A public entry is over its width.
-    #[error("public {what} {index} has an entry that does not fit {width} bits")]
+    #[error("vector {index} of the public {what} has an entry that does not fit {width} bits")]
     PublicRange {
         /// Which vectors.
         what: &'static str,
@@ -67,6 +72,9 @@ pub enum VerifyError {
         /// What differs.
         what: &'static str,
     },
+    /// A part of the argument has not the length that this program asks for.
+    #[error("the argument has not the shape of one for this program")]
+    ArgumentShape,
     /// The folded steps do not hold.
     #[error("the chain of steps does not hold")]
     Steps,
@@ -91,6 +99,8 @@ pub struct Verifier {
     context: Option<Vec<u8>>,
     visibility: Option<Visibility>,
     frames: Option<u64>,
+    inputs: Option<Vec<Vec<i64>>>,
+    outputs: Option<Vec<Vec<i64>>>,
 }
 
 impl Verifier {
@@ -108,6 +118,8 @@ impl Verifier {
             context: None,
             visibility: None,
             frames: None,
+            inputs: None,
+            outputs: None,
         }
     }
 
@@ -132,6 +144,20 @@ impl Verifier {
         self
     }
 
+    /// Accepts only proofs that show these inputs.
+    #[must_use]
+    pub fn inputs(mut self, frames: &[Vec<i64>]) -> Self {
+        self.inputs = Some(frames.to_vec());
+        self
+    }
+
+    /// Accepts only proofs that show these outputs.
+    #[must_use]
+    pub fn outputs(mut self, vectors: &[Vec<i64>]) -> Self {
+        self.outputs = Some(vectors.to_vec());
+        self
+    }
+
     /// Verifies a proof.
     ///
     /// # Errors
@@ -150,6 +176,7 @@ impl Verifier {
         )?;
         let z_0 = initial_z(self.params.program(), end.binding);
         let steps = usize::try_from(public.steps).map_err(|_| VerifyError::Steps)?;
+        self.check_lengths(&proof.argument)?;
         let z_n = proof
             .argument
             .snark
@@ -172,9 +199,34 @@ impl Verifier {
             steps: public.steps,
             frames: public.frames,
             context: public.context.clone(),
-            inputs: public.inputs.clone(),
-            outputs: public.outputs.clone(),
+            inputs: public
+                .inputs
+                .clone()
+                .into_inputs(self.params.program().frame().len as usize),
+            outputs: public
+                .outputs
+                .clone()
+                .into_outputs(self.params.program().output_shape().len),
         })
+    }
+
+    /// Every sequence of the argument has the length that the keys ask for: nova's verifier takes
+    /// that for granted.
+    fn check_lengths(&self, argument: &Argument) -> Result<(), VerifyError> {
+        let (constraints, secondary_constraints) = self.params.0.public.num_constraints();
+        let (variables, secondary_variables) = self.params.0.public.num_variables();
+        let snark = expected_lengths(
+            (constraints, variables),
+            (secondary_constraints, secondary_variables),
+        );
+        let opening = opening_lengths(self.model.column_bits() as usize);
+        if sequence_lengths(&argument.snark) == Some(snark)
+            && sequence_lengths(&argument.opening) == Some(opening)
+        {
+            Ok(())
+        } else {
+            Err(VerifyError::ArgumentShape)
+        }
     }
 
     fn check_expectations(&self, public: &PublicPart) -> Result<(), VerifyError> {
@@ -200,6 +252,17 @@ impl Verifier {
         }
         if self.frames.is_some_and(|f| f != public.frames) {
             return unexpected("number of frames");
+        }
+        for (what, expected, got) in [
+            ("inputs", &self.inputs, &public.inputs),
+            ("outputs", &self.outputs, &public.outputs),
+        ] {
+            let Some(expected) = expected else { continue };
+            // Lengths are those of the program, or the digest is refused later.
+            let same = matches!(got, Vectors::Entries(e) if e.iter().eq(expected.iter().flatten()));
+            if !same {
+                return unexpected(what);
+            }
         }
         Ok(())
     }
@@ -230,21 +293,19 @@ impl Verifier {
         let frame_shape = shapes
             .get(Register::FRAME.index())
             .ok_or(VerifyError::OtherProgram)?;
+        let count = public.frames;
         let inputs = match &public.inputs {
-            Inputs::Private { digest } => *digest,
-            Inputs::Public { frames } => {
-                digest_public("frame", frames, public.frames, frame_shape, absorb_input)?
+            Vectors::Digest(digest) => *digest,
+            Vectors::Entries(entries) => {
+                digest_public("inputs", entries, count, frame_shape, absorb_input)?
             }
         };
         let outputs = match &public.outputs {
-            Outputs::Hidden { digest } => *digest,
-            Outputs::Public { vectors } => digest_public(
-                "output",
-                vectors,
-                public.frames,
-                &program.output_shape(),
-                absorb_output,
-            )?,
+            Vectors::Digest(digest) => *digest,
+            Vectors::Entries(entries) => {
+                let shape = program.output_shape();
+                digest_public("outputs", entries, count, &shape, absorb_output)?
+            }
         };
         let binding = BindingParts {
             params: self.params.digest(),
@@ -274,30 +335,24 @@ pub(crate) fn check_final_state(z_n: &[F], end: &RunState) -> Result<(), VerifyE
     }
 }
 
-/// The running digest of public vectors, each in range and of the right length.
+/// The running digest of public vectors, all in range and of the right number and length.
 fn digest_public(
     what: &'static str,
-    vectors: &[Vec<i64>],
+    entries: &[i64],
     count: u64,
     shape: &RegisterShape,
     absorb: fn(F, F) -> F,
 ) -> Result<F, VerifyError> {
-    if vectors.len() as u64 != count {
+    let expected = count.saturating_mul(shape.len as u64);
+    if entries.len() as u64 != expected {
         return Err(VerifyError::PublicShape {
-            what: "vectors",
-            expected: count,
-            got: vectors.len() as u64,
+            what,
+            expected,
+            got: entries.len() as u64,
         });
     }
     let mut running = F::ZERO;
-    for (index, vector) in vectors.iter().enumerate() {
-        if vector.len() != shape.len {
-            return Err(VerifyError::PublicShape {
-                what,
-                expected: shape.len as u64,
-                got: vector.len() as u64,
-            });
-        }
+    for (index, vector) in entries.chunks(shape.len.max(1)).enumerate() {
         if !vector.iter().all(|v| shape.holds(*v)) {
             return Err(VerifyError::PublicRange {
                 what,

@@ -9,5 +9,6 @@ mod circuit_attacks;
 mod completeness;
 mod counts;
 mod fixtures;
+mod formats;
 mod hiding;
 mod proof_attacks;

@@ -11,7 +11,8 @@ use crate::{
     Visibility,
     backend::F,
     program::Schedule,
-    weights::{AffineMap, WeightBank, WeightClaim},
+    proof::Vectors,
+    weights::{AffineMap, OwnedStatement, WeightBank, WeightClaim},
 };
 
 const WIDTHS: [u32; 4] = [6, 5, 5, 4];
@@ -54,6 +55,13 @@ fn proof() -> Proof {
 fn verifier() -> Verifier {
     let prover = &honest().prover;
     Verifier::new(prover.params(), prover.model_commitment())
+}
+
+fn entries(vectors: &mut Vectors) -> &mut Vec<i64> {
+    match vectors {
+        Vectors::Entries(entries) => entries,
+        Vectors::Digest(_) => panic!("the vectors are public"),
+    }
 }
 
 fn reject(proof: &Proof) -> VerifyError {
@@ -151,10 +159,8 @@ fn one_accumulator_off_by_one_with_all_that_follows_is_rejected() {
         }
     }
     let mut proof = session.finish().unwrap();
-    proof.public.inputs = Inputs::Public {
-        frames: (0..FRAMES).map(|k| frame(WIDTHS[0], k)).collect(),
-    };
-    proof.public.outputs = Outputs::Public { vectors };
+    proof.public.inputs = Vectors::Entries((0..FRAMES).flat_map(|k| frame(WIDTHS[0], k)).collect());
+    proof.public.outputs = Vectors::Entries(vectors.concat());
     assert_eq!(reject(&proof), VerifyError::WeightClaim);
 }
 
@@ -291,33 +297,25 @@ fn another_number_of_steps_is_rejected() {
     let mut proof = proof();
     proof.public.steps = 2;
     proof.public.frames = 1;
-    if let Inputs::Public { frames } = &mut proof.public.inputs {
-        frames.truncate(1);
-    }
-    if let Outputs::Public { vectors } = &mut proof.public.outputs {
-        vectors.truncate(1);
-    }
+    entries(&mut proof.public.inputs).truncate(6);
+    entries(&mut proof.public.outputs).truncate(4);
     assert_eq!(reject(&proof), VerifyError::Steps);
 }
 
 #[test]
 fn dropped_repeated_and_reordered_frames_are_rejected() {
-    let lies: [fn(&mut Vec<Vec<i64>>); 3] = [
-        |frames| frames.swap(0, 1),
-        |frames| frames[1] = frames[0].clone(),
-        |frames| frames[0] = vec![0; 6],
+    let lies: [fn(&mut Vec<i64>); 3] = [
+        |entries| entries.rotate_left(6),
+        |entries| entries.copy_within(..6, 6),
+        |entries| entries[..6].fill(0),
     ];
     for lie in lies {
         let mut proof = proof();
-        if let Inputs::Public { frames } = &mut proof.public.inputs {
-            lie(frames);
-        }
+        lie(entries(&mut proof.public.inputs));
         assert_eq!(reject(&proof), VerifyError::FinalState);
     }
     let mut proof = proof();
-    if let Inputs::Public { frames } = &mut proof.public.inputs {
-        frames.pop();
-    }
+    entries(&mut proof.public.inputs).truncate(6);
     assert!(matches!(reject(&proof), VerifyError::PublicShape { .. }));
 }
 
@@ -326,14 +324,10 @@ fn dropped_repeated_and_reordered_frames_are_rejected() {
 #[test]
 fn a_changed_public_input_or_output_is_rejected() {
     let mut lie = proof();
-    if let Inputs::Public { frames } = &mut lie.public.inputs {
-        frames[1][2] ^= 1;
-    }
+    entries(&mut lie.public.inputs)[8] ^= 1;
     assert_eq!(reject(&lie), VerifyError::FinalState);
     let mut lie = proof();
-    if let Outputs::Public { vectors } = &mut lie.public.outputs {
-        vectors[0][3] += 1;
-    }
+    entries(&mut lie.public.outputs)[3] += 1;
     assert_eq!(reject(&lie), VerifyError::FinalState);
 }
 
@@ -341,32 +335,30 @@ fn a_changed_public_input_or_output_is_rejected() {
 fn a_public_entry_over_its_width_that_packs_alike_is_rejected() {
     // (a, b) and (a + 2^w, b − 1) pack to the same element.
     let mut lie = proof();
-    if let Inputs::Public { frames } = &mut lie.public.inputs {
-        frames[0][0] += 256;
-        frames[0][1] -= 1;
-    }
+    entries(&mut lie.public.inputs)[0] += 256;
+    entries(&mut lie.public.inputs)[1] -= 1;
     assert!(matches!(
         reject(&lie),
         VerifyError::PublicRange {
-            what: "frame",
+            what: "inputs",
             index: 0,
             width: 8
         }
     ));
     let mut lie = proof();
-    if let Outputs::Public { vectors } = &mut lie.public.outputs {
-        vectors[1][0] += 1 << 20;
-        vectors[1][1] -= 1;
-    }
+    entries(&mut lie.public.outputs)[4] += 1 << 20;
+    entries(&mut lie.public.outputs)[5] -= 1;
     assert!(matches!(
         reject(&lie),
-        VerifyError::PublicRange { what: "output", .. }
+        VerifyError::PublicRange {
+            what: "outputs",
+            index: 1,
+            ..
+        }
     ));
     for extreme in [i64::MIN, i64::MAX] {
         let mut lie = proof();
-        if let Outputs::Public { vectors } = &mut lie.public.outputs {
-            vectors[1][0] = extreme;
-        }
+        entries(&mut lie.public.outputs)[4] = extreme;
         assert!(matches!(reject(&lie), VerifyError::PublicRange { .. }));
     }
 }
@@ -385,7 +377,7 @@ fn another_visibility_is_rejected() {
             },
         )
         .unwrap();
-    lie.public.inputs = Inputs::Private { digest: end.inputs };
+    lie.public.inputs = Vectors::Digest(end.inputs);
     assert_eq!(reject(&lie), VerifyError::Steps);
     let strict = verifier().visibility(Visibility::private_inputs());
     assert_eq!(
@@ -413,6 +405,28 @@ fn another_context_is_rejected() {
 fn another_number_of_frames_than_expected_is_rejected() {
     assert!(verifier().frames(2).verify(&proof()).is_ok());
     assert!(verifier().frames(1).verify(&proof()).is_err());
+}
+
+#[test]
+fn other_inputs_and_outputs_than_expected_are_rejected() {
+    let frames: Vec<_> = (0..FRAMES).map(|k| frame(WIDTHS[0], k)).collect();
+    let statement = verifier().inputs(&frames).verify(&proof()).unwrap();
+    let Outputs::Public { mut vectors } = statement.outputs else {
+        panic!("the outputs are public");
+    };
+    assert!(verifier().outputs(&vectors).verify(&proof()).is_ok());
+    vectors[0][0] += 1;
+    assert_eq!(
+        verifier().outputs(&vectors).verify(&proof()).unwrap_err(),
+        VerifyError::Unexpected { what: "outputs" }
+    );
+    assert_eq!(
+        verifier()
+            .inputs(&frames[1..])
+            .verify(&proof())
+            .unwrap_err(),
+        VerifyError::Unexpected { what: "inputs" }
+    );
 }
 
 // The claim.
@@ -477,6 +491,62 @@ fn the_claim_and_opening_of_another_session_are_rejected() {
     let mut lie = proof();
     lie.argument.snark = other.argument.snark;
     assert_eq!(reject(&lie), VerifyError::Steps);
+}
+
+#[test]
+fn a_masking_value_chosen_after_the_challenge_is_rejected() {
+    // V + δ with v_0 − e·δ keeps v_0 + e·V, if e does not depend on v_0 or V.
+    let mut lie = proof();
+    let e = lie
+        .argument
+        .opening
+        .challenge_for_test(&verifier_statement(&lie));
+    let delta = F::from(5);
+    lie.argument.opening.masking_value -= e * delta;
+    let mut statement = verifier_statement(&lie);
+    statement.claim.value += delta;
+    assert!(!lie.argument.opening.holds_for_test(&statement));
+    // The same opening at another point of the same value.
+    let honest = proof();
+    let mut statement = verifier_statement(&honest);
+    assert!(honest.argument.opening.holds_for_test(&statement));
+    statement.claim.point[1] += F::ONE;
+    assert!(!honest.argument.opening.holds_for_test(&statement));
+}
+
+#[test]
+fn the_challenge_of_the_opening_depends_on_all_that_precedes_it() {
+    let honest = proof();
+    let statement = verifier_statement(&honest);
+    let e = honest.argument.opening.challenge_for_test(&statement);
+    let lies: [fn(&mut OwnedStatement, &mut Proof); 5] = [
+        |s, _| s.binding += F::ONE,
+        |s, _| s.claim.point[0] += F::ONE,
+        |s, _| s.claim.value += F::ONE,
+        |_, p| p.argument.opening.masking_value += F::ONE,
+        |_, p| p.argument.opening.masking = p.argument.mask,
+    ];
+    for lie in lies {
+        let (mut s, mut p) = (statement.clone(), proof());
+        lie(&mut s, &mut p);
+        assert_ne!(p.argument.opening.challenge_for_test(&s), e);
+    }
+}
+
+fn verifier_statement(proof: &Proof) -> OwnedStatement {
+    let claim = WeightClaim {
+        point: proof.argument.point.clone(),
+        value: proof.argument.value,
+    };
+    let end = verifier()
+        .end_of_run(&proof.public, proof.argument.mask, claim.clone())
+        .unwrap();
+    OwnedStatement {
+        model: honest().prover.model_commitment(),
+        mask: proof.argument.mask,
+        binding: end.binding,
+        claim,
+    }
 }
 
 #[test]
@@ -551,6 +621,50 @@ fn flipped_bits_are_rejected_without_a_panic() {
         other[at] ^= 1 << (k % 8);
         assert!(rejected_somewhere(&other), "bit {} of byte {at}", k % 8);
     }
+}
+
+#[test]
+fn vectors_of_another_length_are_rejected_without_a_panic() {
+    // Every byte of the argument that could be the length of a short vector, and the vector with
+    // it, made shorter or longer. Most of these do not decode; those that do are refused before
+    // the verifier of the recursion sees them.
+    let bytes = &honest().bytes;
+    let public = bytes.len() - postcard::to_stdvec(&proof().argument).unwrap().len();
+    let mut decoded = 0;
+    for at in public..bytes.len() {
+        let length = usize::from(bytes[at]);
+        if !(2..=20).contains(&length) {
+            continue;
+        }
+        for element in [32, 33, 65, 97] {
+            let end = at + 1 + element;
+            if end > bytes.len() {
+                continue;
+            }
+            for longer in [false, true] {
+                let mut other = bytes.clone();
+                if longer {
+                    other[at] += 1;
+                    let copy = bytes[at + 1..end].to_vec();
+                    other.splice(at + 1..at + 1, copy);
+                } else {
+                    other[at] -= 1;
+                    other.drain(at + 1..end);
+                }
+                let Ok(other) = Proof::from_bytes(&other) else {
+                    continue;
+                };
+                decoded += 1;
+                // The first of the vectors is the point of the claim.
+                let error = reject(&other);
+                assert!(
+                    [VerifyError::ArgumentShape, VerifyError::FinalState].contains(&error),
+                    "{error}"
+                );
+            }
+        }
+    }
+    assert!(decoded > 20, "only {decoded} decoded");
 }
 
 #[test]

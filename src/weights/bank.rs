@@ -1,4 +1,4 @@
-//! The integers of a model: its affine maps, as the bank `W(l, i, j)` of DESIGN §2.1.
+//! The integers of a model: its affine maps, as the bank `W(l, i, j)` of the protocol notes, 3.
 
 use zeroize::Zeroize;
 

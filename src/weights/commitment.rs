@@ -243,6 +243,22 @@ impl ModelCommitment {
         self.column_bits
     }
 
+    /// Rows that are multiples of the curve's generator: nothing random.
+    #[cfg(test)]
+    pub(crate) fn known_for_test(program: &Program, column_bits: u32) -> Self {
+        let dimensions = program.bank();
+        let maps = program.maps().to_vec();
+        let count = committed_rows(&dimensions, column_bits, &maps).count() as u64;
+        Self {
+            dimensions,
+            column_bits,
+            maps,
+            rows: (1..=count)
+                .map(|k| (Group::generator() * F::from(k)).affine())
+                .collect(),
+        }
+    }
+
     #[cfg(test)]
     pub(crate) fn swap_rows_for_test(&mut self, a: usize, b: usize) {
         self.rows.swap(a, b);
@@ -374,6 +390,8 @@ impl CommittedBank {
 impl Drop for CommittedBank {
     fn drop(&mut self) {
         self.blinds.fill(F::ZERO);
+        // What was written is looked at, so that it is written.
+        std::hint::black_box(&self.blinds);
     }
 }
 

@@ -1,4 +1,4 @@
-//! Sums of 16-bit integers times field elements with delayed reduction (DESIGN §2.5).
+//! Sums of 16-bit integers times field elements with delayed reduction (protocol notes, 10).
 //!
 //! A field element is eight 32-bit limbs; `(w + 2^15)·limb < 2^48` is added into 64-bit lanes, so
 //! 2^16 products fit before a reduction is due. The shift by `2^15` makes every factor unsigned,

@@ -1,4 +1,4 @@
-//! The mask that hides the value of the final claim (DESIGN §2.1).
+//! The mask that hides the value of the final claim (protocol notes, 4).
 
 use ff::Field;
 use nova_snark::traits::commitment::CommitmentEngineTrait;
@@ -44,5 +44,7 @@ impl Drop for Mask {
     fn drop(&mut self) {
         self.row.fill(F::ZERO);
         self.blind = F::ZERO;
+        // What was written is looked at, so that it is written.
+        std::hint::black_box((&self.row, &self.blind));
     }
 }

@@ -1,4 +1,4 @@
-//! The weight claim: bank, hiding commitment, mask, sumcheck and opening (DESIGN §2.1, 2.3, 2.4).
+//! The weight claim: bank, hiding commitment, mask, sumcheck and opening (protocol notes, 3, 4, 5, 7).
 //!
 //! A run never puts a weight into a circuit. Each step reduces its matrix products, by a sumcheck
 //! that the step circuit verifies, to one claim `Ŵ~(P) = V` about the masked bank, merged with the
@@ -16,6 +16,8 @@ pub use commitment::{ModelCommitment, ModelDigest};
 
 pub(crate) use commitment::{CommittedBank, element_bytes};
 pub(crate) use mask::Mask;
+#[cfg(test)]
+pub(crate) use opening::OwnedStatement;
 pub(crate) use opening::{OpeningProof, OpeningStatement};
 
 use ff::Field;

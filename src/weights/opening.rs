@@ -1,4 +1,4 @@
-//! The opening of the masked bank at the final point (DESIGN §2.4): a proof of knowledge, in zero
+//! The opening of the masked bank at the final point (protocol notes, 7): a proof of knowledge, in zero
 //! knowledge, of `u` behind `C_u` with `⟨u, eq(P_col, ·)⟩ = V`.
 //!
 //! A Σ-protocol in front of an inner-product argument: `w = e_0 + e·u` is uniform, so the argument
@@ -200,5 +200,49 @@ impl OpeningProof {
             &self.argument,
         )
         .map_err(|_| OpeningError)
+    }
+}
+
+/// An [`OpeningStatement`] that owns its parts, and what tests ask of an opening.
+#[cfg(test)]
+#[derive(Clone)]
+pub(crate) struct OwnedStatement {
+    pub(crate) model: ModelCommitment,
+    pub(crate) mask: Commitment<E1>,
+    pub(crate) binding: F,
+    pub(crate) claim: WeightClaim,
+}
+
+#[cfg(test)]
+impl OwnedStatement {
+    fn borrow(&self) -> OpeningStatement<'_> {
+        OpeningStatement {
+            model: &self.model,
+            mask: self.mask,
+            binding: self.binding,
+            claim: &self.claim,
+        }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+impl OwnedStatement {
+    pub(crate) fn challenge_for_test(&self, masking: &Commitment<E1>, value: &F) -> F {
+        self.borrow()
+            .transcript(masking, value)
+            .squeeze(b"e")
+            .unwrap()
+    }
+}
+
+#[cfg(test)]
+impl OpeningProof {
+    pub(crate) fn challenge_for_test(&self, statement: &OwnedStatement) -> F {
+        statement.challenge_for_test(&self.masking, &self.masking_value)
+    }
+
+    pub(crate) fn holds_for_test(&self, statement: &OwnedStatement) -> bool {
+        self.verify(&statement.borrow()).is_ok()
     }
 }

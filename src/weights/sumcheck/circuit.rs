@@ -1,4 +1,4 @@
-//! The verifier of a step's sumcheck, as constraints (DESIGN §2.3, 4–7).
+//! The verifier of a step's sumcheck, as constraints (protocol notes, 5.3, 5.4).
 
 use bellpepper_core::{
     ConstraintSystem, SynthesisError,
@@ -58,8 +58,9 @@ pub(crate) struct ClaimCircuit {
 /// **Cost** `238·(d+1)` for the transcript, `2d` for the rounds, about `2d + 4μ` for the final
 /// bracket, one constraint for each accumulator and one for each input entry.
 ///
-/// **Soundness** DESIGN §2.3; `v` is free where the bracket vanishes, which it does for a random
-/// point with negligible probability.
+/// **Soundness** Protocol notes, 8. Where the bracket vanishes `v` is free; but then the check
+/// needs `σ = 0`, the value of the true polynomial there, which is counted as an error of the
+/// sumcheck already.
 pub(crate) fn verify<CS: ConstraintSystem<F>>(
     mut cs: CS,
     dimensions: &BankDimensions,

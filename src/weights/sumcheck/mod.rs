@@ -1,4 +1,4 @@
-//! One sumcheck for all matrix products of a step (DESIGN §2.3, 2.5).
+//! One sumcheck for all matrix products of a step (protocol notes, 5.4, 10).
 //!
 //! The prover works on the integers of the bank in [`prover`]; the verifier is part of the step
 //! circuit, in [`circuit`].

@@ -1,5 +1,5 @@
 //! The prover: two passes over the stored integers, then tables of field elements whose size does
-//! not depend on the number of weights in a row (DESIGN §2.5).
+//! not depend on the number of weights in a row (protocol notes, 10).
 
 use ff::Field;
 use layerfold_gadgets::{
