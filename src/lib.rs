@@ -1,4 +1,53 @@
 //! Zero-knowledge proofs of neural-network inference by folding.
+//!
+//! A prover commits to the integer weights of a model once. For every run it shows that *this*
+//! model, on inputs that may stay private, produced outputs that may stay hidden, and nothing
+//! else. Every layer, or group of layers, is one step of the same circuit; the steps are folded
+//! with Nova; the end is one compressed proof whose size depends neither on depth nor on the
+//! number of inputs.
+//!
+//! ```
+//! use layerfold::{Model, Params, Precision, Proof, Prover, Verifier, Visibility};
+//! use ndarray::array;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let model = Model::builder([2])
+//!     .dense(array![[1.0, -0.5], [0.25, 2.0], [-1.0, 1.0]], array![0.1, 0.0, -0.2])
+//!     .relu()
+//!     .dense(array![[0.5, 1.0, -1.0]], array![0.3])
+//!     .build()?;
+//! let samples = array![[0.5, -1.0], [1.0, 0.25], [-0.75, 0.5]];
+//! let quantized = model.quantize(&samples, Precision::default())?;
+//!
+//! // Keys depend on the program alone, which holds shapes and no weights.
+//! let program = quantized.program()?;
+//! let params = Params::setup(&program)?;
+//! let prover = Prover::new(&params, &quantized)?;
+//! let commitment = prover.model_commitment();
+//!
+//! let mut session = prover.session(Visibility::private_inputs().public_outputs())?;
+//! session.push(samples.row(0))?;
+//! let bytes = session.finish()?.to_bytes();
+//!
+//! // The verifier makes its own keys, and is given the commitment and the bytes.
+//! let verifier = Verifier::new(&Params::setup(&program)?, commitment);
+//! let statement = verifier.verify(&Proof::from_bytes(&bytes)?)?;
+//! assert_eq!(statement.frames, 1);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Modules, in the order of the pipeline:
+//!
+//! - `model`: float networks, from arrays or `safetensors`;
+//! - `quant`: integers, calibration, and a report against the floats;
+//! - [`program`]: the integer semantics of a step, and the reference interpreter;
+//! - `circuit`: a program as constraints, its state, the bridge to Nova;
+//! - `ivc`: keys, the schedule planner, sessions;
+//! - `proof`: bytes, statements, the verifier;
+//!
+//! and beside them [`weights`] (bank, commitment, mask, sumcheck, opening) and `backend` (curves,
+//! generators, commitments). What is proved and why it should be believed is in [`notes`].
 #![forbid(unsafe_code)]
 
 mod backend;
@@ -6,6 +55,7 @@ mod circuit;
 mod error;
 mod ivc;
 mod model;
+pub mod notes;
 pub mod program;
 mod proof;
 mod quant;
@@ -27,3 +77,7 @@ pub use weights::{ModelCommitment, ModelDigest};
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic)]
 mod tests;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
