@@ -46,13 +46,15 @@
 //! - `ivc`: keys, the schedule planner, sessions;
 //! - `proof`: bytes, statements, the verifier;
 //!
-//! and beside them [`weights`] (bank, commitment, mask, sumcheck, opening) and `backend` (curves,
-//! generators, commitments). What is proved and why it should be believed is in [`notes`].
+//! and beside them [`weights`] (bank, commitment, mask, sumcheck, opening), `ipa` (openings of
+//! Pedersen commitments, curve arithmetic in batches) and `backend` (curves, generators,
+//! commitments). What is proved and why it should be believed is in [`notes`].
 #![forbid(unsafe_code)]
 
 mod backend;
 mod circuit;
 mod error;
+mod ipa;
 mod ivc;
 mod model;
 pub mod notes;
@@ -73,6 +75,15 @@ pub use quant::{
     Accuracy, LayerReport, Precision, QuantizationReport, QuantizedModel, Samples, Scales,
 };
 pub use weights::{ModelCommitment, ModelDigest};
+
+/// For the benches, no part of the interface.
+#[doc(hidden)]
+pub mod bench_internals {
+    pub use crate::{
+        backend::{PallasEngine, VestaEngine},
+        ipa::{EvaluationEngine, pallas_msm},
+    };
+}
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic)]

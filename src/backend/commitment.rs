@@ -16,7 +16,6 @@ use nova_snark::{
     errors::NovaError,
     gadgets::utils::to_bignat_repr,
     provider::{
-        pedersen::CommitmentKeyExtTrait,
         ptau::PtauFileError,
         traits::{DlogGroup, DlogGroupExt},
     },
@@ -31,6 +30,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
 use super::generators::{self, Affine};
+use crate::ipa::{endomorphism::EndoCurve, msm::msm};
 
 /// The commitment engine; see the module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -262,6 +262,7 @@ where
 impl<E: Engine> CommitmentEngineTrait<E> for Pedersen<E>
 where
     E::GE: DlogGroupExt,
+    Affine<E>: EndoCurve<Base = E::Base, ScalarExt = E::Scalar>,
 {
     type CommitmentKey = CommitmentKey<E>;
     type DerandKey = DerandKey<E>;
@@ -296,8 +297,8 @@ where
     }
 
     fn commit(ck: &Self::CommitmentKey, v: &[E::Scalar], r: &E::Scalar) -> Self::Commitment {
-        let comm = E::GE::vartime_multiscalar_mul(v, &ck.generators()[..v.len()]);
-        Self::blind(ck, comm, r)
+        let comm = msm::<Affine<E>>(v, &ck.generators()[..v.len()]);
+        Self::blind(ck, E::GE::group(&comm.into()), r)
     }
 
     fn commit_sparse_binary(
@@ -316,7 +317,8 @@ where
         r: &E::Scalar,
     ) -> Self::Commitment {
         let bases: Vec<_> = indices.iter().map(|i| ck.generators()[*i]).collect();
-        Self::blind(ck, E::GE::vartime_multiscalar_mul(scalars, &bases), r)
+        let comm = msm::<Affine<E>>(scalars, &bases);
+        Self::blind(ck, E::GE::group(&comm.into()), r)
     }
 
     fn commit_small<T: Integer + Into<u64> + Copy + Sync + ToPrimitive>(
@@ -381,52 +383,6 @@ where
         Ok(CommitmentKey::derived(
             *ck.blinding_generator(),
             sums.iter().map(DlogGroup::affine),
-        ))
-    }
-}
-
-impl<E: Engine<CE = Pedersen<E>>> CommitmentKeyExtTrait<E> for CommitmentKey<E>
-where
-    E::GE: DlogGroupExt,
-{
-    fn split_at(&self, n: usize) -> (Self, Self) {
-        let (left, right) = self.generators().split_at(n);
-        let h = self.blinding_generator();
-        (
-            Self::derived(*h, left.iter().cloned()),
-            Self::derived(*h, right.iter().cloned()),
-        )
-    }
-
-    fn combine(&self, other: &Self) -> Self {
-        let all = self.generators().iter().chain(other.generators());
-        Self::derived(*self.blinding_generator(), all.cloned())
-    }
-
-    fn fold(&self, w1: &E::Scalar, w2: &E::Scalar) -> Self {
-        let (left, right) = self.generators().split_at(self.len / 2);
-        let folded: Vec<_> = left
-            .par_iter()
-            .zip(right)
-            .map(|(l, r)| E::GE::vartime_multiscalar_mul(&[*w1, *w2], &[*l, *r]).affine())
-            .collect();
-        Self::derived(*self.blinding_generator(), folded)
-    }
-
-    fn scale(&self, r: &E::Scalar) -> Self {
-        let scaled: Vec<_> = self
-            .generators()
-            .par_iter()
-            .map(|g| (E::GE::group(g) * r).affine())
-            .collect();
-        Self::derived(*self.blinding_generator(), scaled)
-    }
-
-    fn reinterpret_commitments_as_ck(c: &[Commitment<E>]) -> Result<Self, NovaError> {
-        // The inner-product argument commits without blinding, so `H` is not used.
-        Ok(Self::derived(
-            E::GE::zero().affine(),
-            c.iter().map(|c| c.comm.affine()),
         ))
     }
 }

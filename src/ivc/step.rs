@@ -43,6 +43,7 @@ impl Run {
 }
 
 /// A step ready to be chained to the run, and where it leads.
+#[derive(Clone)]
 pub(crate) struct PreparedStep {
     pub(crate) witness: StepWitness,
     pub(crate) next: Run,

@@ -280,6 +280,12 @@ impl Program {
         BankDimensions::of(self)
     }
 
+    /// Shape of an input frame as a register.
+    #[must_use]
+    pub fn frame_shape(&self) -> RegisterShape {
+        RegisterShape::signed(self.frame.len, self.frame.width)
+    }
+
     /// Shape of the output vector and the offset of its entries.
     #[must_use]
     pub fn output_shape(&self) -> RegisterShape {

@@ -8,6 +8,10 @@ use super::{
 const MAX_ENTRIES: u64 = 1 << 24;
 /// Largest number of rows of all maps together.
 const MAX_ROWS: u64 = 1 << 26;
+/// Largest number of bits of all registers of a step together: each is a constraint or more.
+const MAX_BITS: u64 = 1 << 20;
+/// Largest number of phases times entries of a step, and of entries that products read.
+const MAX_WORK: u64 = 1 << 28;
 /// Largest number of operations in a step.
 const MAX_OPERATIONS: usize = 1 << 16;
 /// Largest number of maps in a bank.
@@ -319,6 +323,16 @@ impl Program {
         let shapes = self.register_shapes();
         let total: u64 = shapes.iter().map(|s| s.len as u64).sum();
         within("entries of all registers", total, 1, MAX_ENTRIES)?;
+        let bits = shapes.iter().map(|s| s.len as u64 * u64::from(s.width));
+        within("bits of all registers", bits.sum(), 1, MAX_BITS)?;
+        let work = total.saturating_mul(self.steps_per_frame());
+        within("phases times entries", work, 1, MAX_WORK)?;
+        let read: u64 = self
+            .affine_operations()
+            .flat_map(|(_, terms)| terms)
+            .map(|t| shapes[t.input.index()].len as u64)
+            .sum();
+        within("entries read by products", read, 1, MAX_WORK)?;
         for (at, operation) in self.operations.iter().enumerate() {
             let fail = |problem| {
                 Err(ProgramError::Operation {
@@ -332,12 +346,17 @@ impl Program {
                         let len = shapes[term.input.index()].len as u64;
                         let fits = match term.map {
                             MapRef::Fixed(l) => u64::from(self.maps[l as usize].columns) == len,
-                            MapRef::Slot(_) => (0..self.steps_per_frame())
-                                .filter_map(|p| self.resolve(term.map, p))
-                                .all(|l| {
-                                    u64::from(self.maps[l].columns) <= len
-                                        && self.maps[l].rows <= *rows
-                                }),
+                            // As many rows as the largest map of the slot: more than 2^μ would
+                            // let two sums share a power of ρ.
+                            MapRef::Slot(_) => {
+                                let maps = || {
+                                    (0..self.steps_per_frame())
+                                        .filter_map(|p| self.resolve(term.map, p))
+                                        .map(|l| self.maps[l])
+                                };
+                                maps().all(|m| u64::from(m.columns) <= len)
+                                    && maps().map(|m| m.rows).max() == Some(*rows)
+                            }
                         };
                         if !fits {
                             return fail("the map does not fit its input or output");
@@ -393,6 +412,19 @@ impl Program {
 
     fn validate_bank(&self) -> Result<(), ProgramError> {
         let affine = self.affine_operations().count() as u64;
+        if self.spread == Spread::Frames {
+            let mut used = vec![false; self.maps.len()];
+            for (_, terms) in self.affine_operations() {
+                for term in terms {
+                    if let Some(used) = self.resolve(term.map, 0).and_then(|l| used.get_mut(l)) {
+                        *used = true;
+                    }
+                }
+            }
+            if used.contains(&false) {
+                return Err(ProgramError::Structure("a map is used by no operation"));
+            }
+        }
         within("affine operations", affine, 1, MAX_OPERATIONS as u64)?;
         let BankDimensions { mu, .. } = self.bank();
         within(
@@ -463,7 +495,7 @@ mod tests {
     #[test]
     fn every_broken_rule_of_a_whole_network_is_an_error() {
         type Lie = fn(&mut Program);
-        let lies: [(&str, Lie); 22] = [
+        let lies: [(&str, Lie); 24] = [
             ("no map", |p| p.maps.clear()),
             ("an empty map", |p| p.maps[0].rows = 0),
             ("a huge map", |p| p.maps[0].columns = u32::MAX),
@@ -518,6 +550,16 @@ mod tests {
                     *rows = 4;
                 }
             }),
+            ("a map that nothing uses", |p| {
+                p.maps.push(MapShape {
+                    rows: 1,
+                    columns: 1,
+                });
+            }),
+            ("registers of many bits", |p| {
+                p.frame.len = 1 << 18;
+                p.maps[0].columns = 1 << 18;
+            }),
             ("no term", |p| {
                 if let Operation::Affine { terms, .. } = operation(p, 0) {
                     terms.clear();
@@ -547,7 +589,7 @@ mod tests {
     #[test]
     fn every_broken_rule_of_a_layered_network_is_an_error() {
         type Lie = fn(&mut Program);
-        let lies: [(&str, Lie); 9] = [
+        let lies: [(&str, Lie); 10] = [
             ("layers that do not fit each other", |p| {
                 p.maps[1].columns = 2;
             }),
@@ -572,6 +614,11 @@ mod tests {
                 }
             }),
             ("a table that does not exist", |p| p.tables.clear()),
+            ("more rows than any map of the slot", |p| {
+                if let Operation::Affine { rows, .. } = operation(p, 1) {
+                    *rows = 8;
+                }
+            }),
             ("slots in another order", |p| {
                 let Operation::Layer { slot, .. } = operation(p, 3) else {
                     return;

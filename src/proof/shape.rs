@@ -19,7 +19,7 @@ pub(super) fn sequence_lengths<T: Serialize>(value: &T) -> Option<Vec<usize>> {
 }
 
 /// Lengths of the sequences of a compressed SNARK over circuits of these numbers of constraints
-/// and variables, with an opening that has `rounds` messages for `2^rounds` variables.
+/// and variables.
 pub(super) fn expected_lengths(primary: (usize, usize), secondary: (usize, usize)) -> Vec<usize> {
     const PUBLIC_VALUES: usize = 2;
     // Six R1CS instances, five of them before the SNARKs; `zn` comes last.
@@ -37,15 +37,10 @@ pub(super) fn expected_lengths(primary: (usize, usize), secondary: (usize, usize
         sumcheck(log, 2);
         // Evaluations of W and E.
         lengths.push(2);
-        lengths.extend(opening_lengths(log));
+        lengths.extend(crate::ipa::lengths(log));
     }
     lengths.push(2);
     lengths
-}
-
-/// Lengths of the sequences of an opening of `2^log` variables.
-pub(super) fn opening_lengths(log: usize) -> Vec<usize> {
-    vec![log, log]
 }
 
 struct Recorder(Vec<usize>);

@@ -6,7 +6,7 @@ use ff::Field;
 use super::{
     Proof, Statement, Vectors,
     format::{Argument, PublicPart},
-    shape::{expected_lengths, opening_lengths, sequence_lengths},
+    shape::{expected_lengths, sequence_lengths},
     statement::visibility,
 };
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
         state::{absorb_input, absorb_output, initial_z, vector_digest},
     },
     ivc::{Params, Visibility, binding::BindingParts},
-    program::{Register, RegisterShape},
+    program::RegisterShape,
     weights::{ModelCommitment, ModelDigest, OpeningStatement, WeightClaim},
 };
 
@@ -166,22 +166,22 @@ impl Verifier {
     pub fn verify(&self, proof: &Proof) -> Result<Statement, VerifyError> {
         let public = &proof.public;
         self.check_expectations(public)?;
-        let end = self.end_of_run(
-            public,
-            proof.argument.mask,
-            WeightClaim {
-                point: proof.argument.point.clone(),
-                value: proof.argument.value,
-            },
-        )?;
-        let z_0 = initial_z(self.params.program(), end.binding);
-        let steps = usize::try_from(public.steps).map_err(|_| VerifyError::Steps)?;
+        self.check_counts(public)?;
         self.check_lengths(&proof.argument)?;
+        let binding = self.binding(public, &proof.argument.mask);
+        let z_0 = initial_z(self.params.program(), binding);
+        let steps = usize::try_from(public.steps).map_err(|_| VerifyError::Steps)?;
         let z_n = proof
             .argument
             .snark
             .verify(&self.params.0.verifier_key, steps, &z_0)
             .map_err(|_| VerifyError::Steps)?;
+        // Public vectors are hashed only now: there may be many.
+        let claim = WeightClaim {
+            point: proof.argument.point.clone(),
+            value: proof.argument.value,
+        };
+        let end = self.end_of_run(public, binding, claim);
         check_final_state(&z_n, &end)?;
         proof
             .argument
@@ -219,9 +219,10 @@ impl Verifier {
             (constraints, variables),
             (secondary_constraints, secondary_variables),
         );
-        let opening = opening_lengths(self.model.column_bits() as usize);
-        if sequence_lengths(&argument.snark) == Some(snark)
-            && sequence_lengths(&argument.opening) == Some(opening)
+        let opening = crate::ipa::lengths(self.model.column_bits() as usize);
+        if argument.point.len() == self.params.program().bank().rounds()
+            && sequence_lengths(&argument.snark) == Some(snark)
+            && sequence_lengths(&argument.opening) == Some(opening.to_vec())
         {
             Ok(())
         } else {
@@ -267,14 +268,8 @@ impl Verifier {
         Ok(())
     }
 
-    /// The state that the run must have ended in, if the statement is true. Whatever proves the
-    /// chain of steps, this is what its last state is compared with.
-    pub(crate) fn end_of_run(
-        &self,
-        public: &PublicPart,
-        mask: Commitment<E1>,
-        claim: WeightClaim,
-    ) -> Result<RunState, VerifyError> {
+    /// Numbers of steps and frames, and the public entries, are those of a run of this program.
+    fn check_counts(&self, public: &PublicPart) -> Result<(), VerifyError> {
         let program = self.params.program();
         let per_frame = program.steps_per_frame();
         if public.steps == 0
@@ -286,44 +281,54 @@ impl Verifier {
                 frames: public.frames,
             });
         }
-        if claim.point.len() != program.bank().rounds() {
-            return Err(VerifyError::FinalState);
+        let [inputs, outputs] = self.public_shapes();
+        for (what, vectors, shape) in [
+            ("inputs", &public.inputs, inputs),
+            ("outputs", &public.outputs, outputs),
+        ] {
+            if let Vectors::Entries(entries) = vectors {
+                check_public(what, entries, public.frames, &shape)?;
+            }
         }
-        let shapes = program.register_shapes();
-        let frame_shape = shapes
-            .get(Register::FRAME.index())
-            .ok_or(VerifyError::OtherProgram)?;
-        let count = public.frames;
-        let inputs = match &public.inputs {
-            Vectors::Digest(digest) => *digest,
-            Vectors::Entries(entries) => {
-                digest_public("inputs", entries, count, frame_shape, absorb_input)?
-            }
-        };
-        let outputs = match &public.outputs {
-            Vectors::Digest(digest) => *digest,
-            Vectors::Entries(entries) => {
-                let shape = program.output_shape();
-                digest_public("outputs", entries, count, &shape, absorb_output)?
-            }
-        };
-        let binding = BindingParts {
+        Ok(())
+    }
+
+    /// Shapes of a frame and of an output.
+    fn public_shapes(&self) -> [RegisterShape; 2] {
+        let program = self.params.program();
+        [program.frame_shape(), program.output_shape()]
+    }
+
+    /// What every step of the run must be bound to.
+    pub(crate) fn binding(&self, public: &PublicPart, mask: &Commitment<E1>) -> F {
+        BindingParts {
             params: self.params.digest(),
             program: &self.params.0.program_digest,
             model: &self.digest,
-            mask: &mask,
+            mask,
             visibility: visibility(&public.inputs, &public.outputs),
             context: &public.context,
         }
-        .digest();
-        Ok(RunState {
+        .digest()
+    }
+
+    /// The state that the run must have ended in, if the statement is true. Whatever proves the
+    /// chain of steps, this is what its last state is compared with. Public entries are in range.
+    pub(crate) fn end_of_run(
+        &self,
+        public: &PublicPart,
+        binding: F,
+        claim: WeightClaim,
+    ) -> RunState {
+        let [input, output] = self.public_shapes();
+        RunState {
             binding,
             frames: public.frames,
             phase: 0,
-            inputs,
-            outputs,
+            inputs: running_digest(&public.inputs, &input, absorb_input),
+            outputs: running_digest(&public.outputs, &output, absorb_output),
             claim,
-        })
+        }
     }
 }
 
@@ -335,14 +340,13 @@ pub(crate) fn check_final_state(z_n: &[F], end: &RunState) -> Result<(), VerifyE
     }
 }
 
-/// The running digest of public vectors, all in range and of the right number and length.
-fn digest_public(
+/// The number of public entries is right, and all are in range.
+fn check_public(
     what: &'static str,
     entries: &[i64],
     count: u64,
     shape: &RegisterShape,
-    absorb: fn(F, F) -> F,
-) -> Result<F, VerifyError> {
+) -> Result<(), VerifyError> {
     let expected = count.saturating_mul(shape.len as u64);
     if entries.len() as u64 != expected {
         return Err(VerifyError::PublicShape {
@@ -351,16 +355,24 @@ fn digest_public(
             got: entries.len() as u64,
         });
     }
-    let mut running = F::ZERO;
-    for (index, vector) in entries.chunks(shape.len.max(1)).enumerate() {
-        if !vector.iter().all(|v| shape.holds(*v)) {
-            return Err(VerifyError::PublicRange {
-                what,
-                index,
-                width: shape.width,
-            });
-        }
-        running = absorb(running, vector_digest(F::ZERO, vector, shape));
+    match entries.iter().position(|v| !shape.holds(*v)) {
+        Some(at) => Err(VerifyError::PublicRange {
+            what,
+            index: at / shape.len.max(1),
+            width: shape.width,
+        }),
+        None => Ok(()),
     }
-    Ok(running)
+}
+
+/// The running digest of public vectors, or the one that is stated.
+fn running_digest(vectors: &Vectors, shape: &RegisterShape, absorb: fn(F, F) -> F) -> F {
+    match vectors {
+        Vectors::Digest(digest) => *digest,
+        Vectors::Entries(entries) => entries
+            .chunks(shape.len.max(1))
+            .fold(F::ZERO, |running, vector| {
+                absorb(running, vector_digest(F::ZERO, vector, shape))
+            }),
+    }
 }

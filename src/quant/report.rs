@@ -538,7 +538,7 @@ mod tests {
         expect_test::expect![[r#"
             2 samples, top-1 agreement 100.00 %
             output error: largest 2.5000e-1 (0.197 % of the range), mean 6.2500e-2 (0.049 % of the range)
-            8-bit activations, shift 8, 20-bit accumulators; inputs saturated 0.000 %
+            8-bit activations, shift 8, 19-bit accumulators; inputs saturated 0.000 %
             layer            shape  activation       scale  enlarged  |weight|  sum bits  saturated
                 0            2 → 2  relu           1.000e0         -       256        17    0.000 %
                 1            2 → 2  identity       1.000e0         -       256        17    0.000 %"#]]

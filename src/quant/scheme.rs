@@ -360,7 +360,7 @@ mod tests {
             .build()
             .unwrap();
         let calibration = arr2(&[[127.0, 100.0]]);
-        let precision = Precision::default().shift(4);
+        let precision = Precision::default().shift(4).headroom(4);
         let q = model.quantize(&calibration, precision).unwrap();
         assert_eq!(
             (q.shape().width, q.shape().shift, q.shape().bits),
@@ -444,7 +444,7 @@ mod tests {
         let model = one(arr2(&[[10.0, -10.0]])).build().unwrap();
         let samples = arr2(&[[1.0, 0.9]]);
         let q = model
-            .quantize(&samples, Precision::default().headroom(1))
+            .quantize(&samples, Precision::default().shift(7).headroom(1))
             .unwrap();
         let scale = q.scales().unwrap()[0];
         assert!(scale.enlarged > 1.0);
@@ -533,13 +533,14 @@ mod tests {
             .build()
             .unwrap();
         let samples = Array2::from_elem((1, 16), 1.0);
+        let precision = Precision::default().shift(8);
         fails(
-            model.quantize(&samples, Precision::default()),
+            model.quantize(&samples, precision.headroom(4)),
             ErrorKind::Unsupported,
             "layer 0: its sums need an accumulator of 21 bits at the fixed scale of its activation, it has 20: ask for more with `Precision::accumulator_bits`",
         );
         for bits in 20..24 {
-            let precision = Precision::default().accumulator_bits(bits);
+            let precision = precision.accumulator_bits(bits);
             assert_eq!(model.quantize(&samples, precision).is_ok(), bits >= 21);
         }
         let model = one(arr2(&[[1e5]])).tanh().build().unwrap();

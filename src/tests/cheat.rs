@@ -14,16 +14,23 @@ use crate::{
     circuit::state::{registers_digest, seed},
     ivc::step::{PreparedStep, Run},
     program::{MapRef, Program, Register, interpreter::StepTrace},
-    weights::SplitPoint,
+    weights::{SplitPoint, WeightClaim},
 };
 
-/// The claim after the last round, and the bracket it must be `v` times of.
+/// The claim after the last round, the bracket it must be `v` times of, and the final point.
+pub(super) struct LastCheck {
+    pub(super) sigma: F,
+    pub(super) bracket: F,
+    pub(super) point: Vec<F>,
+}
+
+/// Verifies the rounds of a step.
 pub(super) fn last_check(
     program: &Program,
     run: &Run,
     trace: &StepTrace,
     step: &PreparedStep,
-) -> (F, F) {
+) -> LastCheck {
     let d = program.bank();
     let next = &step.next.state;
     let registers = registers_digest(program, trace);
@@ -45,18 +52,25 @@ pub(super) fn last_check(
         sigma += c * horner_native(&y, rho);
         c *= block;
     }
+    let mut challenges = Vec::new();
     for message in &step.witness.messages {
         let r = transcript.challenge(message.a, message.c);
         sigma = reduce_native(sigma, *message, r);
+        challenges.push(r);
     }
-    let r = SplitPoint::new(&next.claim.point, &d).unwrap();
+    // Drawn in the order j, l, i, t.
+    let (j, rows) = challenges.split_at(d.nu as usize);
+    let (rows, t) = rows.split_at((d.lambda + d.mu) as usize);
+    let point = [t, rows, j].concat();
+    let r = SplitPoint::new(&point, &d).unwrap();
     let mut products = F::ZERO;
     let mut c = rho;
     let slots = u64::from(program.layers_per_step().unwrap_or(1));
     for (_, terms) in program.affine_operations() {
         for (b, term) in terms.iter().enumerate() {
             let mut x = vec![F::from(u64::from(b == 0))];
-            x.extend(trace.register(term.input).iter().map(|x| signed(*x)));
+            let entries = trace.register(term.input).iter().take((1 << d.nu) - 1);
+            x.extend(entries.map(|x| signed(*x)));
             let l = match term.map {
                 MapRef::Fixed(l) => u64::from(l),
                 MapRef::Slot(k) => run.state.phase * slots + u64::from(k),
@@ -65,21 +79,29 @@ pub(super) fn last_check(
         }
         c *= block;
     }
-    let bracket = eq_native(&run.state.claim.point, &next.claim.point)
+    let bracket = eq_native(&run.state.claim.point, &point)
         + (F::ONE - r.t) * power_native(r.i, rho) * products;
-    (sigma, bracket)
+    LastCheck {
+        sigma,
+        bracket,
+        point,
+    }
 }
 
-/// Makes a step hold whatever its registers say: `v := σ / bracket`, and the next state with it.
+/// Makes a step hold whatever its registers and messages say: `v := σ / bracket` at the point that
+/// the messages lead to, and the next state with it.
 pub(super) fn make_consistent(
     program: &Program,
     run: &Run,
     trace: &StepTrace,
     step: &mut PreparedStep,
 ) {
-    let (sigma, bracket) = last_check(program, run, trace, step);
-    let v = sigma * bracket.invert().unwrap();
+    let last = last_check(program, run, trace, step);
+    let v = last.sigma * last.bracket.invert().unwrap();
     step.witness.value = v;
-    step.next.state.claim.value = v;
+    step.next.state.claim = WeightClaim {
+        point: last.point,
+        value: v,
+    };
     step.next.z[1] = step.next.state.digest();
 }

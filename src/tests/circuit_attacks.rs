@@ -2,11 +2,11 @@
 
 use ff::Field;
 
-use super::cheat::last_check;
+use super::cheat::{last_check, make_consistent};
 use super::fixtures::{Bench, bank, frame, network, relu_network};
 use crate::{
     backend::F,
-    circuit::state::{RunState, registers_digest},
+    circuit::state::{RunState, registers_digest, seed},
     program::{Activation, Program, Register, Schedule},
     weights::WeightClaim,
 };
@@ -35,8 +35,9 @@ fn the_plain_verifier_of_the_sumcheck_accepts_an_honest_step() {
         let run = bench.run();
         let trace = bench.trace(&run, &frame(6, 1));
         let step = bench.prepare(&run, &trace);
-        let (sigma, bracket) = last_check(&bench.program, &run, &trace, &step);
-        assert_eq!(sigma, bracket * step.witness.value);
+        let last = last_check(&bench.program, &run, &trace, &step);
+        assert_eq!(last.sigma, last.bracket * step.witness.value);
+        assert_eq!(last.point, step.next.state.claim.point);
     }
 }
 
@@ -172,26 +173,84 @@ fn a_false_claim_is_not_healed_by_later_steps() {
 }
 
 #[test]
-fn a_round_message_that_is_not_the_polynomial_is_rejected_or_falsifies_the_claim() {
+fn a_round_message_that_is_not_the_polynomial_falsifies_the_claim() {
     let bench = whole();
     let run = bench.run();
-    let step = bench.prepare(&run, &bench.trace(&run, &frame(6, 1)));
-    for round in 0..step.witness.messages.len() {
+    let trace = bench.trace(&run, &frame(6, 1));
+    let honest = bench.prepare(&run, &trace);
+    for round in 0..honest.witness.messages.len() {
         for quadratic in [false, true] {
-            let mut witness = step.witness.clone();
+            let mut witness = honest.witness.clone();
             let message = &mut witness.messages[round];
             *(if quadratic {
                 &mut message.c
             } else {
                 &mut message.a
             }) += F::ONE;
+            // With the old value the last check fails.
             assert_eq!(
                 bench.rejected_at(run.z, &witness).as_deref(),
-                Some(FINAL_CHECK),
-                "round {round}"
+                Some(FINAL_CHECK)
             );
+            // With one that makes it hold, the claim that is left is false.
+            let mut step = honest.clone();
+            step.witness = witness;
+            make_consistent(&bench.program, &run, &trace, &mut step);
+            assert_eq!(bench.rejected_at(run.z, &step.witness), None, "{round}");
+            assert!(!bench.claim_holds(&step.next.state.claim), "{round}");
         }
     }
+}
+
+#[test]
+fn the_seed_depends_on_every_part() {
+    let bench = layered();
+    let z = [F::from(1), F::from(2)];
+    let part = |k: u64| F::from(10 + k);
+    let base = seed(&bench.program, part(0), z, 5, part(1), part(2));
+    let others = [
+        seed(&bench.program, part(3), z, 5, part(1), part(2)),
+        seed(
+            &bench.program,
+            part(0),
+            [F::from(3), z[1]],
+            5,
+            part(1),
+            part(2),
+        ),
+        seed(
+            &bench.program,
+            part(0),
+            [z[0], F::from(3)],
+            5,
+            part(1),
+            part(2),
+        ),
+        seed(&bench.program, part(0), z, 6, part(1), part(2)),
+        seed(&bench.program, part(0), z, 5, part(3), part(2)),
+        seed(&bench.program, part(0), z, 5, part(1), part(3)),
+        seed(&whole().program, part(0), z, 5, part(1), part(2)),
+    ];
+    assert!(others.iter().all(|other| *other != base));
+}
+
+#[test]
+fn sums_that_would_share_a_power_of_rho_are_no_program() {
+    // Rows beyond 2^μ of one operation would have the powers of the next one's rows, so that an
+    // error in one could be taken off the other.
+    let mut program = relu_network(&[3, 2, 2])
+        .program(Schedule::WholeNetwork)
+        .unwrap();
+    if let crate::program::Operation::Affine { rows, .. } = &mut program.operations[0] {
+        *rows = 4;
+    }
+    assert!(program.validate().is_err());
+    assert!(Program::from_bytes(&program.to_bytes()).is_err());
+    // And the circuit refuses it, were it not for the validation.
+    let cs = &mut bellpepper_core::test_cs::TestConstraintSystem::<F>::new();
+    let z = [0, 1].map(|i| bellpepper_core::Variable(bellpepper_core::Index::Aux(i)));
+    let witness = crate::circuit::StepWitness::dummy(&program);
+    assert!(crate::circuit::step::synthesize(cs, &program, z, &witness).is_err());
 }
 
 #[test]

@@ -115,3 +115,80 @@ fn commitments_to_one_model_differ() {
     let b = prover(&shape, Schedule::WholeNetwork, 1);
     assert_ne!(a.model_commitment().digest(), b.model_commitment().digest());
 }
+
+/// Two preparations of one step of a bench, with everything public that can be.
+fn twice(schedule: Schedule, visibility: Visibility) -> [crate::ivc::step::PreparedStep; 2] {
+    let program = relu_network(&[6, 5, 3]).program(schedule).unwrap();
+    let bank = bank(&program, 1);
+    let mut bench = Bench::new(program, bank);
+    bench.visibility = visibility;
+    let run = bench.run();
+    let trace = bench.trace(&run, &frame(6, 1));
+    [bench.prepare(&run, &trace), bench.prepare(&run, &trace)]
+}
+
+#[test]
+fn the_published_point_is_salted_even_if_everything_else_is_public() {
+    let visibility = Visibility::public_inputs().public_outputs();
+    let [a, b] = twice(Schedule::WholeNetwork, visibility);
+    assert_eq!(a.next.state.inputs, b.next.state.inputs);
+    assert_ne!(a.next.state.claim.point, b.next.state.claim.point);
+}
+
+#[test]
+fn the_digest_of_a_hidden_output_is_salted() {
+    let [a, b] = twice(Schedule::WholeNetwork, Visibility::public_inputs());
+    assert_eq!(a.next.state.inputs, b.next.state.inputs);
+    assert_ne!(a.next.state.outputs, b.next.state.outputs);
+}
+
+#[test]
+fn the_digest_of_the_carried_vector_is_salted() {
+    let [a, b] = twice(Schedule::LayersPerStep(1), Visibility::public_inputs());
+    assert_eq!(a.next.carried, b.next.carried);
+    assert_ne!(a.next.z[0], b.next.z[0]);
+}
+
+#[test]
+fn the_published_value_is_masked() {
+    let program = relu_network(&[6, 5, 3])
+        .program(Schedule::WholeNetwork)
+        .unwrap();
+    let bank = bank(&program, 1);
+    let mut bench = Bench::new(program, bank);
+    let run = bench.run();
+    let claim = bench
+        .prepare(&run, &bench.trace(&run, &frame(6, 1)))
+        .next
+        .state
+        .claim;
+    assert!(bench.claim_holds(&claim));
+    // Every coefficient of the mask counts.
+    assert!(bench.mask.row.len() > 1);
+    for k in 0..bench.mask.row.len() {
+        let kept = std::mem::replace(&mut bench.mask.row[k], F::ZERO);
+        assert_ne!(kept, F::ZERO);
+        assert!(!bench.claim_holds(&claim));
+        bench.mask.row[k] = kept;
+    }
+}
+
+#[test]
+fn two_openings_of_one_claim_share_nothing() {
+    let prover = prover(&relu_network(&[6, 5, 3]), Schedule::WholeNetwork, 1);
+    let dimensions = prover.params.program().bank();
+    let commitment = prover.model_commitment();
+    let mask = crate::weights::Mask::random(&dimensions, commitment.column_bits());
+    let claim = crate::weights::WeightClaim::initial(&dimensions);
+    let open = || {
+        let statement = crate::weights::OpeningStatement {
+            model: &commitment,
+            mask: mask.commit(prover.bank.key()),
+            binding: F::ONE,
+            claim: &claim,
+        };
+        crate::weights::OpeningProof::prove(&prover.bank, &mask, &statement).unwrap()
+    };
+    let [a, b] = [open(), open()].map(|o| postcard::to_stdvec(&o).unwrap());
+    assert_eq!(chunks(&a).intersection(&chunks(&b)).count(), 0);
+}

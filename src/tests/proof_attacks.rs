@@ -7,8 +7,8 @@ use ff::Field;
 use super::cheat::make_consistent;
 use super::fixtures::{bank, frame, prover, relu_network};
 use crate::{
-    DecodeError, Inputs, Outputs, Params, Proof, Prover, Session, Verifier, VerifyError,
-    Visibility,
+    DecodeError, Inputs, ModelCommitment, Outputs, Params, Proof, Prover, Session, Verifier,
+    VerifyError, Visibility,
     backend::F,
     program::Schedule,
     proof::Vectors,
@@ -222,6 +222,31 @@ fn a_commitment_of_another_shape_is_rejected() {
     );
 }
 
+#[test]
+fn a_commitment_with_another_cut_or_number_of_rows_is_rejected() {
+    let honest = &honest().prover;
+    let program = honest.params().program();
+    let most = program.bank().index_bits() - 1;
+    for column_bits in [1, most] {
+        let fitting = ModelCommitment::known_for_test(program, column_bits);
+        assert!(fitting.fits(program));
+    }
+    for column_bits in [0, most + 1, 40] {
+        let other = honest
+            .model_commitment()
+            .with_column_bits_for_test(column_bits);
+        let verifier = Verifier::new(honest.params(), other);
+        assert_eq!(
+            verifier.verify(&proof()).unwrap_err(),
+            VerifyError::CommitmentShape
+        );
+    }
+    for rows in [0, 1, honest.model_commitment().row_count() - 1] {
+        let other = honest.model_commitment().truncated_for_test(rows);
+        assert!(!other.fits(program));
+    }
+}
+
 // Keys.
 
 #[test]
@@ -367,16 +392,11 @@ fn a_public_entry_over_its_width_that_packs_alike_is_rejected() {
 fn another_visibility_is_rejected() {
     // The digest of public frames, shown as if they were private.
     let mut lie = proof();
-    let end = verifier()
-        .end_of_run(
-            &lie.public,
-            lie.argument.mask,
-            WeightClaim {
-                point: lie.argument.point.clone(),
-                value: lie.argument.value,
-            },
-        )
-        .unwrap();
+    let claim = WeightClaim {
+        point: lie.argument.point.clone(),
+        value: lie.argument.value,
+    };
+    let end = verifier().end_of_run(&lie.public, F::ZERO, claim);
     lie.public.inputs = Vectors::Digest(end.inputs);
     assert_eq!(reject(&lie), VerifyError::Steps);
     let strict = verifier().visibility(Visibility::private_inputs());
@@ -452,7 +472,7 @@ fn another_value_of_the_claim_is_rejected() {
     for length in [0, 1, 100] {
         let mut lie = proof();
         lie.argument.point.resize(length, F::ZERO);
-        assert_eq!(reject(&lie), VerifyError::FinalState);
+        assert_eq!(reject(&lie), VerifyError::ArgumentShape);
     }
 }
 
@@ -538,13 +558,10 @@ fn verifier_statement(proof: &Proof) -> OwnedStatement {
         point: proof.argument.point.clone(),
         value: proof.argument.value,
     };
-    let end = verifier()
-        .end_of_run(&proof.public, proof.argument.mask, claim.clone())
-        .unwrap();
     OwnedStatement {
         model: honest().prover.model_commitment(),
         mask: proof.argument.mask,
-        binding: end.binding,
+        binding: verifier().binding(&proof.public, &proof.argument.mask),
         claim,
     }
 }
@@ -655,12 +672,7 @@ fn vectors_of_another_length_are_rejected_without_a_panic() {
                     continue;
                 };
                 decoded += 1;
-                // The first of the vectors is the point of the claim.
-                let error = reject(&other);
-                assert!(
-                    [VerifyError::ArgumentShape, VerifyError::FinalState].contains(&error),
-                    "{error}"
-                );
+                assert_eq!(reject(&other), VerifyError::ArgumentShape);
             }
         }
     }
@@ -692,6 +704,20 @@ fn lengths_are_bounded_before_anything_is_allocated() {
     other.extend([0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f]);
     other.extend(&bytes[at + 1..]);
     assert!(Proof::from_bytes(&other).is_err());
+    // A context over its limit, and more bytes than any proof has.
+    let mut longer = proof();
+    longer.public.context = vec![7; (1 << 16) + 1];
+    assert!(matches!(
+        Proof::from_bytes(&longer.to_bytes()).unwrap_err(),
+        DecodeError::TooLong {
+            what: "context",
+            ..
+        }
+    ));
+    assert!(matches!(
+        Proof::from_bytes(&vec![0; (1 << 26) + 1]).unwrap_err(),
+        DecodeError::TooLong { what: "proof", .. }
+    ));
     // An argument that is too long to be one.
     let mut other = bytes.clone();
     other.extend(vec![0; 1 << 17]);
@@ -716,7 +742,6 @@ fn the_identity_as_the_commitment_to_the_mask_cannot_be_read() {
 
 #[test]
 fn model_commitments_are_read_only_in_canonical_form() {
-    use crate::ModelCommitment;
     let commitment = honest().prover.model_commitment();
     let bytes = commitment.to_bytes();
     assert_eq!(ModelCommitment::from_bytes(&bytes).unwrap(), commitment);

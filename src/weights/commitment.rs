@@ -260,6 +260,18 @@ impl ModelCommitment {
     }
 
     #[cfg(test)]
+    pub(crate) fn with_column_bits_for_test(mut self, column_bits: u32) -> Self {
+        self.column_bits = column_bits;
+        self
+    }
+
+    #[cfg(test)]
+    pub(crate) fn truncated_for_test(mut self, rows: usize) -> Self {
+        self.rows.truncate(rows);
+        self
+    }
+
+    #[cfg(test)]
     pub(crate) fn swap_rows_for_test(&mut self, a: usize, b: usize) {
         self.rows.swap(a, b);
     }

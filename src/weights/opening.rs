@@ -47,7 +47,7 @@ pub(crate) struct OpeningProof {
 }
 
 /// Why an opening does not hold.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct OpeningError;
 
 impl OpeningStatement<'_> {

@@ -76,7 +76,9 @@ pub(crate) fn verify<CS: ConstraintSystem<F>>(
         dimensions.mu as usize,
         dimensions.nu as usize,
     );
-    if messages.len() != rounds || old.point.len() != rounds {
+    // Row i of operation k has the power 1 + (k−1)·2^μ + i of ρ to itself only if i < 2^μ.
+    let too_long = operations.iter().any(|o| o.output.len() > 1 << mu);
+    if messages.len() != rounds || old.point.len() != rounds || too_long {
         return Err(SynthesisError::IncompatibleLengthVector(
             "messages of a step's sumcheck".to_owned(),
         ));
@@ -134,7 +136,9 @@ pub(crate) fn verify<CS: ConstraintSystem<F>>(
             let mut cs = cs.namespace(|| format!("term {b}"));
             let front = if product.with_bias { F::ONE } else { F::ZERO };
             let mut x = vec![num::constant::<F, CS>(front)];
-            x.extend(product.input.iter().map(Entry::signed::<CS>));
+            // The bank has no column for entries beyond 2^ν − 1.
+            let entries = product.input.iter().take((1 << nu) - 1);
+            x.extend(entries.map(Entry::signed::<CS>));
             let x = mle::evaluate(cs.namespace(|| "x(r_j)"), &x, r_j)?;
             let at_map = match &product.map {
                 MapIndex::Constant(l) => mle::eq_index(cs.namespace(|| "eq(l, r_l)"), *l, r_l)?,

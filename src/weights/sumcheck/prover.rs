@@ -258,7 +258,8 @@ fn product_columns(bank: &WeightBank, map: u64, row_powers: &[F], columns: usize
 fn product_input(input: &[i64], with_bias: bool, c: F, columns: usize) -> Vec<F> {
     let mut x = Vec::with_capacity(columns);
     x.push(if with_bias { c } else { F::ZERO });
-    x.extend(input.iter().map(|x| c * from_i64(*x)));
+    // The bank has no column for entries beyond.
+    x.extend(input.iter().take(columns - 1).map(|x| c * from_i64(*x)));
     x.resize(columns, F::ZERO);
     x
 }

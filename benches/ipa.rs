@@ -1,0 +1,225 @@
+//! Criterion benches of the inner-product opening beside nova's `ipa_pc`, and of sums of scalar
+//! multiples beside nova's `msm`, in one run: `cargo bench --bench ipa`.
+//!
+//! Criterion reports wall time. `cargo bench --bench ipa -- --cpu` prints CPU seconds instead, user
+//! and system, all threads, the least of some runs.
+
+use std::hint::black_box;
+
+use cpu_time::ProcessTime;
+use criterion::{BenchmarkId, Criterion, Throughput};
+use ff::Field;
+use halo2curves::pasta::{Fq, Pallas, PallasAffine};
+use layerfold::bench_internals as ours;
+use nova_snark::{
+    errors::NovaError,
+    provider::{self, PallasEngine, VestaEngine, traits::DlogGroup},
+    spartan::polys::eq::EqPolynomial,
+    traits::{
+        Engine, TranscriptEngineTrait, commitment::CommitmentEngineTrait,
+        evaluation::EvaluationEngineTrait,
+    },
+};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha20Rng;
+
+type Failure = Box<dyn std::error::Error>;
+type Key<E> = <<E as Engine>::CE as CommitmentEngineTrait<E>>::CommitmentKey;
+type Comm<E> = <<E as Engine>::CE as CommitmentEngineTrait<E>>::Commitment;
+
+const LOGS: [usize; 3] = [12, 14, 16];
+
+/// A claim about a random polynomial.
+struct Claim<E: Engine, EE: EvaluationEngineTrait<E>> {
+    ck: Key<E>,
+    pk: EE::ProverKey,
+    vk: EE::VerifierKey,
+    poly: Vec<E::Scalar>,
+    point: Vec<E::Scalar>,
+    comm: Comm<E>,
+    eval: E::Scalar,
+}
+
+impl<E: Engine, EE: EvaluationEngineTrait<E>> Claim<E, EE> {
+    fn random(log: usize) -> Result<Self, NovaError> {
+        let mut rng = ChaCha20Rng::seed_from_u64(log as u64);
+        let ck = E::CE::setup(b"ck", 1 << log)?;
+        let (pk, vk) = EE::setup(&ck)?;
+        let poly: Vec<_> = (0..1 << log).map(|_| E::Scalar::random(&mut rng)).collect();
+        let point: Vec<_> = (0..log).map(|_| E::Scalar::random(&mut rng)).collect();
+        let comm = E::CE::commit(&ck, &poly, &E::Scalar::ZERO);
+        let table = EqPolynomial::evals_from_points(&point);
+        let eval = poly.iter().zip(&table).map(|(a, b)| *a * b).sum();
+        Ok(Self {
+            ck,
+            pk,
+            vk,
+            poly,
+            point,
+            comm,
+            eval,
+        })
+    }
+
+    fn prove(&self) -> Result<EE::EvaluationArgument, NovaError> {
+        let mut transcript = E::TE::new(b"bench");
+        let (poly, point) = (&self.poly, &self.point);
+        EE::prove(
+            &self.ck,
+            &self.pk,
+            &mut transcript,
+            &self.comm,
+            poly,
+            point,
+            &self.eval,
+        )
+    }
+
+    fn verify(&self, proof: &EE::EvaluationArgument) -> Result<(), NovaError> {
+        let mut transcript = E::TE::new(b"bench");
+        EE::verify(
+            &self.vk,
+            &mut transcript,
+            &self.comm,
+            &self.point,
+            &self.eval,
+            proof,
+        )
+    }
+}
+
+type Ours<E> = Claim<E, ours::EvaluationEngine<E>>;
+type Stock<E> = Claim<E, provider::ipa_pc::EvaluationEngine<E>>;
+
+fn openings(c: &mut Criterion) -> Result<(), Failure> {
+    let mut group = c.benchmark_group("opening");
+    group.sample_size(10);
+    for log in LOGS {
+        group.throughput(Throughput::Elements(1 << log));
+        let claim = Ours::<ours::PallasEngine>::random(log)?;
+        let proof = claim.prove()?;
+        let id = |name| BenchmarkId::new(name, log);
+        group.bench_function(id("prove"), |b| b.iter(|| claim.prove()));
+        group.bench_function(id("verify"), |b| b.iter(|| claim.verify(&proof)));
+        let claim = Stock::<PallasEngine>::random(log)?;
+        let proof = claim.prove()?;
+        group.bench_function(id("prove, stock"), |b| b.iter(|| claim.prove()));
+        group.bench_function(id("verify, stock"), |b| b.iter(|| claim.verify(&proof)));
+    }
+    group.finish();
+    Ok(())
+}
+
+/// Scalars of full size; or like a witness: 70 % bits, 20 % signed bytes, 10 % full size.
+fn scalars(n: usize, witness: bool) -> Vec<Fq> {
+    let mut rng = ChaCha20Rng::seed_from_u64(n as u64);
+    let mut scalar = |_| match rng.gen_range(0..10) {
+        0..7 if witness => Fq::from(u64::from(rng.gen_bool(0.5))),
+        7..9 if witness => {
+            let byte = Fq::from(u64::from(rng.r#gen::<u8>()));
+            if rng.gen_bool(0.5) { byte } else { -byte }
+        }
+        _ => Fq::random(&mut rng),
+    };
+    (0..n).map(&mut scalar).collect()
+}
+
+fn sums(c: &mut Criterion) {
+    let mut group = c.benchmark_group("sum of multiples");
+    group.sample_size(10);
+    for log in LOGS {
+        let bases = Pallas::from_label(b"ck", 1 << log);
+        group.throughput(Throughput::Elements(1 << log));
+        for (kind, witness) in [("full size", false), ("witness", true)] {
+            let scalars = scalars(1 << log, witness);
+            group.bench_function(BenchmarkId::new(kind, log), |b| {
+                b.iter(|| ours::pallas_msm(&scalars, &bases));
+            });
+            group.bench_function(BenchmarkId::new(format!("{kind}, stock"), log), |b| {
+                b.iter(|| provider::msm::msm(&scalars, &bases));
+            });
+        }
+    }
+    group.finish();
+}
+
+/// The least CPU seconds of `runs`.
+fn cpu<T>(runs: usize, mut f: impl FnMut() -> T) -> f64 {
+    let run = |_| {
+        let start = ProcessTime::now();
+        black_box(f());
+        start.elapsed().as_secs_f64()
+    };
+    (0..runs).map(run).fold(f64::INFINITY, f64::min)
+}
+
+#[expect(clippy::print_stdout, reason = "prints its result")]
+fn cpu_of_openings<A: Engine, B: Engine>(curve: &str, logs: &[usize]) -> Result<(), Failure>
+where
+    ours::EvaluationEngine<A>: EvaluationEngineTrait<A>,
+    provider::ipa_pc::EvaluationEngine<B>: EvaluationEngineTrait<B>,
+{
+    println!("\nopening, {curve}: CPU s (µs per element)");
+    for &log in logs {
+        let (a, b) = (Ours::<A>::random(log)?, Stock::<B>::random(log)?);
+        let (of_a, of_b) = (a.prove()?, b.prove()?);
+        let prove = [cpu(5, || a.prove()), cpu(2, || b.prove())];
+        let verify = [cpu(10, || a.verify(&of_a)), cpu(10, || b.verify(&of_b))];
+        a.verify(&of_a)?;
+        b.verify(&of_b)?;
+        let bytes = [
+            postcard::to_stdvec(&of_a)?.len(),
+            postcard::to_stdvec(&of_b)?.len(),
+        ];
+        let each = prove.map(|s| s * 1e6 / f64::from(1 << log));
+        println!(
+            "2^{log}: prove {:.3} ({:.1}), stock {:.3} ({:.1}), ratio {:.1}; \
+             verify {:.4}, stock {:.4}; bytes {}, stock {}",
+            prove[0],
+            each[0],
+            prove[1],
+            each[1],
+            prove[1] / prove[0],
+            verify[0],
+            verify[1],
+            bytes[0],
+            bytes[1],
+        );
+    }
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "prints its result")]
+fn cpu_of_sums() -> Result<(), Failure> {
+    println!("\nsum of multiples, Pallas: CPU µs per point");
+    for n in [1 << 10, 1 << 12, 10_000, 1 << 14, 1 << 16, 1 << 17] {
+        let bases: Vec<PallasAffine> = Pallas::from_label(b"ck", n);
+        for (kind, witness) in [("full size", false), ("witness", true)] {
+            let scalars = scalars(n, witness);
+            if ours::pallas_msm(&scalars, &bases) != provider::msm::msm(&scalars, &bases) {
+                return Err("the sums differ".into());
+            }
+            let runs = 3 + (1 << 18) / n;
+            let seconds = [
+                cpu(runs, || ours::pallas_msm(&scalars, &bases)),
+                cpu(runs, || provider::msm::msm(&scalars, &bases)),
+            ];
+            let [a, b] = seconds.map(|s| s * 1e6 / n as f64);
+            println!("{n} {kind}: {a:.3}, stock {b:.3}, ratio {:.2}", b / a);
+        }
+    }
+    Ok(())
+}
+
+fn main() -> Result<(), Failure> {
+    if std::env::args().any(|arg| arg == "--cpu") {
+        cpu_of_openings::<ours::PallasEngine, PallasEngine>("Pallas", &LOGS)?;
+        cpu_of_openings::<ours::VestaEngine, VestaEngine>("Vesta", &[14])?;
+        return cpu_of_sums();
+    }
+    let mut c = Criterion::default().configure_from_args();
+    openings(&mut c)?;
+    sums(&mut c);
+    c.final_summary();
+    Ok(())
+}
