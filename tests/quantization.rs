@@ -176,7 +176,7 @@ fn mnist() {
     let report = quantized.report(&model, &samples).unwrap();
     assert_eq!((report.samples, report.top1_agreement), (20, 1.0));
     assert!(report.relative_max_error().unwrap() < 0.02, "{report}");
-    assert_eq!((report.shift, report.accumulator_bits), (11, 23));
+    assert_eq!((report.shift, report.accumulator_bits), (10, 21));
 
     let labels = std::fs::read(data.join("mnist-sample-labels-idx1-ubyte")).unwrap();
     let accuracy = quantized.accuracy(&model, &samples, &labels[8..]).unwrap();

@@ -10,7 +10,7 @@ const MAX_ACCUMULATOR_BITS: u8 = 40;
 /// Numbers of bits of a quantised model.
 ///
 /// By default they follow from the shape of the network alone: activations have `w = 8` bits; with
-/// `n` the largest number of inputs of a layer, the shift is `s = 5 + ⌈log2(n)/2⌉` and accumulators
+/// `n` the largest number of inputs of a layer, the shift is `s = 5 + ⌈log2(n)/2⌉`, but at least 8, and accumulators
 /// have `B = w + s + headroom` bits, headroom 3, or 5 if a layer has a table, whose scales cannot
 /// give way. Each accumulator bit costs one constraint per neuron.
 ///
@@ -112,11 +112,11 @@ impl Precision {
     }
 }
 
-/// `5 + ⌈log2(n)/2⌉`.
+/// `5 + ⌈log2(n)/2⌉`, at least 8.
 fn standard_shift(inputs: usize) -> u8 {
     // ⌈log2(n)/2⌉ is the least h with 4^h ≥ n; less than 32 for 64 bits.
     let log2 = usize::BITS - inputs.saturating_sub(1).leading_zeros();
-    5 + u8::try_from(log2.div_ceil(2)).unwrap_or(u8::MAX - 5)
+    (5 + u8::try_from(log2.div_ceil(2)).unwrap_or(u8::MAX - 5)).max(8)
 }
 
 fn within(what: &'static str, got: u16, range: RangeInclusive<u8>) -> Result<u8, Error> {
@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn standard_shifts() {
         for inputs in 1..5000usize {
-            let expected = 5 + ((inputs as f64).log2() / 2.0).ceil() as u8;
+            let expected = (5 + ((inputs as f64).log2() / 2.0).ceil() as u8).max(8);
             assert_eq!(standard_shift(inputs), expected, "{inputs}");
         }
         assert_eq!(standard_shift(1 << 24), 17);
@@ -157,7 +157,7 @@ mod tests {
         let default = Precision::default();
         assert_eq!(formats(default, 784), (8, 10, 21));
         assert_eq!(default.formats(784, true).unwrap().bits, 23);
-        assert_eq!(formats(default, 1), (8, 5, 16));
+        assert_eq!(formats(default, 1), (8, 8, 19));
         assert_eq!(formats(default.activation_bits(16), 1 << 24), (16, 17, 36));
     }
 
