@@ -13,11 +13,13 @@ use halo2curves::pasta::{Fq, Pallas, PallasAffine};
 use layerfold::bench_internals as ours;
 use nova_snark::{
     errors::NovaError,
+    nova::{CompressedSNARK, PublicParams, RecursiveSNARK},
     provider::{self, PallasEngine, VestaEngine, traits::DlogGroup},
-    spartan::polys::eq::EqPolynomial,
+    spartan::{polys::eq::EqPolynomial, snark::RelaxedR1CSSNARK},
     traits::{
-        Engine, TranscriptEngineTrait, commitment::CommitmentEngineTrait,
-        evaluation::EvaluationEngineTrait,
+        Engine, TranscriptEngineTrait, circuit::NonTrivialCircuit,
+        commitment::CommitmentEngineTrait, evaluation::EvaluationEngineTrait,
+        snark::default_ck_hint,
     },
 };
 use rand::{Rng, SeedableRng};
@@ -211,11 +213,67 @@ fn cpu_of_sums() -> Result<(), Failure> {
     Ok(())
 }
 
+/// CPU seconds of a fold, the least of some, and of the compression of a step of `constraints`.
+fn recursion<A, B, EA, EB>(constraints: usize) -> Result<[f64; 2], Failure>
+where
+    A: Engine<Base = <B as Engine>::Scalar>,
+    B: Engine<Base = <A as Engine>::Scalar>,
+    EA: EvaluationEngineTrait<A>,
+    EB: EvaluationEngineTrait<B>,
+{
+    type Compressed<A, B, EA, EB> = CompressedSNARK<
+        A,
+        B,
+        NonTrivialCircuit<<A as Engine>::Scalar>,
+        RelaxedR1CSSNARK<A, EA>,
+        RelaxedR1CSSNARK<B, EB>,
+    >;
+    let step = NonTrivialCircuit::new(constraints);
+    let hint = default_ck_hint();
+    let pp = PublicParams::<A, B, _>::setup(&step, &*hint, &*default_ck_hint())?;
+    let z_0 = [A::Scalar::from(3)];
+    let mut recursive = RecursiveSNARK::new(&pp, &step, &z_0)?;
+    recursive.prove_step(&pp, &step)?;
+    recursive.prove_step(&pp, &step)?;
+    let fold = cpu(6, || recursive.prove_step(&pp, &step));
+    let (pk, vk) = Compressed::<A, B, EA, EB>::setup(&pp)?;
+    let compress = cpu(1, || Compressed::prove(&pp, &pk, &recursive));
+    let proof = Compressed::<A, B, EA, EB>::prove(&pp, &pk, &recursive)?;
+    proof.verify(&vk, recursive.num_steps(), &z_0)?;
+    Ok([fold, compress])
+}
+
+#[expect(clippy::print_stdout, reason = "prints its result")]
+fn cpu_of_recursion() -> Result<(), Failure> {
+    println!("\nsteps of full-size elements: CPU s");
+    // With nova's own constraints: 9.8k, 30k, 60k, 125k.
+    for (log, constraints) in [(14, 0), (15, 20_000), (16, 50_000), (17, 115_000)] {
+        let [fold, compress] = recursion::<
+            ours::PallasEngine,
+            ours::VestaEngine,
+            ours::EvaluationEngine<_>,
+            ours::EvaluationEngine<_>,
+        >(constraints)?;
+        let [stock_fold, stock_compress] = recursion::<
+            PallasEngine,
+            VestaEngine,
+            provider::ipa_pc::EvaluationEngine<_>,
+            provider::ipa_pc::EvaluationEngine<_>,
+        >(constraints)?;
+        println!(
+            "2^{log}: fold {fold:.3}, stock {stock_fold:.3}; \
+             compress {compress:.2}, stock {stock_compress:.2}"
+        );
+    }
+    Ok(())
+}
+
 fn main() -> Result<(), Failure> {
     if std::env::args().any(|arg| arg == "--cpu") {
-        cpu_of_openings::<ours::PallasEngine, PallasEngine>("Pallas", &LOGS)?;
+        cpu_of_recursion()?;
+        cpu_of_sums()?;
         cpu_of_openings::<ours::VestaEngine, VestaEngine>("Vesta", &[14])?;
-        return cpu_of_sums();
+        return cpu_of_openings::<ours::PallasEngine, PallasEngine>("Pallas", &LOGS);
     }
     let mut c = Criterion::default().configure_from_args();
     openings(&mut c)?;

@@ -1,4 +1,5 @@
-#![doc = include_str!("../../docs/notes/ipa.md")]
+//! The opening of Pedersen commitments, and curve arithmetic in batches; see
+//! [the notes](crate::notes::ipa).
 
 pub(crate) mod curve;
 pub(crate) mod endomorphism;
