@@ -21,7 +21,10 @@ use support::{argmax, images, labels, picture, to_input};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
-    let index: usize = arguments.next().map_or(Ok(0), |a| a.parse())?;
+    let index: usize = arguments
+        .next()
+        .map_or(Ok(0), |a| a.parse())
+        .map_err(|_| "INDEX must be a number from 0 to 19")?;
     let out = PathBuf::from(arguments.next().unwrap_or("target/mnist-proof".to_owned()));
     let data = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data");
 
@@ -49,7 +52,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let accuracy = quantized.accuracy(&model, &samples, &labels)?;
     println!(
-        "model     784-128-10, {} weights; right on the {} sample images: float {}, integers {}",
+        "model     784-128-10, {} weights and biases; right on the {} sample images: float {}, integers {}",
         model.parameter_count(),
         accuracy.samples,
         percent(accuracy.float),

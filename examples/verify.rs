@@ -4,19 +4,37 @@
 //! cargo run --release --example verify [-- FOLDER]
 //! ```
 //!
-//! Exit code 0: the proof holds; 1: it does not; 2: something could not be read.
+//! Exit code 0: the proof holds; 1: it was read and does not hold; 2: a file is missing, or is no
+//! well-formed program, commitment or proof (a truncated proof is of this kind).
 #![expect(clippy::print_stdout, reason = "an example talks to people")]
 #![expect(clippy::print_stderr, reason = "an example talks to people")]
 
-use std::{error::Error, fs, path::PathBuf, process::ExitCode, time::Instant};
+use std::{
+    error::Error,
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Instant,
+};
 
 use layerfold::{ModelCommitment, Params, Proof, Verifier, program::Program};
 
-fn read(folder: &std::path::Path) -> Result<(Verifier, Proof), Box<dyn Error>> {
-    let program = Program::from_bytes(&fs::read(folder.join("program.bin"))?)?;
-    let commitment = ModelCommitment::from_bytes(&fs::read(folder.join("model.bin"))?)?;
-    let proof = Proof::from_bytes(&fs::read(folder.join("proof.bin"))?)?;
-    Ok((Verifier::new(&Params::setup(&program)?, commitment), proof))
+/// Reads one file of the folder; errors name it.
+fn part<T, E: Error>(
+    folder: &Path,
+    name: &str,
+    decode: impl FnOnce(&[u8]) -> Result<T, E>,
+) -> Result<T, String> {
+    let bytes = fs::read(folder.join(name)).map_err(|e| format!("{name}: {e}"))?;
+    decode(&bytes).map_err(|e| format!("{name}: {e}"))
+}
+
+fn read(folder: &Path) -> Result<(Verifier, Proof), String> {
+    let program = part(folder, "program.bin", Program::from_bytes)?;
+    let commitment = part(folder, "model.bin", ModelCommitment::from_bytes)?;
+    let proof = part(folder, "proof.bin", Proof::from_bytes)?;
+    let params = Params::setup(&program).map_err(|e| e.to_string())?;
+    Ok((Verifier::new(&params, commitment), proof))
 }
 
 fn main() -> ExitCode {

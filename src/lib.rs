@@ -3,8 +3,8 @@
 //! A prover commits to the integer weights of a model once. For every run it shows that *this*
 //! model, on inputs that may stay private, produced outputs that may stay hidden, and nothing
 //! else. Every layer, or group of layers, is one step of the same circuit; the steps are folded
-//! with Nova; the end is one compressed proof whose size depends neither on depth nor on the
-//! number of inputs.
+//! with Nova; the end is one compressed proof whose size, but for public vectors, depends neither on
+//! the number of steps nor on the number of inputs.
 //!
 //! ```
 //! use layerfold::{Model, Params, Precision, Proof, Prover, Verifier, Visibility};
@@ -70,6 +70,7 @@ pub use ivc::{
     Visibility,
 };
 pub use model::{ActivationFunction, Layer, Model, ModelBuilder, TableFunction, Tensors};
+pub use program::Schedule;
 pub use proof::{Inputs, Outputs, Proof, Statement, VectorDigest, Verifier, VerifyError};
 pub use quant::{
     Accuracy, LayerReport, Precision, QuantizationReport, QuantizedModel, Samples, Scales,

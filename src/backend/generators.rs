@@ -81,17 +81,23 @@ where
     E::GE: DlogGroup,
 {
     let key = (TypeId::of::<Affine<E>>(), label);
-    // The lock is held while points are made: two threads never make the same ones.
-    let mut known = store().lock().unwrap_or_else(|e| e.into_inner());
-    if let Some(points) = known
-        .get(&key)
-        .and_then(|any| any.clone().downcast::<Vec<Affine<E>>>().ok())
-        && points.len() >= n
-    {
+    let lock = || store().lock().unwrap_or_else(|e| e.into_inner());
+    let known = |points: Option<&Arc<dyn Any + Send + Sync>>| {
+        points
+            .and_then(|any| any.clone().downcast::<Vec<Affine<E>>>().ok())
+            .filter(|points| points.len() >= n)
+    };
+    if let Some(points) = known(lock().get(&key)) {
         return points;
     }
+    // Made without the lock: making them is parallel, and a thread that waits for its part may be
+    // given another job that asks for points too. What two threads make is the same.
     let points = Arc::new(load_or_make::<E>(label, n));
-    known.insert(key, points.clone());
+    let mut store = lock();
+    if let Some(longer) = known(store.get(&key)) {
+        return longer;
+    }
+    store.insert(key, points.clone());
     points
 }
 

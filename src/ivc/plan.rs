@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Nova's own constraints in the primary circuit.
-const NOVA_CONSTRAINTS: usize = 9_818;
+const NOVA_CONSTRAINTS: usize = 9_819;
 /// One fold of an empty step.
 const FOLD: f64 = 0.19;
 /// A constraint of a step in a fold: a mixture of bits and full-size elements.
@@ -91,5 +91,52 @@ impl QuantizedModel {
     /// If the network is too large for any schedule.
     pub fn program(&self) -> Result<Program, Error> {
         self.program_with(Schedule::plan(self.shape())?)
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::{
+        Params,
+        program::{Activation, LayerShape},
+    };
+
+    fn network(widths: &[u32]) -> NetworkShape {
+        NetworkShape {
+            layers: widths
+                .windows(2)
+                .map(|w| LayerShape {
+                    inputs: w[0],
+                    outputs: w[1],
+                    activation: Activation::Relu,
+                })
+                .collect(),
+            tables: vec![],
+            width: 8,
+            bits: 20,
+            shift: 9,
+        }
+    }
+
+    #[test]
+    fn novas_own_constraints_are_counted() {
+        let params = Params::setup(&network(&[3, 2]).program(Schedule::WholeNetwork).unwrap());
+        let report = params.unwrap().constraints();
+        assert_eq!(report.primary - report.step(), NOVA_CONSTRAINTS);
+    }
+
+    #[test]
+    fn shallow_networks_take_one_step_and_deep_ones_several() {
+        assert_eq!(
+            Schedule::plan(&network(&[784, 128, 10])).unwrap(),
+            Schedule::WholeNetwork
+        );
+        let deep = Schedule::plan(&network(&[128; 65])).unwrap();
+        let Schedule::LayersPerStep(k) = deep else {
+            panic!("a deep network in one step");
+        };
+        assert!((5..=11).contains(&k), "{k}");
     }
 }

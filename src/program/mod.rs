@@ -422,7 +422,8 @@ impl Program {
     /// describe a program that is not valid.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, crate::DecodeError> {
         use crate::DecodeError;
-        const LIMIT: usize = 1 << 26;
+        // A valid program needs less; what is decoded takes some twenty times as much.
+        const LIMIT: usize = 1 << 24;
         if bytes.len() > LIMIT {
             return Err(DecodeError::TooLong {
                 what: "program",

@@ -102,6 +102,7 @@ impl Program {
         within("rows of all maps", rows, 1, MAX_ROWS)?;
         within("length of a frame", self.frame.len.into(), 1, MAX_ENTRIES)?;
         width("width of a frame", self.frame.width)?;
+        within("number of tables", self.tables.len() as u64, 0, 1 << 10)?;
         for table in &self.tables {
             width("width of a table", table.width)?;
             within("values of a table", table.values.len() as u64, 256, 256)?;

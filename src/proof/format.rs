@@ -32,8 +32,8 @@ pub(crate) const MAX_CONTEXT: usize = 1 << 16;
 const MAX_ARGUMENT: usize = 1 << 16;
 /// Longest proof, public frames and outputs included.
 ///
-/// Public entries take at least a byte each and eight in memory, so reading takes at most eight
-/// times this.
+/// Public entries take at least a byte each and eight in memory, twice and more while a list grows:
+/// reading may take some twenty times this.
 const MAX_PROOF: usize = 1 << 26;
 
 /// What a proof says.

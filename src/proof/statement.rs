@@ -176,11 +176,16 @@ impl fmt::Display for Statement {
             Inputs::Private { .. } => "private",
             Inputs::Public { .. } => "public",
         };
+        let steps = if self.steps == 1 { "step" } else { "steps" };
         write!(
             f,
-            "model {} ran on {} {shown} {runs} in {} steps",
+            "model {} ran on {} {shown} {runs} in {} {steps}",
             self.model, self.frames, self.steps
         )?;
+        if !self.context.is_empty() {
+            write!(f, ", context 0x")?;
+            self.context.iter().try_for_each(|b| write!(f, "{b:02x}"))?;
+        }
         match &self.outputs {
             Outputs::Hidden { .. } => write!(f, "; the outputs are hidden"),
             Outputs::Public { vectors } => write!(f, "; outputs: {vectors:?}"),

@@ -144,14 +144,15 @@ impl Verifier {
         self
     }
 
-    /// Accepts only proofs that show these inputs.
+    /// Accepts only proofs that show these inputs; one that keeps them private is refused. Vectors are
+    /// compared one after the other, their lengths are those of the program.
     #[must_use]
     pub fn inputs(mut self, frames: &[Vec<i64>]) -> Self {
         self.inputs = Some(frames.to_vec());
         self
     }
 
-    /// Accepts only proofs that show these outputs.
+    /// Accepts only proofs that show these outputs, as [`inputs`](Self::inputs).
     #[must_use]
     pub fn outputs(mut self, vectors: &[Vec<i64>]) -> Self {
         self.outputs = Some(vectors.to_vec());

@@ -15,8 +15,8 @@ use crate::{
     program::{BankDimensions, MapShape, Program, shake},
 };
 
-/// Most column bits of a commitment.
-pub(crate) const MAX_COLUMN_BITS: u32 = 20;
+/// Most column bits of a commitment: as many generators have a pinned digest.
+pub(crate) const MAX_COLUMN_BITS: u32 = 16;
 /// Most rows of a commitment that is read from bytes.
 const MAX_ROWS: u64 = 1 << 26;
 
