@@ -230,6 +230,12 @@ pub enum DecodeError {
         /// Which part.
         what: &'static str,
     },
+    /// The bytes are not those that were written: the digest at their end differs.
+    #[error("the {what} was changed or damaged")]
+    Check {
+        /// What was to be read.
+        what: &'static str,
+    },
     /// The bytes are not the canonical form of what they decode to.
     #[error("not the canonical encoding")]
     NotCanonical,

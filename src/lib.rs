@@ -66,16 +66,17 @@ pub mod weights;
 pub use backend::{Backend, PallasVesta};
 pub use error::{DecodeError, Error, ErrorKind};
 pub use ivc::{
-    ConstraintReport, InputVisibility, OutputVisibility, Params, Prover, Session, StageTimes,
-    Visibility,
+    ConstraintReport, DigestBuilder, InputVisibility, OutputVisibility, Params, Prover, SaltKey,
+    Session, StageTimes, Visibility,
 };
 pub use model::{ActivationFunction, Layer, Model, ModelBuilder, TableFunction, Tensors};
 pub use program::Schedule;
 pub use proof::{Inputs, Outputs, Proof, Statement, VectorDigest, Verifier, VerifyError};
 pub use quant::{
-    Accuracy, LayerReport, Precision, QuantizationReport, QuantizedModel, Samples, Scales,
+    Accuracy, LayerReport, Precision, QuantizationReport, Quantized, QuantizedModel, Samples,
+    Scales,
 };
-pub use weights::{ModelCommitment, ModelDigest};
+pub use weights::{BlindingSeed, ModelCommitment, ModelDigest};
 
 /// For the benches, no part of the interface.
 #[doc(hidden)]

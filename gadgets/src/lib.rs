@@ -50,6 +50,8 @@ pub mod packing;
 pub mod poseidon;
 // Rounding right shift with saturation.
 pub mod requantize;
+// Sums of products of entries, as accumulators.
+pub mod combine;
 // Rectified linear unit.
 pub mod relu;
 // Exact lookup of 8-bit entries in tables.
@@ -64,6 +66,7 @@ pub mod sumcheck;
 mod cache;
 mod error;
 
+pub use combine::Monomial;
 pub use entry::Entry;
 pub use poseidon::Kind;
 pub use requantize::Accumulator;

@@ -34,6 +34,17 @@ pub fn requantize_native(y: i64, shift: u32, width: u32) -> i64 {
     quotient.clamp(-bound, bound - 1) as i64
 }
 
+/// `clamp(⌊(y + 2^(shift−1)) / 2^(shift+drop)⌋, −2^(width−1), 2^(width−1) − 1)`; no rounding term if `shift = 0`: `y` rounded
+/// to units of `2^shift`, and of that the lowest `drop` bits cut off.
+///
+/// `width` is taken to be in `1..=64`.
+pub fn requantize_drop_native(y: i64, shift: u32, drop: u32, width: u32) -> i64 {
+    let fine = requantize_native(y, shift, 64);
+    let bound = 1i128 << (width.clamp(1, 64) - 1);
+    // Within the bounds of an i64, as the bound is at most 2^63.
+    (i128::from(fine) >> drop.min(127)).clamp(-bound, bound - 1) as i64
+}
+
 /// An accumulator `y`, held as the `B`-bit word `u = y + 2^(B−1) + 2^(s−1)` (last term only if `s ≥ 1`).
 #[derive(Clone)]
 pub struct Accumulator {
@@ -82,6 +93,11 @@ impl Accumulator {
         Ok(Self { word, shift })
     }
 
+    /// An accumulator whose bits are `word`'s; `shift` is less than their number.
+    pub(crate) fn from_word(word: Word, shift: u32) -> Self {
+        Self { word, shift }
+    }
+
     /// The integer `u`.
     pub fn word(&self) -> &Word {
         &self.word
@@ -119,7 +135,7 @@ impl Accumulator {
 }
 
 /// `2^(B−1) + 2^(s−1)`, the last term only if `s ≥ 1`. Below `2^64`, as `s < B ≤ 64`.
-fn offset(bits: u32, shift: u32) -> u64 {
+pub(crate) fn offset(bits: u32, shift: u32) -> u64 {
     signed_offset(bits) + if shift == 0 { 0 } else { 1 << (shift - 1) }
 }
 
@@ -135,11 +151,14 @@ struct Quotient<'a> {
 }
 
 impl<'a> Quotient<'a> {
-    fn new(acc: &'a Accumulator, width: u32) -> Result<Self, SynthesisError> {
+    fn new(acc: &'a Accumulator, drop: u32, width: u32) -> Result<Self, SynthesisError> {
         if !(1..=64).contains(&width) {
             return Err(error::shape("a requantised entry has 1 to 64 bits"));
         }
-        let shift = acc.shift as usize;
+        if drop >= acc.bits() - acc.shift {
+            return Err(error::shape("no bit of an accumulator is left"));
+        }
+        let shift = (acc.shift + drop) as usize;
         // At least the shift, as the shift is less than the number of bits.
         let top = acc.bits() as usize - 1;
         Ok(Self {
@@ -197,12 +216,14 @@ fn small_inverse<F: PrimeField>(value: i64) -> F {
     if value < 0 { -inverse } else { inverse }
 }
 
-/// Rounding right shift with saturation.
+/// Rounding right shift with saturation, of which the lowest `drop` bits are cut off.
 ///
-/// **Statement** `q = requantize_native(y, s, width)`, for the accumulator's `y` and `s`; the entry's integer is
-/// `q + 2^(width−1)`.
+/// **Statement** `q = requantize_drop_native(y, s, drop, width)`, for the accumulator's `y` and `s`; the entry's integer is
+/// `q + 2^(width−1)`. In what follows `N = B − s − drop` and `h = u >> (s + drop)`: as `2^(B−1)` is a multiple of
+/// `2^(s+drop)`, `⌊(y + 2^(s−1)) / 2^(s+drop)⌋ = h − 2^(N−1)`.
 ///
-/// **Assumes** the accumulator's bits are bits, as the type promises; `1 ≤ width ≤ 64`, otherwise an error.
+/// **Assumes** the accumulator's bits are bits, as the type promises; `1 ≤ width ≤ 64` and `s + drop < B`, otherwise an
+/// error.
 ///
 /// **Enforces** with `e = c + k·m − k`, `max = 2^width − 1`, if `N > width`:
 /// 1. `z = [e = 0]` (two constraints, see [`num::is_zero`]);
@@ -212,7 +233,7 @@ fn small_inverse<F: PrimeField>(value: i64) -> F {
 ///
 /// **Does not enforce** what `y` is.
 ///
-/// **Cost** 3 if `B − s > width`, otherwise 0.
+/// **Cost** 3 if `N > width`, otherwise 0.
 ///
 /// **Soundness** For `m = 1`, `e = c`; for `m = 0`, `e = c − k`. So `e` is an integer in `[−k, k]`, `k < 64`, zero iff the
 /// middle is all zeros or all ones as the sign demands: iff `h − 2^(N−1)` is in range. Then `z = 1`, and the result is
@@ -223,16 +244,17 @@ fn small_inverse<F: PrimeField>(value: i64) -> F {
 pub fn requantize<F: PrimeField, CS: ConstraintSystem<F>>(
     mut cs: CS,
     acc: &Accumulator,
+    drop: u32,
     width: u32,
 ) -> Result<Entry<F>, SynthesisError> {
-    let h = Quotient::new(acc, width)?;
+    let h = Quotient::new(acc, drop, width)?;
     let value = acc
         .value()
-        .map(|y| requantize_native(y, acc.shift, width))
+        .map(|y| requantize_drop_native(y, acc.shift, drop, width))
         .and_then(|q| unsigned(q, width));
     let sign = h.sign::<F>();
     let k = h.middle_len();
-    let result = if acc.bits() - acc.shift <= width {
+    let result = if acc.bits() - acc.shift - drop <= width {
         // h + 2^(width−1) − 2^(N−1)
         let correction = power_of_two::<F>(width - 1) - power_of_two::<F>((h.top - h.shift) as u32);
         constant::<F, CS>(correction).add(&h.word.num_of_bits(h.shift..h.top + 1))
@@ -291,7 +313,7 @@ pub fn requantize_relu<F: PrimeField, CS: ConstraintSystem<F>>(
     acc: &Accumulator,
     width: u32,
 ) -> Result<Entry<F>, SynthesisError> {
-    let h = Quotient::new(acc, width)?;
+    let h = Quotient::new(acc, 0, width)?;
     let value = acc
         .value()
         .map(|y| requantize_native(y, acc.shift, width).max(0))
@@ -342,7 +364,7 @@ mod tests {
     use super::*;
     use crate::testing::{audit, build, case, cost, error, shape, signed};
 
-    case!(Requantize { bits: u32, shift: u32, width: u32, relu: bool, y: Option<i64> } |this, cs| {
+    case!(Requantize { bits: u32, shift: u32, drop: u32, width: u32, relu: bool, y: Option<i64> } |this, cs| {
         let acc = Accumulator::alloc(cs.namespace(|| "given"), this.bits, this.shift, this.y)?;
         assert_eq!((acc.bits(), acc.shift(), acc.value()), (this.bits, this.shift, this.y));
         let entry = acc.entry::<F>();
@@ -351,7 +373,7 @@ mod tests {
         let result = if this.relu {
             requantize_relu(cs.namespace(|| "requantize"), &acc, this.width)?
         } else {
-            requantize(cs.namespace(|| "requantize"), &acc, this.width)?
+            requantize(cs.namespace(|| "requantize"), &acc, this.drop, this.width)?
         };
         assert_eq!((result.width(), result.offset()), (this.width, 1 << (this.width - 1)));
         assert_eq!(result.unsigned().get_value(), result.unsigned_value().map(F::from));
@@ -363,7 +385,7 @@ mod tests {
     });
 
     fn native(case: &Requantize) -> i64 {
-        let q = requantize_native(case.y.unwrap(), case.shift, case.width);
+        let q = requantize_drop_native(case.y.unwrap(), case.shift, case.drop, case.width);
         if case.relu { q.max(0) } else { q }
     }
 
@@ -373,7 +395,7 @@ mod tests {
     }
 
     fn expected_cost(case: &Requantize) -> usize {
-        let saturating = if case.bits - case.shift > case.width {
+        let saturating = if case.bits - case.shift - case.drop > case.width {
             3
         } else {
             usize::from(case.relu)
@@ -443,6 +465,7 @@ mod tests {
                             let case = Requantize {
                                 bits,
                                 shift,
+                                drop: 0,
                                 width,
                                 relu,
                                 y,
@@ -463,6 +486,44 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn bits_are_dropped_after_rounding() {
+        for y in -600..600 {
+            for (shift, drop, width) in [(2, 3, 4), (0, 4, 8), (3, 1, 6), (4, 0, 5)] {
+                let rounded = requantize_native(y, shift, 64);
+                let expected = (rounded as f64 / f64::from(1u32 << drop)).floor() as i64;
+                let bound = 1 << (width - 1);
+                assert_eq!(
+                    requantize_drop_native(y, shift, drop, width),
+                    expected.clamp(-bound, bound - 1)
+                );
+            }
+        }
+        for (bits, shift, drop, width) in [(8, 2, 3, 2), (8, 2, 3, 3), (8, 0, 7, 1), (7, 3, 1, 1)] {
+            for y in range(bits, shift) {
+                let y = Some(y as i64);
+                let case = Requantize {
+                    bits,
+                    shift,
+                    drop,
+                    width,
+                    relu: false,
+                    y,
+                };
+                assert_eq!(audit(&case).results, expected(&case), "{case:?}");
+                assert_eq!(cost(&case), expected_cost(&case));
+            }
+        }
+    }
+
+    #[test]
+    fn some_bit_must_be_left() {
+        let mut cs = TestConstraintSystem::<Fp>::new();
+        let acc = Accumulator::alloc(cs.namespace(|| "given"), 8, 2, Some(0)).unwrap();
+        assert!(requantize(cs.namespace(|| "all but one"), &acc, 5, 8).is_ok());
+        assert!(requantize(cs.namespace(|| "all"), &acc, 6, 8).is_err());
     }
 
     #[test]
@@ -487,6 +548,7 @@ mod tests {
                     let case = Requantize {
                         bits,
                         shift,
+                        drop: 0,
                         width,
                         relu,
                         y: Some(y),
@@ -503,6 +565,7 @@ mod tests {
         let case = Requantize {
             bits: 8,
             shift: 2,
+            drop: 0,
             width: 4,
             relu: false,
             y: Some(0),
@@ -538,7 +601,7 @@ mod tests {
                     if relu {
                         requantize_relu(cs, &acc, width)
                     } else {
-                        requantize(cs, &acc, width)
+                        requantize(cs, &acc, 0, width)
                     }
                 });
                 assert!(matches!(
@@ -554,6 +617,7 @@ mod tests {
         let case = Requantize {
             bits: 21,
             shift: 10,
+            drop: 0,
             width: 8,
             relu,
             y: Some(y),
@@ -648,6 +712,7 @@ mod tests {
         let narrow = Requantize {
             bits: 8,
             shift: 2,
+            drop: 0,
             width: 8,
             relu: true,
             y: Some(-50),
@@ -676,6 +741,7 @@ mod tests {
             shape(&Requantize {
                 bits,
                 shift,
+                drop: 0,
                 width,
                 relu,
                 y: Some(y),
@@ -713,7 +779,7 @@ mod tests {
             // Of the signed integers of that many bits, those in the range.
             let y = y >> (64 - bits);
             prop_assume!(range(bits, shift).contains(&y.into()));
-            let case = Requantize { bits, shift, width, relu, y: Some(y) };
+            let case = Requantize { bits, shift, drop: 0, width, relu, y: Some(y) };
             let audit = audit(&case);
             prop_assert_eq!(audit.results, expected(&case));
             prop_assert_eq!(cost(&case), expected_cost(&case));

@@ -3,7 +3,10 @@
 use bellpepper_core::{ConstraintSystem, Index, LinearCombination, SynthesisError, Variable};
 
 use super::{state::StepWitness, step};
-use crate::{backend::F, program::Program};
+use crate::{
+    backend::F,
+    program::{Program, Unrolled},
+};
 
 /// A constraint system that counts, by the outermost namespace (two levels within the sumcheck).
 struct Counter {
@@ -21,7 +24,10 @@ impl Counter {
                 let name = second.trim_end_matches(|c: char| c.is_ascii_digit() || c == ' ');
                 format!("sumcheck: {name}")
             }
-            [first, ..] => first.clone(),
+            // Slots of a step are counted together.
+            [first, ..] => first
+                .trim_end_matches(|c: char| c.is_ascii_digit() || c == ' ')
+                .to_owned(),
         }
     }
 }
@@ -100,7 +106,8 @@ pub(crate) fn count_constraints(program: &Program) -> Vec<(String, usize)> {
     };
     let z = [0, 1].map(|i| Variable(Index::Aux(i)));
     // The shape depends on the program alone; a witness of zeros always has that shape.
-    if step::synthesize(&mut counter, program, z, &StepWitness::dummy(program)).is_err() {
+    let unrolled = Unrolled::new(program);
+    if step::synthesize(&mut counter, &unrolled, z, &StepWitness::dummy(&unrolled)).is_err() {
         return Vec::new();
     }
     counter.parts

@@ -12,27 +12,27 @@ use super::{
     state::StepWitness,
     step,
 };
-use crate::{backend::F, program::Program};
+use crate::{backend::F, program::Unrolled};
 
 /// A step of a program, with its witness.
 #[derive(Clone)]
 pub(crate) struct InferenceStep {
-    program: Arc<Program>,
+    step: Arc<Unrolled>,
     witness: Arc<StepWitness>,
 }
 
 impl InferenceStep {
-    pub(crate) fn new(program: Arc<Program>, witness: StepWitness) -> Self {
+    pub(crate) fn new(step: Arc<Unrolled>, witness: StepWitness) -> Self {
         Self {
-            program,
+            step,
             witness: Arc::new(witness),
         }
     }
 
     /// For the shape pass.
-    pub(crate) fn shape(program: Arc<Program>) -> Self {
-        let witness = StepWitness::dummy(&program);
-        Self::new(program, witness)
+    pub(crate) fn shape(step: Arc<Unrolled>) -> Self {
+        let witness = StepWitness::dummy(&step);
+        Self::new(step, witness)
     }
 }
 
@@ -50,7 +50,7 @@ impl StepCircuit<F> for InferenceStep {
             return Err(SynthesisError::IncompatibleLengthVector("z".to_owned()));
         };
         let z = [activations, run].map(|z| variable_in(z.get_variable()));
-        let next = step::synthesize(&mut Bridge::new(cs), &self.program, z, &self.witness)
+        let next = step::synthesize(&mut Bridge::new(cs), &self.step, z, &self.witness)
             .map_err(error_out)?;
         Ok(next
             .into_iter()

@@ -4,7 +4,9 @@
 use bellpepper_core::{ConstraintSystem, Namespace, SynthesisError, num::Num};
 use ff::{Field, PrimeField};
 use layerfold_gadgets::{
-    Accumulator, Entry, Table, num,
+    Accumulator, Entry, Monomial, Table,
+    combine::combine,
+    num,
     relu::relu,
     requantize::{requantize, requantize_relu},
     table::lookup_many,
@@ -13,7 +15,9 @@ use layerfold_gadgets::{
 
 use crate::{
     backend::F,
-    program::{Activation, MapRef, Operation, Program, Register, RegisterShape, Spread},
+    program::{
+        Activation, MapRef, Node, Operation, Program, Register, RegisterShape, Spread, Unrolled,
+    },
 };
 
 /// A sum of phase selectors.
@@ -103,29 +107,49 @@ impl Selectors {
 /// All registers of a step in the circuit.
 pub(super) struct Registers {
     entries: Vec<Vec<Entry<F>>>,
-    /// Of the affine operations, in order.
-    pub(super) accumulators: Vec<Vec<Accumulator>>,
+    /// Of accumulators, by register; empty for all others.
+    accumulators: Vec<Vec<Accumulator>>,
 }
 
 impl Registers {
     pub(super) fn get(&self, register: Register) -> &[Entry<F>] {
         &self.entries[register.index()]
     }
+
+    /// The accumulators of an operation.
+    pub(super) fn accumulators(&self, register: Register) -> &[Accumulator] {
+        &self.accumulators[register.index()]
+    }
+
+    fn set(&mut self, register: Register, entries: Vec<Entry<F>>) {
+        self.entries[register.index()] = entries;
+    }
+}
+
+/// What the operations of a step are given.
+pub(super) struct Inputs<'a> {
+    pub(super) selectors: &'a Selectors,
+    /// `on_1 … on_F`, the first being constant.
+    pub(super) on: &'a [Num<F>],
+    /// Of every slot.
+    pub(super) frames: Vec<Vec<Entry<F>>>,
+    /// Parts of the carried vector.
+    pub(super) carried: Vec<Vec<Entry<F>>>,
+    /// Values of the accumulators of the affine operations, in order.
+    pub(super) accumulators: &'a [Vec<i64>],
 }
 
 /// Runs the operations of a step on entries.
 ///
 /// **Enforces** every operation but the matrix products, whose results are allocated with their
-/// range checks: those are the sumcheck's.
+/// range checks: those are the sumcheck's. Where a frame is not there, what is carried on is what
+/// was carried before.
 pub(super) fn synthesize<CS: ConstraintSystem<F>>(
     mut cs: CS,
-    program: &Program,
-    selectors: &Selectors,
-    frame: Vec<Entry<F>>,
-    carried: Vec<Entry<F>>,
-    accumulators: &[Vec<i64>],
+    step: &Unrolled,
+    inputs: Inputs<'_>,
 ) -> Result<Registers, SynthesisError> {
-    let shapes = program.register_shapes();
+    let program = &step.program;
     let tables = program
         .tables
         .iter()
@@ -133,17 +157,29 @@ pub(super) fn synthesize<CS: ConstraintSystem<F>>(
         .collect::<Option<Vec<_>>>()
         .ok_or_else(|| SynthesisError::IncompatibleLengthVector("table".to_owned()))?;
     let mut registers = Registers {
-        entries: vec![frame, carried],
-        accumulators: Vec::new(),
+        entries: vec![Vec::new(); step.shapes.len()],
+        accumulators: vec![Vec::new(); step.shapes.len()],
     };
-    for (at, operation) in program.operations.iter().enumerate() {
-        let shape = &shapes[at + 2];
-        let input = |r: &Register| registers.entries[r.index()].as_slice();
+    for (slot, frame) in step.slots.iter().zip(inputs.frames) {
+        registers.set(slot.frame, frame);
+    }
+    for (register, part) in step.opened.iter().zip(inputs.carried) {
+        registers.set(*register, part);
+    }
+    let mut affine = inputs.accumulators.iter();
+    for (at, node) in step.nodes.iter().enumerate() {
         let mut cs = cs.namespace(|| format!("operation {at}"));
-        let result = match operation {
-            Operation::Affine { bits, shift, .. } => {
-                let values = accumulators
-                    .get(registers.accumulators.len())
+        let result = Register::result_of(at);
+        let shape = &step.shapes[result.index()];
+        let entries = match node {
+            Node::Frame | Node::Carried => continue,
+            Node::Keep { slot, new, old } => {
+                let (new, old) = (registers.get(*new), registers.get(*old));
+                keep(&mut cs, &inputs.on[*slot], new, old, shape)?
+            }
+            Node::Operation(Operation::Affine { bits, shift, .. }) => {
+                let values = affine
+                    .next()
                     .filter(|values| values.len() == shape.len)
                     .ok_or(SynthesisError::AssignmentMissing)?;
                 let accumulators = values
@@ -155,47 +191,117 @@ pub(super) fn synthesize<CS: ConstraintSystem<F>>(
                     })
                     .collect::<Result<Vec<_>, _>>()?;
                 let entries = accumulators.iter().map(Accumulator::entry).collect();
-                registers.accumulators.push(accumulators);
+                registers.accumulators[result.index()] = accumulators;
                 entries
             }
-            Operation::Requantize { input, width } => {
-                let fused = only_relu_reads(program, at);
-                let accumulators = program
-                    .affine_operations()
-                    .position(|(i, _)| Register::result_of(i) == *input)
-                    .and_then(|k| registers.accumulators.get(k))
+            Node::Operation(Operation::Combine {
+                constant,
+                monomials,
+                bits,
+                shift,
+            }) => {
+                let accumulators = (0..shape.len)
+                    .map(|i| {
+                        let monomials: Vec<Monomial<'_, F>> = monomials
+                            .iter()
+                            .map(|m| Monomial {
+                                coefficient: m.coefficient.into(),
+                                left: &registers.get(m.left)[i],
+                                right: m.right.map(|r| &registers.get(r)[i]),
+                            })
+                            .collect();
+                        let cs = cs.namespace(|| format!("entry {i}"));
+                        combine(cs, *constant, &monomials, (*bits).into(), (*shift).into())
+                    })
+                    .collect::<Result<Vec<_>, _>>()?;
+                let entries = accumulators.iter().map(Accumulator::entry).collect();
+                registers.accumulators[result.index()] = accumulators;
+                entries
+            }
+            Node::Operation(operation) => {
+                let context = Context {
+                    step,
+                    registers: &registers,
+                    selectors: inputs.selectors,
+                    tables: &tables,
+                    result,
+                };
+                context.synthesize(&mut cs, operation, shape)?
+            }
+        };
+        registers.set(result, entries);
+    }
+    Ok(registers)
+}
+
+/// What an operation that defines no accumulator is synthesised with.
+struct Context<'a> {
+    step: &'a Unrolled,
+    registers: &'a Registers,
+    selectors: &'a Selectors,
+    tables: &'a [Table],
+    result: Register,
+}
+
+impl Context<'_> {
+    fn synthesize<CS: ConstraintSystem<F>>(
+        &self,
+        cs: &mut CS,
+        operation: &Operation,
+        shape: &RegisterShape,
+    ) -> Result<Vec<Entry<F>>, SynthesisError> {
+        let input = |r: &Register| self.registers.get(*r);
+        match operation {
+            Operation::Requantize { input, drop, width } => {
+                let (source, start) = self.step.accumulator(*input);
+                let accumulators = self
+                    .registers
+                    .accumulators(source)
+                    .get(start..start + shape.len)
                     .ok_or(SynthesisError::AssignmentMissing)?;
-                each(&mut cs, accumulators, |cs, y| {
+                let fused = *drop == 0 && only_relu_reads(self.step, self.result);
+                each(cs, accumulators, |cs, y| {
                     if fused {
                         requantize_relu(cs, y, (*width).into())
                     } else {
-                        requantize(cs, y, (*width).into())
+                        requantize(cs, y, (*drop).into(), (*width).into())
                     }
-                })?
+                })
             }
             Operation::Relu { input: x } => {
-                let fused = x.index() >= 2
-                    && matches!(
-                        program.operations[x.index() - 2],
-                        Operation::Requantize { .. }
-                    )
-                    && only_relu_reads(program, x.index() - 2);
+                let requantized = x.index().checked_sub(2).map(|i| &self.step.nodes[i]);
+                let fused = matches!(
+                    requantized,
+                    Some(Node::Operation(Operation::Requantize { drop: 0, .. }))
+                ) && only_relu_reads(self.step, *x);
                 if fused {
-                    input(x).to_vec()
+                    Ok(input(x).to_vec())
                 } else {
-                    each(&mut cs, input(x), |cs, x| relu(cs, x))?
+                    each(cs, input(x), |cs, x| relu(cs, x))
                 }
             }
             Operation::Table { input: x, table } => {
-                let table = &tables[*table as usize];
-                each(&mut cs, input(x), |cs, x| {
+                let table = &self.tables[*table as usize];
+                each(cs, input(x), |cs, x| {
                     lookup_many(cs, &[table], x)?
                         .pop()
                         .ok_or(SynthesisError::AssignmentMissing)
-                })?
+                })
+            }
+            Operation::Slice {
+                input: x, start, ..
+            } => {
+                let start = *start as usize;
+                input(x)
+                    .get(start..start + shape.len)
+                    .map(<[Entry<F>]>::to_vec)
+                    .ok_or(SynthesisError::AssignmentMissing)
+            }
+            Operation::Concat { inputs } => {
+                Ok(inputs.iter().flat_map(|r| input(r).to_vec()).collect())
             }
             Operation::Select { first, rest } => {
-                select(&mut cs, selectors, input(first), input(rest), shape)?
+                select(cs, self.selectors, input(first), input(rest), shape)
             }
             Operation::Layer {
                 input: q,
@@ -203,19 +309,54 @@ pub(super) fn synthesize<CS: ConstraintSystem<F>>(
                 slot,
             } => {
                 let layer = LayerEnd {
-                    program,
-                    selectors,
-                    tables: &tables,
+                    program: &self.step.program,
+                    selectors: self.selectors,
+                    tables: self.tables,
                     slot: *slot,
-                    fused: only_relu_reads(program, q.index() - 2),
+                    fused: only_relu_reads(self.step, *q),
                     shape,
                 };
-                layer.synthesize(&mut cs, input(q), input(passed))?
+                layer.synthesize(cs, input(q), input(passed))
             }
-        };
-        registers.entries.push(result);
+            // Handled where registers are defined.
+            Operation::Affine { .. } | Operation::Combine { .. } | Operation::Carried { .. } => {
+                Err(SynthesisError::AssignmentMissing)
+            }
+        }
     }
-    Ok(registers)
+}
+
+/// `on ? new : old`.
+///
+/// **Enforces** 1. `k = on·(new − old) + old`, for each entry. It is one of two entries of the same
+/// width: in range.
+fn keep<CS: ConstraintSystem<F>>(
+    cs: &mut CS,
+    on: &Num<F>,
+    new: &[Entry<F>],
+    old: &[Entry<F>],
+    shape: &RegisterShape,
+) -> Result<Vec<Entry<F>>, SynthesisError> {
+    let is_on = on.get_value() == Some(F::ONE);
+    new.iter()
+        .zip(old)
+        .enumerate()
+        .map(|(i, (new, old))| {
+            let kept = num::select(
+                cs.namespace(|| format!("entry {i}")),
+                on,
+                new.unsigned(),
+                old.unsigned(),
+            )?;
+            let value = if is_on { new } else { old }.unsigned_value();
+            Ok(Entry::from_num_unchecked(
+                kept.into(),
+                value,
+                shape.width,
+                shape.offset,
+            ))
+        })
+        .collect()
 }
 
 fn each<S: PrimeField, T, CS: ConstraintSystem<S>>(
@@ -230,36 +371,26 @@ fn each<S: PrimeField, T, CS: ConstraintSystem<S>>(
         .collect()
 }
 
-/// Whether the requantise at `at` is read by ReLU and by nothing else, so that both can be one.
-fn only_relu_reads(program: &Program, at: usize) -> bool {
-    let register = Register::result_of(at);
-    if program.output.register == register
-        || program.carried.as_ref().is_some_and(|c| c.next == register)
-    {
+/// Whether a requantised register is read by ReLU and by nothing else, so that both can be one.
+fn only_relu_reads(step: &Unrolled, register: Register) -> bool {
+    if step.leaves(register) {
         return false;
     }
-    if let Spread::Layers { activations, .. } = &program.spread {
+    if let Spread::Layers { activations, .. } = &step.program.spread {
         // The layers of this requantise's slot.
-        let slot = (at - 2) / 3;
-        let slots = program.layers_per_step().unwrap_or(1) as usize;
+        let slot = (register.index() - 4) / 3;
+        let slots = step.program.layers_per_step().unwrap_or(1) as usize;
         return activations
             .iter()
             .skip(slot)
             .step_by(slots)
             .all(|a| *a == Activation::Relu);
     }
-    let mut readers = program
-        .operations
-        .iter()
-        .filter(|operation| match operation {
-            Operation::Affine { terms, .. } => terms.iter().any(|t| t.input == register),
-            Operation::Requantize { input, .. }
-            | Operation::Relu { input }
-            | Operation::Table { input, .. } => *input == register,
-            Operation::Select { first, rest } => *first == register || *rest == register,
-            Operation::Layer { input, passed, .. } => *input == register || *passed == register,
-        });
-    matches!(readers.next(), Some(Operation::Relu { .. })) && readers.next().is_none()
+    let mut readers = step.readers(register);
+    matches!(
+        readers.next(),
+        Some(Node::Operation(Operation::Relu { .. }))
+    ) && readers.next().is_none()
 }
 
 /// The entry whose value is `signed`, which the caller argues to be in range.
@@ -338,7 +469,7 @@ impl LayerEnd<'_> {
     fn activation(&self, layer: usize) -> Activation {
         match &self.program.spread {
             Spread::Layers { activations, .. } => activations[layer],
-            Spread::Frames => Activation::Identity,
+            Spread::Frames { .. } => Activation::Identity,
         }
     }
 

@@ -10,7 +10,7 @@ use layerfold_gadgets::{
 
 use crate::{
     backend::F,
-    program::{Program, Register, RegisterShape, interpreter::StepTrace},
+    program::{Program, Register, RegisterShape, Unrolled, interpreter::StepTrace},
     weights::WeightClaim,
 };
 
@@ -61,16 +61,26 @@ impl RunState {
 
 /// `z_0`: the digest of the initial vector, 0 if nothing is carried, and of the initial state.
 pub(crate) fn initial_z(program: &Program, binding: F) -> [F; 2] {
-    let activations = if program.carried.is_some() {
-        vector_digest(
-            F::ZERO,
-            &program.initial_carried(),
-            &program.register_shapes()[Register::CARRIED.index()],
-        )
-    } else {
-        F::ZERO
-    };
+    let activations = carried_digest(
+        F::ZERO,
+        &program.initial_carried(),
+        &program.carried_shapes(),
+    );
     [activations, RunState::initial(program, binding).digest()]
+}
+
+/// `D(salt; parts)`, 0 if nothing is carried.
+pub(crate) fn carried_digest(salt: F, parts: &[Vec<i64>], shapes: &[RegisterShape]) -> F {
+    if parts.is_empty() {
+        return F::ZERO;
+    }
+    let parts: Vec<(Vec<u64>, u32)> = parts
+        .iter()
+        .zip(shapes)
+        .map(|(values, shape)| (unsigned(values, shape), shape.width))
+        .collect();
+    let parts: Vec<(&[u64], u32)> = parts.iter().map(|(u, w)| (u.as_slice(), *w)).collect();
+    vector_digest_native(salt, &parts)
 }
 
 /// The integers `u` that a vector is packed as. Values must be in range.
@@ -97,15 +107,14 @@ pub(crate) fn absorb_output(outputs: F, digest: F) -> F {
 }
 
 /// `R = H(5, K, n; pack(y_1), …, pack(y_K), pack(x-registers))`.
-pub(crate) fn registers_digest(program: &Program, trace: &StepTrace) -> F {
-    let shapes = program.register_shapes();
-    let accumulators: Vec<Register> = program
+pub(crate) fn registers_digest(step: &Unrolled, trace: &StepTrace) -> F {
+    let accumulators: Vec<Register> = step
         .affine_operations()
         .map(|(i, _)| Register::result_of(i))
         .collect();
     let mut elements = Vec::new();
-    for register in accumulators.iter().chain(&program.bound_registers()) {
-        let shape = &shapes[register.index()];
+    for register in accumulators.iter().chain(step.bound()) {
+        let shape = step.shape(*register);
         elements.extend(pack_native::<F>(
             &unsigned(trace.register(*register), shape),
             shape.width,
@@ -123,7 +132,7 @@ pub(crate) fn registers_digest(program: &Program, trace: &StepTrace) -> F {
 /// `H(6, d, K; τ, z.activations, z.run, frames', inputs', R)`: what all challenges of a step depend
 /// on.
 pub(crate) fn seed(
-    program: &Program,
+    step: &Unrolled,
     tau: F,
     z: [F; 2],
     next_frames: u64,
@@ -132,8 +141,8 @@ pub(crate) fn seed(
 ) -> F {
     hash_native(
         Kind::Seed,
-        program.bank().rounds() as u32,
-        program.affine_operations().count() as u32,
+        step.program.bank().rounds() as u32,
+        step.affine_operations().count() as u32,
         &[
             tau,
             z[0],
@@ -153,44 +162,50 @@ pub(crate) struct StepWitness {
     pub(crate) state: RunState,
     /// The phase that the selectors are set to; an honest prover's is that of the state.
     pub(crate) selected_phase: u64,
-    pub(crate) carried: Vec<i64>,
+    /// `on_2 … on_F`; an honest prover's are those of the frames that are there.
+    pub(crate) on: Vec<bool>,
+    /// Parts of the carried vector.
+    pub(crate) carried: Vec<Vec<i64>>,
     pub(crate) carried_salt: F,
-    pub(crate) frame: Vec<i64>,
-    pub(crate) frame_salt: F,
+    /// Of every slot, zeros where none is there.
+    pub(crate) frames: Vec<Vec<i64>>,
+    pub(crate) frame_salts: Vec<F>,
     /// Values of the accumulators, in the order of the affine operations.
     pub(crate) accumulators: Vec<Vec<i64>>,
     pub(crate) tau: F,
     pub(crate) messages: Vec<RoundValues<F>>,
     /// `v`, the value of the new claim.
     pub(crate) value: F,
-    pub(crate) output_salt: F,
+    /// One for each output that the step emits.
+    pub(crate) output_salts: Vec<F>,
     pub(crate) next_salt: F,
 }
 
 impl StepWitness {
     /// A witness of the right shape and no meaning, for the shape pass.
-    pub(crate) fn dummy(program: &Program) -> Self {
-        let shapes = program.register_shapes();
-        let zeros = |r: Register| vec![0; shapes[r.index()].len];
+    pub(crate) fn dummy(step: &Unrolled) -> Self {
+        let zeros = |r: Register| vec![0; step.shape(r).len];
         let zero = RoundValues {
             a: F::ZERO,
             c: F::ZERO,
         };
+        let frames = step.slots.len();
         Self {
-            state: RunState::initial(program, F::ZERO),
+            state: RunState::initial(&step.program, F::ZERO),
             selected_phase: 0,
-            carried: zeros(Register::CARRIED),
+            on: vec![false; frames - 1],
+            carried: step.opened.iter().map(|r| zeros(*r)).collect(),
             carried_salt: F::ZERO,
-            frame: zeros(Register::FRAME),
-            frame_salt: F::ZERO,
-            accumulators: program
+            frames: step.slots.iter().map(|s| zeros(s.frame)).collect(),
+            frame_salts: vec![F::ZERO; frames],
+            accumulators: step
                 .affine_operations()
                 .map(|(i, _)| zeros(Register::result_of(i)))
                 .collect(),
             tau: F::ZERO,
-            messages: vec![zero; program.bank().rounds()],
+            messages: vec![zero; step.program.bank().rounds()],
             value: F::ZERO,
-            output_salt: F::ZERO,
+            output_salts: vec![F::ZERO; frames],
             next_salt: F::ZERO,
         }
     }

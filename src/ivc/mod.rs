@@ -1,9 +1,11 @@
 //! Folding: keys, sessions, and what a run is bound to.
 
 pub(crate) mod binding;
+mod checkpoint;
 mod params;
 mod plan;
 mod prover;
+pub(crate) mod salts;
 mod session;
 pub(crate) mod step;
 mod visibility;
@@ -11,5 +13,6 @@ mod visibility;
 pub(crate) use params::Compressed;
 pub use params::{ConstraintReport, Params};
 pub use prover::Prover;
+pub use salts::{DigestBuilder, SaltKey};
 pub use session::{Session, StageTimes};
 pub use visibility::{InputVisibility, OutputVisibility, Visibility};

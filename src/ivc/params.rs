@@ -14,7 +14,7 @@ use crate::{
     },
     circuit::{InferenceStep, count_constraints},
     error::Error,
-    program::Program,
+    program::{Program, Unrolled},
     weights::element_bytes,
 };
 
@@ -23,7 +23,7 @@ pub(crate) type Recursive = RecursiveSNARK<E1, E2, InferenceStep>;
 pub(crate) type Compressed = CompressedSNARK<E1, E2, InferenceStep, Snark<E1>, Snark<E2>>;
 
 pub(crate) struct Inner {
-    pub(crate) program: Arc<Program>,
+    pub(crate) step: Arc<Unrolled>,
     pub(crate) program_digest: [u8; 32],
     pub(crate) digest: [u8; 32],
     pub(crate) public: Public,
@@ -80,9 +80,9 @@ impl Params {
     #[tracing::instrument(name = "setup", skip_all)]
     fn make(program: &Program, directory: Option<&Path>) -> Result<Self, Error> {
         program.validate()?;
-        let program = Arc::new(program.clone());
+        let unrolled = Arc::new(Unrolled::new(program));
         generators::with_directory(directory, || {
-            let step = InferenceStep::shape(program.clone());
+            let step = InferenceStep::shape(unrolled.clone());
             let fail = |e| Error::proving("setup", e);
             let public =
                 Public::setup(&step, &*default_ck_hint(), &*default_ck_hint()).map_err(fail)?;
@@ -93,7 +93,7 @@ impl Params {
             Ok(Self(Arc::new(Inner {
                 program_digest: program.digest(),
                 digest: element_bytes(&public.digest()),
-                program,
+                step: unrolled,
                 public,
                 prover_key,
                 verifier_key,
@@ -104,7 +104,7 @@ impl Params {
     /// The program.
     #[must_use]
     pub fn program(&self) -> &Program {
-        &self.0.program
+        &self.0.step.program
     }
 
     /// Digest of the keys, 32 bytes. Equal programs have equal digests.
@@ -123,7 +123,7 @@ impl Params {
     #[must_use]
     pub fn constraints(&self) -> ConstraintReport {
         ConstraintReport {
-            parts: count_constraints(&self.0.program),
+            parts: count_constraints(self.program()),
             primary: self.constraint_counts().0,
             secondary: self.constraint_counts().1,
         }

@@ -5,8 +5,8 @@ use std::{fmt, sync::Arc};
 use super::{Params, Session, Visibility};
 use crate::{
     error::Error,
-    quant::{QuantizedModel, Scales},
-    weights::{CommittedBank, ModelCommitment, WeightBank},
+    quant::{Quantized, Scales},
+    weights::{BlindingSeed, CommittedBank, ModelCommitment, WeightBank},
 };
 
 /// A committed model with its keys: makes sessions. Secret material, it holds the weights.
@@ -29,8 +29,21 @@ impl Prover {
     ///
     /// # Errors
     /// If the keys are not those of a program of this model.
-    pub fn new(params: &Params, model: &QuantizedModel) -> Result<Self, Error> {
-        let mut prover = Self::from_bank(params, model.bank().clone())?;
+    pub fn new(params: &Params, model: &impl Quantized) -> Result<Self, Error> {
+        Self::with_blinding(params, model, BlindingSeed::random())
+    }
+
+    /// Commits to the weights of a quantised model, with the blinds of a seed: with the seed of
+    /// another prover of the same model and keys, the commitment is the same.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_blinding(
+        params: &Params,
+        model: &impl Quantized,
+        seed: BlindingSeed,
+    ) -> Result<Self, Error> {
+        let mut prover = Self::from_bank_with_blinding(params, model.bank().clone(), seed)?;
         prover.scales = Some(model.end_scales());
         Ok(prover)
     }
@@ -40,12 +53,32 @@ impl Prover {
     /// # Errors
     /// If the maps have not the shapes of the program, or a sum could leave its accumulator.
     pub fn from_bank(params: &Params, bank: WeightBank) -> Result<Self, Error> {
-        let bank = CommittedBank::commit(bank, params.program(), None)?;
+        Self::from_bank_with_blinding(params, bank, BlindingSeed::random())
+    }
+
+    /// The same, with the blinds of a seed.
+    ///
+    /// # Errors
+    /// As [`from_bank`](Self::from_bank).
+    pub fn from_bank_with_blinding(
+        params: &Params,
+        bank: WeightBank,
+        seed: BlindingSeed,
+    ) -> Result<Self, Error> {
+        let bank = CommittedBank::commit(bank, params.program(), seed)?;
         Ok(Self {
             params: params.clone(),
             bank: Arc::new(bank),
             scales: None,
         })
+    }
+
+    /// What the blinds of the commitment are made of. Secret material.
+    ///
+    /// A prover that is to be made again, to resume a session in another process, needs it.
+    #[must_use]
+    pub fn blinding_seed(&self) -> &BlindingSeed {
+        self.bank.seed()
     }
 
     /// The commitment to the weights, to publish.
@@ -88,5 +121,19 @@ impl Prover {
             visibility,
             context.to_vec(),
         ))
+    }
+
+    /// Goes on with a session from the bytes that [`Session::checkpoint`] made, in this process or
+    /// another. The prover must be that of the session: the same keys, the same weights and
+    /// [blinds](Self::blinding_seed). Resuming twice from one checkpoint works, and gives two runs
+    /// that share their past.
+    ///
+    /// # Errors
+    /// [`DecodeError`](crate::DecodeError), as an [`Error`] of kind
+    /// [`Decode`](crate::ErrorKind::Decode), if the bytes are no checkpoint, of another version,
+    /// changed or truncated; an error of kind [`Usage`](crate::ErrorKind::Usage) if they are of a
+    /// session with other keys or another model.
+    pub fn resume(&self, checkpoint: &[u8]) -> Result<Session, Error> {
+        Session::resume(self, checkpoint)
     }
 }

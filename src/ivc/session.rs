@@ -12,6 +12,7 @@ use super::{
     InputVisibility, OutputVisibility, Params, Visibility,
     binding::BindingParts,
     params::{Compressed, Recursive},
+    salts::{SaltKey, Salts},
     step::{PreparedStep, Run, StepContext},
 };
 use crate::{
@@ -19,8 +20,8 @@ use crate::{
     circuit::InferenceStep,
     error::Error,
     program::{
-        Register, RegisterShape,
-        interpreter::{StepTrace, check_vector},
+        Emission, Spread,
+        interpreter::{Execution, StepTrace},
     },
     proof::{Argument, Proof, PublicPart, Vectors},
     quant::Scales,
@@ -44,30 +45,47 @@ pub struct StageTimes {
 
 /// A run in progress.
 ///
+/// Frames are taken one by one and folded whenever a step is full; memory does not grow with their
+/// number, but for what is public. At any time a [`snapshot`](Self::snapshot) proves everything so
+/// far, and a [`checkpoint`](Self::checkpoint) lets the run go on in another process.
+///
 /// Secret material: it holds inputs, the mask and the blinds; what it folds does not hide its
-/// witness before [`finish`](Self::finish) compresses it.
+/// witness before a proof compresses it.
 pub struct Session {
-    params: Params,
-    bank: Arc<CommittedBank>,
-    scales: Option<Scales>,
-    visibility: Visibility,
-    context: Vec<u8>,
-    mask: Mask,
-    mask_commitment: Commitment<E1>,
-    shapes: Vec<RegisterShape>,
+    pub(super) params: Params,
+    pub(super) bank: Arc<CommittedBank>,
+    pub(super) scales: Option<Scales>,
+    pub(super) visibility: Visibility,
+    pub(super) context: Vec<u8>,
+    pub(crate) mask: Mask,
+    pub(super) mask_commitment: Commitment<E1>,
+    pub(super) salts: Salts,
     pub(crate) run: Run,
-    recursive: Option<Recursive>,
+    /// A step that is not full.
+    pub(super) pending: Option<Execution>,
+    pub(super) recursive: Option<Recursive>,
     /// Entries of all public frames, one frame after the other.
-    public_frames: Vec<i64>,
-    public_outputs: Vec<i64>,
+    pub(super) public_frames: Vec<i64>,
+    pub(super) public_outputs: Vec<i64>,
+    /// Steps at the last proof, and values of the mask that proofs have shown.
+    pub(super) proved: Proved,
     times: StageTimes,
+}
+
+/// The proofs that a session has made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Proved {
+    /// Steps at the last of them.
+    pub(super) steps: u64,
+    /// How many had different claims: each shows one linear function of the mask.
+    pub(super) claims: u64,
 }
 
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session")
             .field("steps", &self.run.steps)
-            .field("frames", &self.run.state.frames)
+            .field("frames", &self.frames())
             .finish_non_exhaustive()
     }
 }
@@ -80,8 +98,22 @@ impl Session {
         visibility: Visibility,
         context: Vec<u8>,
     ) -> Self {
+        let mask = Mask::random(&params.program().bank(), bank.commitment().column_bits());
+        let salts = Salts::random(visibility);
+        Self::with_mask(params, bank, scales, visibility, context, mask, salts)
+    }
+
+    /// A session before its first frame.
+    pub(super) fn with_mask(
+        params: Params,
+        bank: Arc<CommittedBank>,
+        scales: Option<Scales>,
+        visibility: Visibility,
+        context: Vec<u8>,
+        mask: Mask,
+        salts: Salts,
+    ) -> Self {
         let program = params.program();
-        let mask = Mask::random(&program.bank(), bank.commitment().column_bits());
         let mask_commitment = mask.commit(bank.key());
         let binding = BindingParts {
             params: params.digest(),
@@ -94,7 +126,6 @@ impl Session {
         .digest();
         let run = Run::initial(program, binding);
         Self {
-            shapes: program.register_shapes(),
             params,
             bank,
             scales,
@@ -102,15 +133,20 @@ impl Session {
             context,
             mask,
             mask_commitment,
+            salts,
             run,
+            pending: None,
             recursive: None,
             public_frames: Vec::new(),
             public_outputs: Vec::new(),
+            proved: Proved::default(),
             times: StageTimes::default(),
         }
     }
 
-    /// Runs one inference on a frame of real values, folds its steps, and gives the output.
+    /// Runs the model on a frame of real values and gives the output; folds the step if it is full.
+    ///
+    /// With a many-to-one model that is the output if the run ended here.
     ///
     /// # Errors
     /// As [`push_integers`](Self::push_integers); if an entry is not finite; if the prover was made
@@ -123,44 +159,99 @@ impl Session {
         Ok(scales.dequantize_output(&output))
     }
 
-    /// Runs one inference on an integer frame, folds its steps, and gives the integer output.
+    /// Runs the model on an integer frame and gives the integer output; folds the step if it is
+    /// full.
     ///
     /// # Errors
     /// If the frame has the wrong length or an entry over its width; the session is then as
     /// before. If folding fails, which valid inputs do not cause; the session is then of no use.
     pub fn push_integers(&mut self, frame: &[i64]) -> Result<Vec<i64>, Error> {
-        check_vector("frame", frame, &self.shapes[Register::FRAME.index()])?;
-        let program = self.params.0.program.clone();
-        let zeros = vec![0; frame.len()];
-        let mut output = Vec::new();
-        for phase in 0..program.steps_per_frame() {
-            let frame = if phase == 0 { frame } else { &zeros };
-            let started = Instant::now();
-            let trace = tracing::info_span!("inference")
-                .in_scope(|| program.run_step(self.bank.bank(), phase, &self.run.carried, frame))?;
-            self.times.inference += started.elapsed();
-            output = program.output_of(&trace);
-            let step = self.prepare(&trace)?;
-            self.fold(step)?;
-        }
+        let output = match self.params.program().spread {
+            Spread::Frames { .. } => self.push_to_step(frame)?,
+            Spread::Layers { .. } => self.push_through_layers(frame)?,
+        };
         if self.visibility.inputs == InputVisibility::Public {
             self.public_frames.extend(frame);
         }
         if self.visibility.outputs == OutputVisibility::Public {
+            if self.params.program().emission() == Emission::Last {
+                self.public_outputs.clear();
+            }
             self.public_outputs.extend(&output);
         }
         Ok(output)
+    }
+
+    /// The next slot of a step.
+    fn push_to_step(&mut self, frame: &[i64]) -> Result<Vec<i64>, Error> {
+        let step = self.params.0.step.clone();
+        let bank = self.bank.clone();
+        let started = Instant::now();
+        let output = tracing::info_span!("inference").in_scope(|| {
+            let mut execution = match self.pending.take() {
+                Some(execution) => execution,
+                None => Execution::begin(&step, 0, &self.run.carried)?,
+            };
+            let output = execution
+                .push(&step, bank.bank(), frame)
+                .and_then(|()| execution.output(&step, bank.bank()));
+            if execution.present() > 0 {
+                self.pending = Some(execution);
+            }
+            output
+        })?;
+        self.times.inference += started.elapsed();
+        let full = |e: &Execution| e.present() == step.slots.len();
+        if self.pending.as_ref().is_some_and(full) {
+            self.fold_pending()?;
+        }
+        Ok(output)
+    }
+
+    /// All steps of an inference.
+    fn push_through_layers(&mut self, frame: &[i64]) -> Result<Vec<i64>, Error> {
+        let step = self.params.0.step.clone();
+        let zeros = vec![0; frame.len()];
+        let mut output = Vec::new();
+        for phase in 0..step.program.steps_per_frame() {
+            let frame = if phase == 0 { frame } else { &zeros };
+            let started = Instant::now();
+            let trace = tracing::info_span!("inference").in_scope(|| {
+                let mut execution = Execution::begin(&step, phase, &self.run.carried)?;
+                execution.push(&step, self.bank.bank(), frame)?;
+                output = execution.output(&step, self.bank.bank())?;
+                execution.finish(&step, self.bank.bank())
+            })?;
+            self.times.inference += started.elapsed();
+            let step = self.prepare(&trace)?;
+            self.fold(step)?;
+        }
+        Ok(output)
+    }
+
+    /// Folds the frames that wait for their step to be full, in a step that is partly empty.
+    ///
+    /// Proofs do it by themselves; it costs as much as a full step.
+    ///
+    /// # Errors
+    /// If folding fails, which valid inputs do not cause; the session is then of no use.
+    pub fn fold_pending(&mut self) -> Result<(), Error> {
+        let Some(execution) = self.pending.take() else {
+            return Ok(());
+        };
+        let trace = execution.finish(&self.params.0.step, self.bank.bank())?;
+        let step = self.prepare(&trace)?;
+        self.fold(step)
     }
 
     /// Everything a step needs from what its registers hold: salts, the sumcheck, the next state.
     pub(crate) fn prepare(&mut self, trace: &StepTrace) -> Result<PreparedStep, Error> {
         let started = Instant::now();
         let step = StepContext {
-            program: self.params.program(),
-            shapes: &self.shapes,
+            step: &self.params.0.step,
             bank: self.bank.bank(),
             mask: &self.mask,
-            visibility: self.visibility,
+            salts: &self.salts,
         }
         .prepare(&self.run, trace)?;
         self.times.sumcheck += started.elapsed();
@@ -173,7 +264,7 @@ impl Session {
         let started = Instant::now();
         let fail = |e| Error::proving("fold", e);
         let public = &self.params.0.public;
-        let circuit = InferenceStep::new(self.params.0.program.clone(), step.witness);
+        let circuit = InferenceStep::new(self.params.0.step.clone(), step.witness);
         if self.recursive.is_none() {
             // `new` runs the first step; the first `prove_step` only counts it.
             let z_0 = self.run.z;
@@ -196,7 +287,22 @@ impl Session {
     /// Number of frames pushed.
     #[must_use]
     pub fn frames(&self) -> u64 {
-        self.run.state.frames
+        let pending = self.pending.as_ref().map_or(0, Execution::present);
+        self.run.state.frames + pending as u64
+    }
+
+    /// What the salts of private inputs follow from, `None` if the inputs are public. Secret
+    /// material: whoever has it can test guesses of the inputs against their digest, and whoever
+    /// knows the inputs too can recompute it with a [`DigestBuilder`](crate::DigestBuilder).
+    #[must_use]
+    pub fn input_salts(&self) -> Option<&SaltKey> {
+        self.salts.inputs.as_ref()
+    }
+
+    /// The same for hidden outputs.
+    #[must_use]
+    pub fn output_salts(&self) -> Option<&SaltKey> {
+        self.salts.outputs.as_ref()
     }
 
     /// Number of steps folded.
@@ -224,8 +330,34 @@ impl Session {
     /// # Errors
     /// As [`finish`](Self::finish).
     pub fn finish_timed(mut self) -> Result<(Proof, StageTimes), Error> {
-        let proof = self.compress()?;
+        let proof = self.snapshot()?;
         Ok((proof, self.times))
+    }
+
+    /// A proof of all frames so far, and the run goes on.
+    ///
+    /// A step that is partly filled is folded as it is: the next frame begins another. Two proofs
+    /// of one session show that they belong to the same run (they share the commitment to its
+    /// mask) and, by their digests, nothing else of what is private.
+    ///
+    /// # Errors
+    /// If no frame was pushed; if the session has made as many different proofs as its mask has
+    /// coefficients (`2^ν` at the most, `ν` the index bits of a map's columns): each shows a linear
+    /// function of it, and it hides no more.
+    pub fn snapshot(&mut self) -> Result<Proof, Error> {
+        self.fold_pending()?;
+        if self.run.steps != self.proved.steps {
+            if self.proved.claims >= self.mask.row.len() as u64 {
+                return Err(Error::usage(
+                    "the mask of this session hides no further proof: begin another session",
+                ));
+            }
+            self.proved = Proved {
+                steps: self.run.steps,
+                claims: self.proved.claims + 1,
+            };
+        }
+        self.compress()
     }
 
     fn compress(&mut self) -> Result<Proof, Error> {

@@ -4,15 +4,18 @@
 use ff::Field;
 use rand_core::OsRng;
 
-use super::{InputVisibility, OutputVisibility, Visibility};
+use super::salts::Salts;
 use crate::{
     backend::F,
     circuit::{
         RunState, StepWitness,
-        state::{absorb_input, absorb_output, initial_z, registers_digest, seed, vector_digest},
+        state::{
+            absorb_input, absorb_output, carried_digest, initial_z, registers_digest, seed,
+            vector_digest,
+        },
     },
     error::Error,
-    program::{MapRef, Program, Register, RegisterShape, interpreter::StepTrace},
+    program::{Emission, MapRef, Program, Register, Unrolled, interpreter::StepTrace},
     weights::{
         Mask, WeightBank,
         sumcheck::{AffineInstance, Product, StepProof, prover},
@@ -23,7 +26,8 @@ use crate::{
 #[derive(Clone)]
 pub(crate) struct Run {
     pub(crate) state: RunState,
-    pub(crate) carried: Vec<i64>,
+    /// Parts of the carried vector.
+    pub(crate) carried: Vec<Vec<i64>>,
     pub(crate) carried_salt: F,
     pub(crate) z: [F; 2],
     pub(crate) steps: u64,
@@ -51,55 +55,67 @@ pub(crate) struct PreparedStep {
 
 /// What stays the same from step to step.
 pub(crate) struct StepContext<'a> {
-    pub(crate) program: &'a Program,
-    /// Shapes of the program's registers.
-    pub(crate) shapes: &'a [RegisterShape],
+    pub(crate) step: &'a Unrolled,
     pub(crate) bank: &'a WeightBank,
     pub(crate) mask: &'a Mask,
-    pub(crate) visibility: Visibility,
+    pub(crate) salts: &'a Salts,
 }
 
 impl StepContext<'_> {
-    /// Draws salts and `τ`, proves the products, computes the next state.
+    /// Draws `τ` and the salt of the carried vector, proves the products, computes the next state.
     pub(crate) fn prepare(&self, run: &Run, trace: &StepTrace) -> Result<PreparedStep, Error> {
-        let program = self.program;
+        let step = self.step;
+        let program = &step.program;
         let state = &run.state;
-        let shape = |r: Register| &self.shapes[r.index()];
-        // A salt of 0 where the vector is public, a fresh one where it is not.
-        let salt = |public: bool| if public { F::ZERO } else { F::random(OsRng) };
+        let slots = step.slots.len();
 
-        let frame_salt = salt(self.visibility.inputs == InputVisibility::Public);
-        let frame = trace.register(Register::FRAME);
-        let (frames, inputs) = if state.phase == 0 {
-            let digest = vector_digest(frame_salt, frame, shape(Register::FRAME));
-            (state.frames + 1, absorb_input(state.inputs, digest))
-        } else {
-            (state.frames, state.inputs)
-        };
+        // The frames that are there, and the digests that move with them.
+        let mut frame_salts = vec![F::ZERO; slots];
+        let (mut frames, mut inputs) = (state.frames, state.inputs);
+        if state.phase == 0 {
+            for (slot, salt) in step.slots.iter().zip(&mut frame_salts).take(trace.present) {
+                *salt = self.salts.input(frames);
+                let frame = trace.register(slot.frame);
+                let digest = vector_digest(*salt, frame, step.shape(slot.frame));
+                inputs = absorb_input(inputs, digest);
+                frames += 1;
+            }
+        }
 
         let tau = F::random(OsRng);
-        let registers = registers_digest(program, trace);
-        let seed = seed(program, tau, run.z, frames, inputs, registers);
+        let registers = registers_digest(step, trace);
+        let seed = seed(step, tau, run.z, frames, inputs, registers);
         let proof = self.prove_products(run, trace, seed)?;
 
-        let output_salt = salt(self.visibility.outputs == OutputVisibility::Public);
+        let mut output_salts = vec![F::ZERO; slots];
         let last = state.phase + 1 == program.steps_per_frame();
-        let outputs = if last {
-            let output = program.output_of(trace);
-            let digest = vector_digest(output_salt, &output, &program.output_shape());
-            absorb_output(state.outputs, digest)
-        } else {
-            state.outputs
+        let shape = program.output_shape();
+        let digest = |salt, register| {
+            let output = &trace.register(register)[..shape.len];
+            vector_digest(salt, output, &shape)
         };
-        let next_salt = F::random(OsRng);
-        let (carried, activations) = match &program.carried {
-            Some(c) => {
-                let carried = trace.register(c.next).to_vec();
-                let digest = vector_digest(next_salt, &carried, shape(Register::CARRIED));
-                (carried, digest)
+        let mut outputs = state.outputs;
+        if last {
+            // The output of frame k has salt k, whichever step it belongs to.
+            match program.emission {
+                Emission::Each => {
+                    let first = frames - trace.present as u64;
+                    let emitted = step.slots.iter().zip(&mut output_salts).take(trace.present);
+                    for (k, (slot, salt)) in (first..).zip(emitted) {
+                        *salt = self.salts.output(k);
+                        outputs = absorb_output(outputs, digest(*salt, slot.output));
+                    }
+                }
+                Emission::Last => {
+                    output_salts[0] = self.salts.output(frames - 1);
+                    outputs = absorb_output(F::ZERO, digest(output_salts[0], step.output));
+                }
             }
-            None => (Vec::new(), F::ZERO),
-        };
+        }
+        let next_salt = F::random(OsRng);
+        let after = step.slots.last().map_or(&[][..], |s| &s.carried);
+        let carried: Vec<Vec<i64>> = after.iter().map(|r| trace.register(*r).to_vec()).collect();
+        let activations = carried_digest(next_salt, &carried, &program.carried_shapes());
         let next = RunState {
             binding: state.binding,
             frames,
@@ -111,18 +127,23 @@ impl StepContext<'_> {
         let witness = StepWitness {
             state: state.clone(),
             selected_phase: state.phase,
+            on: (1..slots).map(|slot| slot < trace.present).collect(),
             carried: run.carried.clone(),
             carried_salt: run.carried_salt,
-            frame: frame.to_vec(),
-            frame_salt,
-            accumulators: program
+            frames: step
+                .slots
+                .iter()
+                .map(|s| trace.register(s.frame).to_vec())
+                .collect(),
+            frame_salts,
+            accumulators: step
                 .affine_operations()
                 .map(|(i, _)| trace.register(Register::result_of(i)).to_vec())
                 .collect(),
             tau,
             messages: proof.messages,
             value: proof.claim.value,
-            output_salt,
+            output_salts,
             next_salt,
         };
         Ok(PreparedStep {
@@ -139,9 +160,10 @@ impl StepContext<'_> {
 
     #[tracing::instrument(name = "sumcheck", skip_all)]
     fn prove_products(&self, run: &Run, trace: &StepTrace, seed: F) -> Result<StepProof, Error> {
-        let slots = u64::from(self.program.layers_per_step().unwrap_or(1));
+        let program = &self.step.program;
+        let slots = u64::from(program.layers_per_step().unwrap_or(1));
         let operations: Vec<AffineInstance<'_>> = self
-            .program
+            .step
             .affine_operations()
             .map(|(_, terms)| AffineInstance {
                 products: terms
@@ -158,7 +180,7 @@ impl StepContext<'_> {
                     .collect(),
             })
             .collect();
-        let dimensions = self.program.bank();
+        let dimensions = program.bank();
         let claim = &run.state.claim;
         prover::prove(self.bank, &dimensions, self.mask, claim, &operations, seed)
             .ok_or_else(|| Error::proving("sumcheck", "the claim is of another program"))

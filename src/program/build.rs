@@ -1,8 +1,8 @@
 //! From the shape of a fully connected network to its program, for a schedule.
 
 use super::{
-    Activation, Carried, MapRef, MapShape, Operation, Output, Program, ProgramError, Register,
-    Spread, Table, Term, VectorShape,
+    Activation, Carried, Emission, MapRef, MapShape, Operation, Output, Program, ProgramError,
+    Register, Spread, Table, Term, VectorShape,
 };
 
 /// One dense layer and its activation.
@@ -35,8 +35,10 @@ pub struct NetworkShape {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Schedule {
-    /// Every step is a whole inference.
+    /// Every step is a whole inference, of one frame.
     WholeNetwork,
+    /// Every step is whole inferences of up to this many frames, one after the other.
+    FramesPerStep(u32),
     /// Every step is this many consecutive layers, padded to a common shape. As many layers as the
     /// network has, or more, is the same as [`WholeNetwork`](Self::WholeNetwork).
     LayersPerStep(u32),
@@ -62,7 +64,8 @@ impl NetworkShape {
         }
         let program = match schedule {
             Schedule::LayersPerStep(k) if (k as usize) < self.layers.len() => self.layered(k)?,
-            _ => self.whole(),
+            Schedule::FramesPerStep(frames) => self.whole(frames),
+            _ => self.whole(1),
         };
         program.validate()?;
         Ok(program)
@@ -85,7 +88,7 @@ impl NetworkShape {
         }
     }
 
-    fn whole(&self) -> Program {
+    fn whole(&self, frames_per_step: u32) -> Program {
         let mut operations = Vec::new();
         let mut x = Register::FRAME;
         let last = self.layers.len() - 1;
@@ -109,6 +112,7 @@ impl NetworkShape {
             }
             x = push(Operation::Requantize {
                 input: x,
+                drop: 0,
                 width: self.width,
             });
             match layer.activation {
@@ -121,13 +125,17 @@ impl NetworkShape {
             maps: self.maps(),
             tables: self.tables.clone(),
             frame: self.frame(),
-            carried: None,
-            spread: Spread::Frames,
+            carried: Vec::new(),
+            spread: Spread::Frames {
+                per_step: frames_per_step,
+            },
             operations,
+            head: Vec::new(),
             output: Output {
                 register: x,
                 len: self.layers[last].outputs,
             },
+            emission: Emission::Each,
         }
     }
 
@@ -159,6 +167,7 @@ impl NetworkShape {
             });
             operations.push(Operation::Requantize {
                 input: Register::result_of(1 + 3 * slot),
+                drop: 0,
                 width: self.width,
             });
             operations.push(Operation::Layer {
@@ -178,16 +187,18 @@ impl NetworkShape {
             maps: self.maps(),
             tables: self.tables.clone(),
             frame: self.frame(),
-            carried: None,
+            carried: Vec::new(),
             spread: Spread::Layers {
                 layers_per_step,
                 activations: self.layers.iter().map(|l| l.activation).collect(),
             },
             operations,
+            head: Vec::new(),
             output: Output {
                 register: output,
                 len: self.layers[last].outputs,
             },
+            emission: Emission::Each,
         };
         // The carried vector is as long as the result of the last slot, which depends on the
         // length of the first register (a slot may pass its input on) only through slot 0, and
@@ -205,7 +216,7 @@ impl NetworkShape {
             }
             len
         };
-        program.carried = Some(Carried {
+        program.carried.push(Carried {
             shape: VectorShape {
                 len: carried_len,
                 width: self.width,

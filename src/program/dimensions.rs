@@ -18,7 +18,7 @@ pub struct BankDimensions {
 impl BankDimensions {
     pub(super) fn of(program: &Program) -> Self {
         let maps = match &program.spread {
-            Spread::Frames => program.maps.len() as u64,
+            Spread::Frames { .. } => program.maps.len() as u64,
             Spread::Layers {
                 layers_per_step, ..
             } => program.steps_per_frame() * u64::from(*layers_per_step),

@@ -1,6 +1,8 @@
 //! The reference interpreter: a program on integers. This is the specification.
 
-use super::{Activation, Operation, Program, Register, Spread};
+use std::ops::Range;
+
+use super::{Activation, Emission, Node, Operation, Program, Register, Spread, Unrolled};
 use crate::{
     error::{Error, Reason},
     weights::WeightBank,
@@ -9,8 +11,11 @@ use crate::{
 /// What a step computed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct StepTrace {
-    /// The value of every register, by [`Register::index`].
+    /// The value of every register of the step: by [`Register::index`] if it takes one frame at
+    /// the most.
     pub registers: Vec<Vec<i64>>,
+    /// Frames that were there; the other slots ran on zeros and changed nothing.
+    pub present: usize,
 }
 
 impl std::fmt::Debug for StepTrace {
@@ -28,18 +33,242 @@ impl StepTrace {
     }
 }
 
-/// Signed requantisation: `clamp(⌊(y + 2^(s-1)) / 2^s⌋, -2^(w-1), 2^(w-1) - 1)`; no rounding term
-/// if `s = 0`.
+/// Signed requantisation: `clamp(⌊(y + 2^(s-1)) / 2^(s+drop)⌋, -2^(w-1), 2^(w-1) - 1)`; no rounding
+/// term if `s = 0`.
 #[must_use]
-pub fn requantize(y: i64, shift: u32, width: u32) -> i64 {
-    layerfold_gadgets::requantize::requantize_native(y, shift, width)
+pub fn requantize(y: i64, shift: u32, drop: u32, width: u32) -> i64 {
+    layerfold_gadgets::requantize::requantize_drop_native(y, shift, drop, width)
+}
+
+/// A step while its frames arrive.
+#[derive(Clone)]
+pub(crate) struct Execution {
+    registers: Vec<Vec<i64>>,
+    phase: u64,
+    present: usize,
+}
+
+impl Execution {
+    /// Before the first frame. `carried` is the vector carried to the step, part by part.
+    pub(crate) fn begin(step: &Unrolled, phase: u64, carried: &[Vec<i64>]) -> Result<Self, Error> {
+        if carried.len() != step.opened.len() {
+            return Err(Reason::Shape {
+                what: "parts of the carried vector",
+                expected: step.opened.len(),
+                got: carried.len(),
+            }
+            .into());
+        }
+        let mut registers = vec![Vec::new(); step.shapes.len()];
+        for (register, part) in step.opened.iter().zip(carried) {
+            check_vector("carried vector", part, step.shape(*register))?;
+            registers[register.index()] = part.clone();
+        }
+        Ok(Self {
+            registers,
+            phase,
+            present: 0,
+        })
+    }
+
+    /// Number of frames so far.
+    pub(crate) fn present(&self) -> usize {
+        self.present
+    }
+
+    /// The frames so far.
+    pub(crate) fn frames(&self, step: &Unrolled) -> Vec<Vec<i64>> {
+        let slots = step.slots.iter().take(self.present);
+        slots
+            .map(|s| self.registers[s.frame.index()].clone())
+            .collect()
+    }
+
+    /// Runs the next slot on a frame; an error leaves the step as it was.
+    pub(crate) fn push(
+        &mut self,
+        step: &Unrolled,
+        bank: &WeightBank,
+        frame: &[i64],
+    ) -> Result<(), Error> {
+        let slot = self.present;
+        if slot >= step.slots.len() {
+            return Err(Error::usage("the step has taken all its frames"));
+        }
+        check_vector("frame", frame, step.shape(Register::FRAME))?;
+        self.run_slot(step, bank, slot, frame, true)?;
+        self.present += 1;
+        Ok(())
+    }
+
+    /// The output after the last frame so far, of a program that emits one then.
+    pub(crate) fn output(&mut self, step: &Unrolled, bank: &WeightBank) -> Result<Vec<i64>, Error> {
+        let slot = self.present.saturating_sub(1);
+        let len = step.program.output.len as usize;
+        let register = match step.program.emission {
+            Emission::Each => step.slots[slot].output,
+            Emission::Last => {
+                // What the head reads is written again when the step is finished.
+                let last = &step.slots[step.slots.len() - 1].carried;
+                for (now, end) in step.slots[slot].carried.iter().zip(last) {
+                    if now != end {
+                        self.registers[end.index()] = self.registers[now.index()].clone();
+                    }
+                }
+                self.run_nodes(step, bank, step.head.clone(), true)?;
+                step.output
+            }
+        };
+        Ok(self.registers[register.index()][..len].to_vec())
+    }
+
+    /// Runs the slots without a frame, and the head.
+    pub(crate) fn finish(mut self, step: &Unrolled, bank: &WeightBank) -> Result<StepTrace, Error> {
+        let zeros = vec![0; step.program.frame().len as usize];
+        for slot in self.present..step.slots.len() {
+            self.run_slot(step, bank, slot, &zeros, false)?;
+        }
+        self.run_nodes(step, bank, step.head.clone(), true)?;
+        Ok(StepTrace {
+            registers: self.registers,
+            present: self.present,
+        })
+    }
+
+    fn run_slot(
+        &mut self,
+        step: &Unrolled,
+        bank: &WeightBank,
+        slot: usize,
+        frame: &[i64],
+        on: bool,
+    ) -> Result<(), Error> {
+        let at = &step.slots[slot];
+        self.registers[at.frame.index()] = frame.to_vec();
+        self.run_nodes(step, bank, at.nodes.clone(), on)
+    }
+
+    fn run_nodes(
+        &mut self,
+        step: &Unrolled,
+        bank: &WeightBank,
+        nodes: Range<usize>,
+        on: bool,
+    ) -> Result<(), Error> {
+        for at in nodes {
+            let value = match &step.nodes[at] {
+                // Set by whoever runs the slot, or begins the step.
+                Node::Frame | Node::Carried => continue,
+                Node::Keep { new, old, .. } => {
+                    self.registers[if on { new } else { old }.index()].clone()
+                }
+                Node::Operation(operation) => self.run_operation(step, bank, at, operation)?,
+            };
+            self.registers[at + 2] = value;
+        }
+        Ok(())
+    }
+
+    fn run_operation(
+        &self,
+        step: &Unrolled,
+        bank: &WeightBank,
+        at: usize,
+        operation: &Operation,
+    ) -> Result<Vec<i64>, Error> {
+        let program = &step.program;
+        let shape = &step.shapes[at + 2];
+        let register = |r: &Register| self.registers[r.index()].as_slice();
+        let fit = |y: Vec<i128>| {
+            y.into_iter()
+                .map(|y| {
+                    i64::try_from(y)
+                        .ok()
+                        .filter(|y| shape.holds(*y))
+                        .ok_or_else(|| accumulator_overflow(y, shape.width))
+                })
+                .collect::<Result<Vec<_>, Error>>()
+        };
+        Ok(match operation {
+            Operation::Affine { terms, rows, .. } => {
+                let mut y = vec![0i128; *rows as usize];
+                for (b, term) in terms.iter().enumerate() {
+                    if let Some(l) = program.resolve(term.map, self.phase) {
+                        bank.maps()[l].accumulate(register(&term.input), b == 0, &mut y);
+                    }
+                }
+                fit(y)?
+            }
+            Operation::Combine {
+                constant,
+                monomials,
+                ..
+            } => {
+                let mut y = vec![i128::from(*constant); shape.len];
+                for m in monomials {
+                    let left = register(&m.left).iter();
+                    let right = m.right.as_ref().map(register);
+                    for (i, (y, left)) in y.iter_mut().zip(left).enumerate() {
+                        let right = right.map_or(1, |r| r[i]);
+                        *y += i128::from(m.coefficient) * i128::from(*left) * i128::from(right);
+                    }
+                }
+                fit(y)?
+            }
+            Operation::Requantize { input, drop, width } => {
+                let shift = u32::from(step.shift(*input));
+                let (drop, width) = (u32::from(*drop), u32::from(*width));
+                register(input)
+                    .iter()
+                    .map(|y| requantize(*y, shift, drop, width))
+                    .collect()
+            }
+            Operation::Relu { input } => register(input).iter().map(|x| (*x).max(0)).collect(),
+            Operation::Table { input, table } => register(input)
+                .iter()
+                .map(|x| program.look_up(*table, *x))
+                .collect(),
+            Operation::Carried { .. } => Vec::new(),
+            Operation::Slice { input, start, len } => {
+                let start = *start as usize;
+                register(input)[start..start + *len as usize].to_vec()
+            }
+            Operation::Concat { inputs } => {
+                inputs.iter().flat_map(|r| register(r).to_vec()).collect()
+            }
+            Operation::Select { first, rest } => {
+                let chosen = if self.phase == 0 { first } else { rest };
+                let mut x = register(chosen).to_vec();
+                x.resize(shape.len, 0);
+                x
+            }
+            Operation::Layer {
+                input,
+                passed,
+                slot,
+            } => {
+                let mut x = match program.resolve(super::MapRef::Slot(*slot), self.phase) {
+                    None => register(passed).to_vec(),
+                    Some(l) => register(input)
+                        .iter()
+                        .take(program.maps[l].rows as usize)
+                        .map(|q| program.activate(l, *q))
+                        .collect(),
+                };
+                x.resize(shape.len, 0);
+                x
+            }
+        })
+    }
 }
 
 impl Program {
     /// Runs one step on integers.
     ///
-    /// `carried` is the vector carried to this step (empty if the program carries none), `phase`
-    /// the number of steps of the current inference that were already run.
+    /// `carried` is the vector carried to this step, part by part (none if the program carries
+    /// none), `phase` the number of steps of the current inference that were already run. There
+    /// are between one and `F` frames, of which there is one in every phase; the slots that are
+    /// left over run on zeros and change nothing.
     ///
     /// # Errors
     /// If a vector has the wrong length or an entry is over its width, and if a sum does not fit
@@ -48,86 +277,18 @@ impl Program {
         &self,
         bank: &WeightBank,
         phase: u64,
-        carried: &[i64],
-        frame: &[i64],
+        carried: &[Vec<i64>],
+        frames: &[Vec<i64>],
     ) -> Result<StepTrace, Error> {
-        let shapes = self.register_shapes();
-        for (what, values, register) in [
-            ("frame", frame, Register::FRAME),
-            ("carried vector", carried, Register::CARRIED),
-        ] {
-            check_vector(what, values, &shapes[register.index()])?;
+        if frames.is_empty() {
+            return Err(Reason::Empty { what: "step" }.into());
         }
-        let mut registers: Vec<Vec<i64>> = Vec::with_capacity(shapes.len());
-        registers.push(frame.to_vec());
-        registers.push(carried.to_vec());
-        for (at, operation) in self.operations.iter().enumerate() {
-            let shape = &shapes[at + 2];
-            let value = match operation {
-                Operation::Affine { terms, rows, .. } => {
-                    let mut y = vec![0i128; *rows as usize];
-                    for (b, term) in terms.iter().enumerate() {
-                        if let Some(l) = self.resolve(term.map, phase) {
-                            bank.maps()[l].accumulate(
-                                &registers[term.input.index()],
-                                b == 0,
-                                &mut y,
-                            );
-                        }
-                    }
-                    y.into_iter()
-                        .map(|y| {
-                            i64::try_from(y)
-                                .ok()
-                                .filter(|y| shape.holds(*y))
-                                .ok_or_else(|| accumulator_overflow(y, shape.width))
-                        })
-                        .collect::<Result<_, _>>()?
-                }
-                Operation::Requantize { input, width } => {
-                    let shift = match &self.operations[input.index() - 2] {
-                        Operation::Affine { shift, .. } => u32::from(*shift),
-                        _ => 0,
-                    };
-                    registers[input.index()]
-                        .iter()
-                        .map(|y| requantize(*y, shift, u32::from(*width)))
-                        .collect()
-                }
-                Operation::Relu { input } => registers[input.index()]
-                    .iter()
-                    .map(|x| (*x).max(0))
-                    .collect(),
-                Operation::Table { input, table } => registers[input.index()]
-                    .iter()
-                    .map(|x| self.look_up(*table, *x))
-                    .collect(),
-                Operation::Select { first, rest } => {
-                    let chosen = if phase == 0 { first } else { rest };
-                    let mut x = registers[chosen.index()].clone();
-                    x.resize(shape.len, 0);
-                    x
-                }
-                Operation::Layer {
-                    input,
-                    passed,
-                    slot,
-                } => {
-                    let mut x = match self.resolve(super::MapRef::Slot(*slot), phase) {
-                        None => registers[passed.index()].clone(),
-                        Some(l) => registers[input.index()]
-                            .iter()
-                            .take(self.maps[l].rows as usize)
-                            .map(|q| self.activate(l, *q))
-                            .collect(),
-                    };
-                    x.resize(shape.len, 0);
-                    x
-                }
-            };
-            registers.push(value);
+        let step = Unrolled::new(self);
+        let mut execution = Execution::begin(&step, phase, carried)?;
+        for frame in frames {
+            execution.push(&step, bank, frame)?;
         }
-        Ok(StepTrace { registers })
+        execution.finish(&step, bank)
     }
 
     /// Runs a whole inference on integers: all steps of one frame, starting from `carried`, which
@@ -138,39 +299,34 @@ impl Program {
     pub fn run(
         &self,
         bank: &WeightBank,
-        carried: &mut Vec<i64>,
+        carried: &mut Vec<Vec<i64>>,
         frame: &[i64],
     ) -> Result<Vec<i64>, Error> {
-        let mut output = Vec::new();
-        let zeros = vec![0; frame.len()];
-        for phase in 0..self.steps_per_frame() {
-            let frame = if phase == 0 { frame } else { &zeros };
-            let trace = self.run_step(bank, phase, carried, frame)?;
-            if let Some(c) = &self.carried {
-                *carried = trace.register(c.next).to_vec();
-            }
-            output = self.output_of(&trace);
-        }
-        Ok(output)
+        let mut interpreter = Interpreter {
+            step: Unrolled::of_one_frame(self),
+            bank,
+            carried: std::mem::take(carried),
+        };
+        let output = interpreter.push(frame);
+        *carried = interpreter.carried;
+        output
     }
 
-    /// The vector carried into the first step of a run.
+    /// The vector carried into the first step of a run, part by part.
     #[must_use]
-    pub fn initial_carried(&self) -> Vec<i64> {
-        self.carried
-            .as_ref()
-            .map(|c| c.initial.iter().map(|v| i64::from(*v)).collect())
-            .unwrap_or_default()
+    pub fn initial_carried(&self) -> Vec<Vec<i64>> {
+        let widened = |c: &super::Carried| c.initial.iter().map(|v| i64::from(*v)).collect();
+        self.carried.iter().map(widened).collect()
     }
 
-    /// The output vector of a step that emits one.
+    /// The output of a step of a program with one frame to a step, if it emits one.
     pub(crate) fn output_of(&self, trace: &StepTrace) -> Vec<i64> {
         trace.register(self.output.register)[..self.output.len as usize].to_vec()
     }
 
     fn activate(&self, layer: usize, q: i64) -> i64 {
         match &self.spread {
-            Spread::Frames => q,
+            Spread::Frames { .. } => q,
             Spread::Layers { activations, .. } => match activations[layer] {
                 Activation::Identity => q,
                 Activation::Relu => q.max(0),
@@ -181,6 +337,63 @@ impl Program {
 
     fn look_up(&self, table: u32, x: i64) -> i64 {
         i64::from(self.tables[table as usize].values[(x + 128) as usize])
+    }
+}
+
+/// A model on integers, frame after frame: what a proof is about.
+pub struct Interpreter<'a> {
+    step: Unrolled,
+    bank: &'a WeightBank,
+    carried: Vec<Vec<i64>>,
+}
+
+impl std::fmt::Debug for Interpreter<'_> {
+    /// Without the state.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Interpreter(redacted)")
+    }
+}
+
+impl<'a> Interpreter<'a> {
+    /// A model at the start of a run.
+    ///
+    /// # Errors
+    /// If the weights are not those of such a program, or a sum could leave its accumulator.
+    pub fn new(program: &Program, bank: &'a WeightBank) -> Result<Self, Error> {
+        bank.check(program)?;
+        Ok(Self {
+            step: Unrolled::of_one_frame(program),
+            bank,
+            carried: program.initial_carried(),
+        })
+    }
+
+    /// Runs one frame; gives its output. With many-to-one programs that is the output if the run
+    /// ended here.
+    ///
+    /// # Errors
+    /// If the frame has the wrong length or an entry over its width.
+    pub fn push(&mut self, frame: &[i64]) -> Result<Vec<i64>, Error> {
+        let step = &self.step;
+        let zeros = vec![0; frame.len()];
+        let mut output = Vec::new();
+        for phase in 0..step.program.steps_per_frame() {
+            let mut execution = Execution::begin(step, phase, &self.carried)?;
+            execution.push(step, self.bank, if phase == 0 { frame } else { &zeros })?;
+            output = execution.output(step, self.bank)?;
+            let after = &step.slots[0].carried;
+            self.carried = after
+                .iter()
+                .map(|r| execution.registers[r.index()].clone())
+                .collect();
+        }
+        Ok(output)
+    }
+
+    /// The carried vector, part by part.
+    #[must_use]
+    pub fn state(&self) -> &[Vec<i64>] {
+        &self.carried
     }
 }
 

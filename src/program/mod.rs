@@ -9,6 +9,8 @@
 mod build;
 mod dimensions;
 pub mod interpreter;
+mod sequence;
+mod unroll;
 mod validate;
 
 use serde::{Deserialize, Serialize};
@@ -19,17 +21,19 @@ use sha3::{
 
 pub use build::{LayerShape, NetworkShape, Schedule};
 pub use dimensions::BankDimensions;
+pub use sequence::{CellKind, CellShape, ElmanActivation, SequenceShape};
+pub(crate) use unroll::{Node, Unrolled};
 pub use validate::ProgramError;
 
-/// Index of a register: 0 is the input frame, 1 the carried vector, `2 + i` the result of
-/// operation `i`.
+/// Index of a register: 0 is the input frame, 1 the first part of the carried vector, `2 + i` the
+/// result of operation `i`, the operations of the head being counted after the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Register(pub(crate) u32);
 
 impl Register {
     /// The input frame of the step.
     pub const FRAME: Self = Self(0);
-    /// The vector carried from the step before.
+    /// The first part of the vector carried from the frame or step before.
     pub const CARRIED: Self = Self(1);
 
     /// The register that operation `index` defines.
@@ -63,7 +67,7 @@ pub struct VectorShape {
     pub width: u8,
 }
 
-/// The vector that a step hands to the next.
+/// A part of the vector that a frame hands to the next, or a step of a layered schedule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Carried {
     /// Its shape.
@@ -112,6 +116,17 @@ pub struct Table {
     pub width: u8,
 }
 
+/// `coefficient·left·right`, or `coefficient·left`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Monomial {
+    /// A constant.
+    pub coefficient: i32,
+    /// A register.
+    pub left: Register,
+    /// Another register.
+    pub right: Option<Register>,
+}
+
 /// One vector operation; it defines one register.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Operation {
@@ -127,10 +142,13 @@ pub enum Operation {
         /// Shift `s` of the requantise that reads `y`, 0 if none does.
         shift: u8,
     },
-    /// `clamp(⌊(y + 2^(s-1)) / 2^s⌋, -2^(width-1), 2^(width-1) - 1)`, `s` the accumulator's shift.
+    /// `clamp(⌊(y + 2^(s-1)) / 2^(s+drop)⌋, -2^(width-1), 2^(width-1) - 1)`, `s` the accumulator's
+    /// shift: rounded to units of `2^s`, and the lowest `drop` bits of that cut off.
     Requantize {
-        /// An accumulator.
+        /// An accumulator, or a slice of one.
         input: Register,
+        /// Bits cut off after rounding.
+        drop: u8,
         /// Width of the result.
         width: u8,
     },
@@ -153,6 +171,38 @@ pub enum Operation {
         /// Chosen in every other phase.
         rest: Register,
     },
+    /// Part `part` of the carried vector, `part ≥ 1`; the first part is [`Register::CARRIED`].
+    Carried {
+        /// Its index.
+        part: u32,
+    },
+    /// Entry by entry, `y = constant + Σ_t coefficient_t·left_t·right_t`, an accumulator.
+    ///
+    /// Products, sums, complements (one minus `x`) and blends of registers are of this form.
+    Combine {
+        /// Added to the sum.
+        constant: i64,
+        /// The summands.
+        monomials: Vec<Monomial>,
+        /// Accumulator bits `B`, enough for whatever values the registers may have.
+        bits: u8,
+        /// Shift `s` of the requantise that reads `y`.
+        shift: u8,
+    },
+    /// Entries `start..start + len`.
+    Slice {
+        /// Any register.
+        input: Register,
+        /// The first entry.
+        start: u32,
+        /// Number of entries.
+        len: u32,
+    },
+    /// One register after the other.
+    Concat {
+        /// Registers of one width, none of them an accumulator.
+        inputs: Vec<Register>,
+    },
     /// End of a slot of a layered schedule, layer `l = phase·K + slot`:
     /// `l ≥ L ? x[i] : [i < rows_l]·act_l(q)[i]`.
     Layer {
@@ -165,11 +215,56 @@ pub enum Operation {
     },
 }
 
+impl Operation {
+    /// The registers that it reads.
+    #[must_use]
+    pub fn reads(&self) -> Vec<Register> {
+        let mut reads = Vec::new();
+        let _ = self.clone().map_registers(|r| {
+            reads.push(r);
+            r
+        });
+        reads
+    }
+
+    /// The same operation on other registers.
+    #[must_use]
+    pub(crate) fn map_registers(mut self, mut f: impl FnMut(Register) -> Register) -> Self {
+        match &mut self {
+            Self::Affine { terms, .. } => terms.iter_mut().for_each(|t| t.input = f(t.input)),
+            Self::Requantize { input, .. }
+            | Self::Relu { input }
+            | Self::Table { input, .. }
+            | Self::Slice { input, .. } => *input = f(*input),
+            Self::Select { first, rest } => {
+                *first = f(*first);
+                *rest = f(*rest);
+            }
+            Self::Layer { input, passed, .. } => {
+                *input = f(*input);
+                *passed = f(*passed);
+            }
+            Self::Carried { .. } => {}
+            Self::Combine { monomials, .. } => {
+                for m in monomials {
+                    m.left = f(m.left);
+                    m.right = m.right.map(&mut f);
+                }
+            }
+            Self::Concat { inputs } => inputs.iter_mut().for_each(|r| *r = f(*r)),
+        }
+        self
+    }
+}
+
 /// How layers and frames are spread over steps.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Spread {
-    /// Every step runs the whole list on one frame.
-    Frames,
+    /// Every step runs the whole list on up to `per_step` frames, one after the other.
+    Frames {
+        /// `F`.
+        per_step: u32,
+    },
     /// Every step runs `layers_per_step` consecutive layers; a frame takes `⌈L/K⌉` steps.
     Layers {
         /// `K`.
@@ -177,6 +272,15 @@ pub enum Spread {
         /// Activation of each layer, in order; layer `l` uses map `l`.
         activations: Vec<Activation>,
     },
+}
+
+/// Which frames of a run have an output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Emission {
+    /// Every frame (many-to-many).
+    Each,
+    /// Only the last frame of the run so far (many-to-one).
+    Last,
 }
 
 /// The output of an inference.
@@ -196,10 +300,15 @@ pub struct Program {
     pub(crate) maps: Vec<MapShape>,
     pub(crate) tables: Vec<Table>,
     pub(crate) frame: VectorShape,
-    pub(crate) carried: Option<Carried>,
+    /// Parts of the carried vector.
+    pub(crate) carried: Vec<Carried>,
     pub(crate) spread: Spread,
+    /// What is done for every frame.
     pub(crate) operations: Vec<Operation>,
+    /// What is done once in a step, after its last frame, with the vector that is carried on.
+    pub(crate) head: Vec<Operation>,
     pub(crate) output: Output,
+    pub(crate) emission: Emission,
 }
 
 /// What is known of a register before any step runs.
@@ -211,12 +320,12 @@ pub struct RegisterShape {
     pub width: u32,
     /// What is subtracted from that integer to give the value.
     pub offset: u64,
-    /// Whether it is the accumulator of an affine operation.
+    /// Whether it is an accumulator, or a slice of one.
     pub accumulator: bool,
 }
 
 impl RegisterShape {
-    fn signed(len: u32, width: u8) -> Self {
+    pub(crate) fn signed(len: u32, width: u8) -> Self {
         Self {
             len: len as usize,
             width: u32::from(width),
@@ -246,17 +355,42 @@ impl Program {
         self.frame
     }
 
-    /// The operations of a step.
+    /// The operations of a frame.
     #[must_use]
     pub fn operations(&self) -> &[Operation] {
         &self.operations
+    }
+
+    /// The operations that a step does after its last frame.
+    #[must_use]
+    pub fn head(&self) -> &[Operation] {
+        &self.head
+    }
+
+    /// The operations of a frame, and after them those of the head.
+    pub(crate) fn all_operations(&self) -> impl Iterator<Item = &Operation> {
+        self.operations.iter().chain(&self.head)
+    }
+
+    /// Operation `at`, those of the head counted after the others.
+    pub(crate) fn operation(&self, at: usize) -> Option<&Operation> {
+        match at.checked_sub(self.operations.len()) {
+            Some(at) => self.head.get(at),
+            None => self.operations.get(at),
+        }
+    }
+
+    /// Which frames have an output.
+    #[must_use]
+    pub fn emission(&self) -> Emission {
+        self.emission
     }
 
     /// Steps that one inference takes, `S`.
     #[must_use]
     pub fn steps_per_frame(&self) -> u64 {
         match &self.spread {
-            Spread::Frames => 1,
+            Spread::Frames { .. } => 1,
             Spread::Layers {
                 layers_per_step,
                 activations,
@@ -264,10 +398,19 @@ impl Program {
         }
     }
 
+    /// The most frames that one step takes, `F`.
+    #[must_use]
+    pub fn frames_per_step(&self) -> u32 {
+        match self.spread {
+            Spread::Frames { per_step } => per_step,
+            Spread::Layers { .. } => 1,
+        }
+    }
+
     /// Layers per step `K` of a layered schedule.
     pub(crate) fn layers_per_step(&self) -> Option<u32> {
         match &self.spread {
-            Spread::Frames => None,
+            Spread::Frames { .. } => None,
             Spread::Layers {
                 layers_per_step, ..
             } => Some(*layers_per_step),
@@ -286,6 +429,13 @@ impl Program {
         RegisterShape::signed(self.frame.len, self.frame.width)
     }
 
+    /// Shapes of the parts of the carried vector.
+    #[must_use]
+    pub fn carried_shapes(&self) -> Vec<RegisterShape> {
+        let shape = |c: &Carried| RegisterShape::signed(c.shape.len, c.shape.width);
+        self.carried.iter().map(shape).collect()
+    }
+
     /// Shape of the output vector and the offset of its entries.
     #[must_use]
     pub fn output_shape(&self) -> RegisterShape {
@@ -297,64 +447,83 @@ impl Program {
     /// Shapes of all registers, by index. The program must be valid.
     #[must_use]
     pub fn register_shapes(&self) -> Vec<RegisterShape> {
-        let mut shapes = Vec::with_capacity(self.operations.len() + 2);
-        shapes.push(RegisterShape::signed(self.frame.len, self.frame.width));
-        shapes.push(match &self.carried {
+        let mut shapes = Vec::with_capacity(self.operations.len() + self.head.len() + 2);
+        shapes.push(self.frame_shape());
+        shapes.push(match self.carried.first() {
             Some(c) => RegisterShape::signed(c.shape.len, c.shape.width),
             None => RegisterShape::signed(0, 1),
         });
-        for operation in &self.operations {
-            let shape = match operation {
-                Operation::Affine {
-                    rows, bits, shift, ..
-                } => RegisterShape {
-                    len: *rows as usize,
-                    width: u32::from(*bits),
-                    offset: accumulator_offset(*bits, *shift),
-                    accumulator: true,
-                },
-                Operation::Requantize { input, width } => {
-                    let len = shapes[input.index()].len;
-                    RegisterShape {
-                        len,
-                        ..RegisterShape::signed(0, *width)
-                    }
-                }
-                Operation::Relu { input } => shapes[input.index()],
-                Operation::Table { input, table } => RegisterShape {
-                    len: shapes[input.index()].len,
-                    ..RegisterShape::signed(0, self.tables[*table as usize].width)
-                },
-                Operation::Select { first, rest } => {
-                    let (a, b) = (shapes[first.index()], shapes[rest.index()]);
-                    RegisterShape {
-                        len: a.len.max(b.len),
-                        ..a
-                    }
-                }
-                Operation::Layer {
-                    input,
-                    passed,
-                    slot,
-                } => {
-                    let (q, x) = (shapes[input.index()], shapes[passed.index()]);
-                    let len = if self.slot_may_pass(*slot) {
-                        q.len.max(x.len)
-                    } else {
-                        q.len
-                    };
-                    RegisterShape { len, ..q }
-                }
-            };
+        for operation in self.all_operations() {
+            let shape = self.result_shape(operation, &shapes);
             shapes.push(shape);
         }
         shapes
     }
 
+    /// Shape of what an operation defines, given the shapes of all that it reads.
+    fn result_shape(&self, operation: &Operation, shapes: &[RegisterShape]) -> RegisterShape {
+        let of = |r: &Register| shapes[r.index()];
+        match operation {
+            Operation::Affine {
+                rows, bits, shift, ..
+            } => accumulator(*rows as usize, *bits, *shift),
+            Operation::Combine {
+                monomials,
+                bits,
+                shift,
+                ..
+            } => {
+                let len = monomials.first().map_or(0, |m| of(&m.left).len);
+                accumulator(len, *bits, *shift)
+            }
+            Operation::Requantize { input, width, .. } => RegisterShape {
+                len: of(input).len,
+                ..RegisterShape::signed(0, *width)
+            },
+            Operation::Relu { input } => of(input),
+            Operation::Table { input, table } => RegisterShape {
+                len: of(input).len,
+                ..RegisterShape::signed(0, self.tables[*table as usize].width)
+            },
+            Operation::Carried { part } => {
+                let shape = self.carried[*part as usize].shape;
+                RegisterShape::signed(shape.len, shape.width)
+            }
+            Operation::Slice { input, len, .. } => RegisterShape {
+                len: *len as usize,
+                ..of(input)
+            },
+            Operation::Concat { inputs } => RegisterShape {
+                len: inputs.iter().map(|r| of(r).len).sum(),
+                ..inputs.first().map_or(RegisterShape::signed(0, 1), of)
+            },
+            Operation::Select { first, rest } => {
+                let (a, b) = (of(first), of(rest));
+                RegisterShape {
+                    len: a.len.max(b.len),
+                    ..a
+                }
+            }
+            Operation::Layer {
+                input,
+                passed,
+                slot,
+            } => {
+                let (q, x) = (of(input), of(passed));
+                let len = if self.slot_may_pass(*slot) {
+                    q.len.max(x.len)
+                } else {
+                    q.len
+                };
+                RegisterShape { len, ..q }
+            }
+        }
+    }
+
     /// Whether a slot is beyond the last layer in some phase.
     pub(crate) fn slot_may_pass(&self, slot: u32) -> bool {
         match &self.spread {
-            Spread::Frames => false,
+            Spread::Frames { .. } => false,
             Spread::Layers {
                 layers_per_step,
                 activations,
@@ -364,35 +533,6 @@ impl Program {
                 last >= activations.len() as u64
             }
         }
-    }
-
-    /// The affine operations in program order, with their position in the list.
-    pub(crate) fn affine_operations(&self) -> impl Iterator<Item = (usize, &[Term])> {
-        self.operations
-            .iter()
-            .enumerate()
-            .filter_map(|(i, operation)| match operation {
-                Operation::Affine { terms, .. } => Some((i, terms.as_slice())),
-                _ => None,
-            })
-    }
-
-    /// The registers that the challenge must be bound to as data: all that an affine operation
-    /// reads, but the carried vector and a frame that is always absorbed into `inputs`; once each,
-    /// the frame first, then in order of definition. A frame that some step does not absorb is
-    /// always one of them, read or not.
-    pub(crate) fn bound_registers(&self) -> Vec<Register> {
-        let mut bound: Vec<Register> = self
-            .affine_operations()
-            .flat_map(|(_, terms)| terms.iter().map(|t| t.input))
-            .filter(|r| *r != Register::FRAME && *r != Register::CARRIED)
-            .collect();
-        if self.steps_per_frame() > 1 {
-            bound.push(Register::FRAME);
-        }
-        bound.sort_unstable();
-        bound.dedup();
-        bound
     }
 
     /// The map that `map` stands for in `phase`, `None` if the slot is beyond the last layer.
@@ -447,6 +587,15 @@ impl Program {
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         postcard::to_stdvec(self).unwrap_or_default()
+    }
+}
+
+fn accumulator(len: usize, bits: u8, shift: u8) -> RegisterShape {
+    RegisterShape {
+        len,
+        width: u32::from(bits),
+        offset: accumulator_offset(bits, shift),
+        accumulator: true,
     }
 }
 

@@ -1,7 +1,8 @@
 //! Validity of a program: every reference, size and width that the protocol relies on.
 
 use super::{
-    Activation, BankDimensions, MapRef, Operation, Program, Register, RegisterShape, Spread, Term,
+    Activation, BankDimensions, Emission, MapRef, Monomial, Operation, Program, Register,
+    RegisterShape, Spread, Term,
 };
 
 /// Largest length of a register, and of all registers of a step together.
@@ -13,7 +14,12 @@ const MAX_BITS: u64 = 1 << 20;
 /// Largest number of phases times entries of a step, and of entries that products read.
 const MAX_WORK: u64 = 1 << 28;
 /// Largest number of operations in a step.
-const MAX_OPERATIONS: usize = 1 << 16;
+const MAX_OPERATIONS: usize = 1 << 12;
+/// Largest number of frames in a step.
+const MAX_FRAMES: u64 = 1 << 12;
+/// Most summands of an element-wise sum, and most registers that one reads.
+const MAX_MONOMIALS: usize = 16;
+const MAX_FACTORS: usize = 8;
 /// Largest number of maps in a bank.
 const MAX_MAPS: usize = 1 << 20;
 /// Widths of frames, carried vectors, requantised values and tables.
@@ -61,7 +67,7 @@ fn within(what: &'static str, got: u64, least: u64, most: u64) -> Result<(), Pro
     }
 }
 
-fn width(what: &'static str, got: u8) -> Result<(), ProgramError> {
+pub(super) fn width(what: &'static str, got: u8) -> Result<(), ProgramError> {
     within(
         what,
         got.into(),
@@ -90,7 +96,7 @@ impl Program {
         within("number of maps", self.maps.len() as u64, 1, MAX_MAPS as u64)?;
         within(
             "number of operations",
-            self.operations.len() as u64,
+            (self.operations.len() + self.head.len()) as u64,
             1,
             MAX_OPERATIONS as u64,
         )?;
@@ -111,7 +117,19 @@ impl Program {
                 return Err(ProgramError::Structure("a table value is over its width"));
             }
         }
-        if let Some(carried) = &self.carried {
+        within(
+            "frames per step",
+            self.frames_per_step().into(),
+            1,
+            MAX_FRAMES,
+        )?;
+        within(
+            "parts of the carried vector",
+            self.carried.len() as u64,
+            0,
+            1 << 8,
+        )?;
+        for carried in &self.carried {
             within(
                 "length of the carried vector",
                 carried.shape.len.into(),
@@ -195,6 +213,7 @@ impl Program {
             same &= chunk[1]
                 == Operation::Requantize {
                     input: Register::result_of(at),
+                    drop: 0,
                     width: self.frame.width,
                 };
             same &= chunk[2]
@@ -205,7 +224,8 @@ impl Program {
                 };
             input = Register::result_of(at + 2);
         }
-        same &= self.carried.as_ref().is_some_and(|c| c.next == input);
+        same &= matches!(self.carried.as_slice(), [c] if c.next == input);
+        same &= self.head.is_empty() && self.emission == Emission::Each;
         let last = self.maps[self.maps.len() - 1];
         let last_slot = (self.maps.len() - 1) % slots;
         same &= self.output.len == last.rows
@@ -221,166 +241,272 @@ impl Program {
     }
 
     fn validate_operations(&self) -> Result<Vec<RegisterShape>, ProgramError> {
-        let layered = self.spread != Spread::Frames;
-        let mut requantized = vec![false; self.operations.len()];
-        for (at, operation) in self.operations.iter().enumerate() {
+        let mut shapes = self.register_shapes_of_inputs();
+        let mut ranges: Vec<Range> = shapes.iter().map(Range::of).collect();
+        let body = self.operations.len();
+        for (at, operation) in self.all_operations().enumerate() {
             let fail = |problem| {
                 Err(ProgramError::Operation {
                     operation: at,
                     problem,
                 })
             };
+            // The head reads what is carried on, and its own results.
+            let carried_on = |r: Register| self.carried.iter().any(|c| c.next == r);
             let defined = |r: Register| {
-                r.index() < at + 2 && (r != Register::CARRIED || self.carried.is_some())
+                r.index() < at + 2
+                    && (r != Register::CARRIED || !self.carried.is_empty())
+                    && (at < body || r.index() >= body + 2 || carried_on(r))
             };
-            let reads: Vec<Register> = match operation {
-                Operation::Affine { terms, .. } => terms.iter().map(|t| t.input).collect(),
-                Operation::Requantize { input, .. }
-                | Operation::Relu { input }
-                | Operation::Table { input, .. } => vec![*input],
-                Operation::Select { first, rest } => vec![*first, *rest],
-                Operation::Layer { input, passed, .. } => vec![*input, *passed],
-            };
+            let reads = operation.reads();
             if !reads.iter().all(|r| defined(*r)) {
                 return fail("reads a register that is not defined yet");
             }
-            let accumulates = |r: &Register| {
-                r.index() >= 2 && matches!(self.operations[r.index() - 2], Operation::Affine { .. })
-            };
-            match operation {
-                Operation::Requantize { input, width: w } => {
-                    width("width of a requantised value", *w)?;
-                    if !accumulates(input) {
-                        return fail("requantises what is not an accumulator");
-                    }
-                    if std::mem::replace(&mut requantized[input.index() - 2], true) {
-                        return fail("an accumulator is requantised twice");
-                    }
+            self.validate_operation(at, operation, &shapes, &ranges)?;
+            // What it reads, and tables and parts that it names, exist.
+            shapes.push(self.result_shape(operation, &shapes));
+            ranges.push(self.range(operation, &shapes, &ranges));
+        }
+        self.validate_sizes(&shapes)?;
+        Ok(shapes)
+    }
+
+    fn register_shapes_of_inputs(&self) -> Vec<RegisterShape> {
+        let carried = self.carried_shapes();
+        let none = RegisterShape::signed(0, 1);
+        vec![self.frame_shape(), *carried.first().unwrap_or(&none)]
+    }
+
+    /// One operation, whose inputs are defined.
+    fn validate_operation(
+        &self,
+        at: usize,
+        operation: &Operation,
+        shapes: &[RegisterShape],
+        ranges: &[Range],
+    ) -> Result<(), ProgramError> {
+        let layered = matches!(self.spread, Spread::Layers { .. });
+        let fail = |problem| {
+            Err(ProgramError::Operation {
+                operation: at,
+                problem,
+            })
+        };
+        let shape = |r: &Register| &shapes[r.index()];
+        match operation {
+            Operation::Requantize { .. }
+            | Operation::Slice { .. }
+            | Operation::Combine { .. }
+            | Operation::Carried { .. } => {}
+            _ if operation.reads().iter().any(|r| shape(r).accumulator) => {
+                return fail("reads an accumulator that was not requantised");
+            }
+            _ => {}
+        }
+        match operation {
+            Operation::Requantize {
+                input,
+                drop,
+                width: w,
+            } => {
+                width("width of a requantised value", *w)?;
+                if !shape(input).accumulator {
+                    return fail("requantises what is not an accumulator");
                 }
-                _ if reads.iter().any(accumulates) => {
-                    return fail("reads an accumulator that was not requantised");
+                let left = shape(input).width - self.shift_of(*input);
+                if u32::from(*drop) >= left {
+                    return fail("no bit of the accumulator is left");
                 }
-                Operation::Affine {
-                    terms,
-                    rows,
-                    bits,
-                    shift,
-                } => {
-                    within(
-                        "terms of an affine operation",
-                        terms.len() as u64,
-                        1,
-                        1 << 10,
-                    )?;
-                    within(
-                        "rows of an affine operation",
-                        (*rows).into(),
-                        1,
-                        MAX_ENTRIES,
-                    )?;
-                    within("accumulator bits", (*bits).into(), 2, 64)?;
-                    within("shift", (*shift).into(), 0, u64::from(*bits) - 1)?;
-                    for term in terms {
-                        match (term.map, layered) {
-                            (MapRef::Fixed(l), false) => {
-                                let Some(map) = self.maps.get(l as usize) else {
-                                    return fail("names a map that does not exist");
-                                };
-                                // The bank may hold anything beyond a map's rows.
-                                if map.rows != *rows {
-                                    return fail("has not as many rows as its map");
-                                }
+            }
+            Operation::Affine {
+                terms,
+                rows,
+                bits,
+                shift,
+            } => {
+                within(
+                    "terms of an affine operation",
+                    terms.len() as u64,
+                    1,
+                    1 << 10,
+                )?;
+                within(
+                    "rows of an affine operation",
+                    (*rows).into(),
+                    1,
+                    MAX_ENTRIES,
+                )?;
+                within("accumulator bits", (*bits).into(), 2, 64)?;
+                within("shift", (*shift).into(), 0, u64::from(*bits) - 1)?;
+                for term in terms {
+                    let len = shape(&term.input).len as u64;
+                    let fits = match (term.map, layered) {
+                        (MapRef::Fixed(l), false) => {
+                            let Some(map) = self.maps.get(l as usize) else {
+                                return fail("names a map that does not exist");
+                            };
+                            // The bank may hold anything beyond a map's rows.
+                            if map.rows != *rows {
+                                return fail("has not as many rows as its map");
                             }
-                            (MapRef::Slot(_), true) => {}
-                            _ => return fail("names a map of the other kind of schedule"),
+                            u64::from(map.columns) == len
                         }
+                        // As many rows as the largest map of the slot: more than 2^μ would
+                        // let two sums share a power of ρ.
+                        (MapRef::Slot(_), true) => {
+                            let maps = || {
+                                (0..self.steps_per_frame())
+                                    .filter_map(|p| self.resolve(term.map, p))
+                                    .map(|l| self.maps[l])
+                            };
+                            maps().all(|m| u64::from(m.columns) <= len)
+                                && maps().map(|m| m.rows).max() == Some(*rows)
+                        }
+                        _ => return fail("names a map of the other kind of schedule"),
+                    };
+                    if !fits {
+                        return fail("the map does not fit its input or output");
                     }
                 }
-                Operation::Table { table, .. } => {
-                    if self.tables.get(*table as usize).is_none() {
-                        return fail("names a table that does not exist");
-                    }
+            }
+            Operation::Combine {
+                constant,
+                monomials,
+                bits,
+                shift,
+            } => {
+                within("accumulator bits", (*bits).into(), 2, 62)?;
+                within("shift", (*shift).into(), 0, u64::from(*bits) - 1)?;
+                if monomials.is_empty() || monomials.len() > MAX_MONOMIALS {
+                    return fail("has no summand, or too many");
                 }
-                Operation::Select { .. } | Operation::Layer { .. } => {
-                    if !layered {
-                        return fail("belongs to a layered schedule");
-                    }
+                let len = shape(&monomials[0].left).len;
+                if operation.reads().iter().any(|r| shape(r).len != len) {
+                    return fail("sums registers of different lengths");
                 }
-                Operation::Relu { .. } => {}
+                if monomials.iter().any(|m| m.right == Some(m.left)) {
+                    return fail("multiplies a register with itself");
+                }
+                let Some(range) = extremes(*constant, monomials, ranges) else {
+                    return fail("sums too many registers");
+                };
+                if !range.fits(*bits, *shift) {
+                    return fail("a sum can leave its accumulator");
+                }
+            }
+            Operation::Table { input, table } => {
+                if self.tables.get(*table as usize).is_none() {
+                    return fail("names a table that does not exist");
+                }
+                if shape(input).width != 8 {
+                    return fail("looks up entries that are not 8 bits wide");
+                }
+            }
+            Operation::Carried { part } => {
+                // Part by part, before anything else.
+                if *part as usize != at + 1 || self.carried.len() <= at + 1 {
+                    return fail("is not the next part of the carried vector");
+                }
+            }
+            Operation::Slice { input, start, len } => {
+                let end = u64::from(*start) + u64::from(*len);
+                if *len == 0 || end > shape(input).len as u64 {
+                    return fail("is not a part of its register");
+                }
+            }
+            Operation::Concat { inputs } => {
+                within("parts of a concatenation", inputs.len() as u64, 1, 1 << 8)?;
+                let first = shape(&inputs[0]);
+                let same =
+                    |r: &Register| (shape(r).width, shape(r).offset) == (first.width, first.offset);
+                if !inputs.iter().all(same) {
+                    return fail("concatenates registers of different widths");
+                }
+                let len: u64 = inputs.iter().map(|r| shape(r).len as u64).sum();
+                within("length of a concatenation", len, 1, MAX_ENTRIES)?;
+            }
+            Operation::Select { first, rest } => {
+                if !layered {
+                    return fail("belongs to a layered schedule");
+                }
+                if shape(first).width != shape(rest).width {
+                    return fail("selects between widths");
+                }
+            }
+            Operation::Layer { input, passed, .. } => {
+                if !layered {
+                    return fail("belongs to a layered schedule");
+                }
+                if shape(input).width != shape(passed).width {
+                    return fail("passes on a register of another width");
+                }
+            }
+            Operation::Relu { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// The shift of an accumulator that is defined, or of the one it is a slice of.
+    fn shift_of(&self, register: Register) -> u32 {
+        let mut register = register;
+        loop {
+            let operation = register.index().checked_sub(2);
+            match operation.and_then(|at| self.operation(at)) {
+                Some(Operation::Slice { input, .. }) => register = *input,
+                Some(Operation::Affine { shift, .. } | Operation::Combine { shift, .. }) => {
+                    return u32::from(*shift);
+                }
+                _ => return 0,
             }
         }
-        for (at, operation) in self.operations.iter().enumerate() {
-            if let Operation::Affine { shift, .. } = operation
-                && *shift > 0
-                && !requantized[at]
-            {
-                return Err(ProgramError::Operation {
-                    operation: at,
-                    problem: "has a shift and no requantise",
-                });
+    }
+
+    /// The values that a register can have: narrower than its width where that is known.
+    fn range(&self, operation: &Operation, shapes: &[RegisterShape], ranges: &[Range]) -> Range {
+        let of = |r: &Register| ranges[r.index()];
+        match operation {
+            Operation::Table { table, .. } => {
+                let values = &self.tables[*table as usize].values;
+                let (least, most) = values
+                    .iter()
+                    .fold((i32::MAX, i32::MIN), |(l, m), v| (l.min(*v), m.max(*v)));
+                Range {
+                    least: least.into(),
+                    most: most.into(),
+                }
             }
+            Operation::Relu { input } => Range {
+                least: of(input).least.max(0),
+                most: of(input).most.max(0),
+            },
+            Operation::Slice { input, .. } => of(input),
+            Operation::Concat { inputs } => Range {
+                least: inputs.iter().map(|r| of(r).least).min().unwrap_or(0),
+                most: inputs.iter().map(|r| of(r).most).max().unwrap_or(0),
+            },
+            _ => shapes.last().map_or(Range { least: 0, most: 0 }, Range::of),
         }
-        // References are in order and tables exist, so shapes can be computed.
-        let shapes = self.register_shapes();
-        let total: u64 = shapes.iter().map(|s| s.len as u64).sum();
+    }
+
+    /// Bounds on the work that a program can ask for, all frames of a step together.
+    fn validate_sizes(&self, shapes: &[RegisterShape]) -> Result<(), ProgramError> {
+        let frames = u64::from(self.frames_per_step());
+        // The frame and every part of the carried vector are made anew for each frame.
+        let entries = shapes.iter().map(|s| s.len as u64);
+        let total = entries.sum::<u64>().saturating_mul(frames);
         within("entries of all registers", total, 1, MAX_ENTRIES)?;
         let bits = shapes.iter().map(|s| s.len as u64 * u64::from(s.width));
-        within("bits of all registers", bits.sum(), 1, MAX_BITS)?;
+        let bits = bits.sum::<u64>().saturating_mul(frames);
+        within("bits of all registers", bits, 1, MAX_BITS)?;
         let work = total.saturating_mul(self.steps_per_frame());
         within("phases times entries", work, 1, MAX_WORK)?;
         let read: u64 = self
-            .affine_operations()
-            .flat_map(|(_, terms)| terms)
-            .map(|t| shapes[t.input.index()].len as u64)
+            .all_operations()
+            .flat_map(Operation::reads)
+            .map(|r| shapes[r.index()].len as u64)
             .sum();
-        within("entries read by products", read, 1, MAX_WORK)?;
-        for (at, operation) in self.operations.iter().enumerate() {
-            let fail = |problem| {
-                Err(ProgramError::Operation {
-                    operation: at,
-                    problem,
-                })
-            };
-            match operation {
-                Operation::Affine { terms, rows, .. } => {
-                    for term in terms {
-                        let len = shapes[term.input.index()].len as u64;
-                        let fits = match term.map {
-                            MapRef::Fixed(l) => u64::from(self.maps[l as usize].columns) == len,
-                            // As many rows as the largest map of the slot: more than 2^μ would
-                            // let two sums share a power of ρ.
-                            MapRef::Slot(_) => {
-                                let maps = || {
-                                    (0..self.steps_per_frame())
-                                        .filter_map(|p| self.resolve(term.map, p))
-                                        .map(|l| self.maps[l])
-                                };
-                                maps().all(|m| u64::from(m.columns) <= len)
-                                    && maps().map(|m| m.rows).max() == Some(*rows)
-                            }
-                        };
-                        if !fits {
-                            return fail("the map does not fit its input or output");
-                        }
-                    }
-                }
-                Operation::Table { input, .. } if shapes[input.index()].width != 8 => {
-                    return fail("looks up entries that are not 8 bits wide");
-                }
-                Operation::Select { first, rest }
-                    if shapes[first.index()].width != shapes[rest.index()].width =>
-                {
-                    return fail("selects between widths");
-                }
-                Operation::Layer { input, passed, .. }
-                    if shapes[input.index()].width != shapes[passed.index()].width =>
-                {
-                    return fail("passes on a register of another width");
-                }
-                _ => {}
-            }
-        }
-        Ok(shapes)
+        let read = read.saturating_mul(frames);
+        within("entries read by operations", read, 1, MAX_WORK)
     }
 
     fn validate_results(&self, shapes: &[RegisterShape]) -> Result<(), ProgramError> {
@@ -389,10 +515,26 @@ impl Program {
                 "the output register is not defined",
             ));
         };
-        if self.output.register == Register::CARRIED && self.carried.is_none() {
+        if self.output.register == Register::CARRIED && self.carried.is_empty() {
             return Err(ProgramError::Structure(
                 "the output register is not defined",
             ));
+        }
+        let in_head = self.output.register.index() >= self.operations.len() + 2;
+        match self.emission {
+            Emission::Each if !self.head.is_empty() => {
+                return Err(ProgramError::Structure(
+                    "a head belongs to a program with one output for all frames",
+                ));
+            }
+            Emission::Last
+                if !in_head && !self.carried.iter().any(|c| c.next == self.output.register) =>
+            {
+                return Err(ProgramError::Structure(
+                    "the last output is not a part of what is carried on, nor of the head",
+                ));
+            }
+            _ => {}
         }
         within(
             "length of the output",
@@ -400,26 +542,49 @@ impl Program {
             1,
             output.len as u64,
         )?;
-        if let Some(carried) = &self.carried {
-            let expected = shapes[Register::CARRIED.index()];
-            if shapes.get(carried.next.index()) != Some(&expected) {
+        let body = &shapes[..self.operations.len() + 2];
+        for (carried, expected) in self.carried.iter().zip(self.carried_shapes()) {
+            if body.get(carried.next.index()) != Some(&expected) {
                 return Err(ProgramError::Structure(
                     "the next carried vector has another shape",
                 ));
             }
         }
+        // Every part is opened, in order.
+        let opened = self
+            .operations
+            .iter()
+            .filter(|o| matches!(o, Operation::Carried { .. }))
+            .count();
+        if opened + 1 != self.carried.len().max(1) {
+            return Err(ProgramError::Structure(
+                "a part of the carried vector is not opened",
+            ));
+        }
         Ok(())
     }
 
     fn validate_bank(&self) -> Result<(), ProgramError> {
-        let affine = self.affine_operations().count() as u64;
-        if self.spread == Spread::Frames {
+        let terms = |operations: &[Operation]| -> Vec<Term> {
+            let affine = operations.iter().filter_map(|o| match o {
+                Operation::Affine { terms, .. } => Some(terms.clone()),
+                _ => None,
+            });
+            affine.flatten().collect()
+        };
+        let count = |operations: &[Operation]| {
+            let affine = operations.iter();
+            affine
+                .filter(|o| matches!(o, Operation::Affine { .. }))
+                .count() as u64
+        };
+        let affine = (count(&self.operations) * u64::from(self.frames_per_step()))
+            .saturating_add(count(&self.head));
+        if matches!(self.spread, Spread::Frames { .. }) {
             let mut used = vec![false; self.maps.len()];
-            for (_, terms) in self.affine_operations() {
-                for term in terms {
-                    if let Some(used) = self.resolve(term.map, 0).and_then(|l| used.get_mut(l)) {
-                        *used = true;
-                    }
+            for term in terms(&self.operations).iter().chain(&terms(&self.head)) {
+                if let Some(used) = self.resolve(term.map, 0).and_then(|l| used.get_mut(l)) {
+                    *used = true;
                 }
             }
             if used.contains(&false) {
@@ -444,13 +609,79 @@ impl Program {
     }
 }
 
+/// The integers between two bounds, both included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Range {
+    pub(super) least: i128,
+    pub(super) most: i128,
+}
+
+impl Range {
+    /// All that a register can hold.
+    pub(super) fn of(shape: &RegisterShape) -> Self {
+        let offset = i128::from(shape.offset);
+        Self {
+            least: -offset,
+            most: (1i128 << shape.width) - 1 - offset,
+        }
+    }
+
+    /// Whether an accumulator of `bits` bits and this shift holds all of it.
+    pub(super) fn fits(self, bits: u8, shift: u8) -> bool {
+        let offset = i128::from(super::accumulator_offset(bits, shift));
+        -offset <= self.least && self.most < (1i128 << bits) - offset
+    }
+}
+
+/// The least and the largest value of `constant + Σ coefficient·left·right` over all values of the
+/// registers; `None` if there are too many registers or the values too large.
+///
+/// The sum is linear in each register, none being multiplied with itself, so both are taken where
+/// every register is at one of its ends.
+pub(super) fn extremes(constant: i64, monomials: &[Monomial], ranges: &[Range]) -> Option<Range> {
+    let mut registers: Vec<Register> = monomials
+        .iter()
+        .flat_map(|m| std::iter::once(m.left).chain(m.right))
+        .collect();
+    registers.sort_unstable();
+    registers.dedup();
+    if registers.len() > MAX_FACTORS {
+        return None;
+    }
+    let mut range: Option<Range> = None;
+    for corner in 0u32..1 << registers.len() {
+        let value = |r: Register| {
+            let at = registers.iter().position(|x| *x == r)?;
+            let range = ranges.get(r.index())?;
+            Some(if corner >> at & 1 == 1 {
+                range.most
+            } else {
+                range.least
+            })
+        };
+        let mut y = i128::from(constant);
+        for m in monomials {
+            let right = match m.right {
+                Some(right) => value(right)?,
+                None => 1,
+            };
+            let term = value(m.left)?.checked_mul(right)?;
+            y = y.checked_add(term.checked_mul(m.coefficient.into())?)?;
+        }
+        let so_far = range.get_or_insert(Range { least: y, most: y });
+        so_far.least = so_far.least.min(y);
+        so_far.most = so_far.most.max(y);
+    }
+    range
+}
+
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
     use crate::{
         DecodeError,
-        program::{Carried, LayerShape, MapShape, NetworkShape, Schedule, Table},
+        program::{LayerShape, MapShape, NetworkShape, Schedule, Table},
     };
 
     fn program(schedule: Schedule) -> Program {
@@ -479,6 +710,28 @@ mod tests {
 
     fn operation(p: &mut Program, at: usize) -> &mut Operation {
         &mut p.operations[at]
+    }
+
+    #[test]
+    fn extremes_of_a_blend_are_exact() {
+        // 2^4·n + z·(h − n), 0 ≤ z ≤ 15: between the least and the largest of n and h.
+        let m = |coefficient, left, right: Option<u32>| Monomial {
+            coefficient,
+            left: Register(left),
+            right: right.map(Register),
+        };
+        let blend = [m(16, 0, None), m(1, 1, Some(2)), m(-1, 1, Some(0))];
+        let byte = Range {
+            least: -128,
+            most: 127,
+        };
+        let gate = Range { least: 0, most: 15 };
+        let range = extremes(0, &blend, &[byte, gate, byte]).unwrap();
+        assert_eq!((range.least, range.most), (-2048, 127 * 16));
+        assert!(range.fits(12, 4) && !range.fits(11, 4));
+        // As if z were any byte.
+        let range = extremes(0, &blend, &[byte, byte, byte]).unwrap();
+        assert_eq!(range.most, 127 * 16 + 128 * 255);
     }
 
     #[test]
@@ -524,15 +777,17 @@ mod tests {
             ("ReLU of an accumulator", |p| {
                 *operation(p, 2) = Operation::Relu { input: Register(2) };
             }),
-            ("a second requantise", |p| {
-                *operation(p, 2) = Operation::Requantize {
+            ("a requantise that leaves no bit", |p| {
+                *operation(p, 1) = Operation::Requantize {
                     input: Register(2),
+                    drop: 12,
                     width: 8,
                 };
             }),
             ("a requantise of no accumulator", |p| {
                 *operation(p, 2) = Operation::Requantize {
                     input: Register(3),
+                    drop: 0,
                     width: 8,
                 };
             }),
@@ -595,16 +850,12 @@ mod tests {
                 p.maps[1].columns = 2;
             }),
             ("another first layer", |p| p.maps[0].columns = 3),
-            ("no carried vector", |p| p.carried = None),
+            ("no carried vector", |p| p.carried.clear()),
             ("another carried vector", |p| {
-                if let Some(Carried { next, .. }) = &mut p.carried {
-                    *next = Register(2);
-                }
+                p.carried[0].next = Register(2);
             }),
             ("an initial vector over its width", |p| {
-                if let Some(c) = &mut p.carried {
-                    c.initial[0] = 128;
-                }
+                p.carried[0].initial[0] = 128;
             }),
             ("all layers in one step", |p| {
                 if let Spread::Layers {

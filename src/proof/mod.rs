@@ -10,4 +10,5 @@ pub use statement::{Inputs, Outputs, Statement, VectorDigest};
 pub use verifier::{Verifier, VerifyError};
 
 pub(crate) use format::{Argument, MAX_CONTEXT, PublicPart};
+pub(crate) use shape::sequence_lengths;
 pub(crate) use statement::Vectors;

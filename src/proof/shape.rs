@@ -12,7 +12,7 @@ use serde::{
 };
 
 /// Lengths of all sequences of a value, in the order of serialisation.
-pub(super) fn sequence_lengths<T: Serialize>(value: &T) -> Option<Vec<usize>> {
+pub(crate) fn sequence_lengths<T: Serialize>(value: &T) -> Option<Vec<usize>> {
     let mut recorder = Recorder(Vec::new());
     value.serialize(&mut recorder).ok()?;
     Some(recorder.0)

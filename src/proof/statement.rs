@@ -15,6 +15,10 @@ use crate::{
 pub struct VectorDigest(pub(crate) [u8; 32]);
 
 impl VectorDigest {
+    pub(crate) fn new(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
     /// The bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 32] {

@@ -16,7 +16,7 @@ use crate::{
         state::{absorb_input, absorb_output, initial_z, vector_digest},
     },
     ivc::{Params, Visibility, binding::BindingParts},
-    program::RegisterShape,
+    program::{Emission, RegisterShape},
     weights::{ModelCommitment, ModelDigest, OpeningStatement, WeightClaim},
 };
 
@@ -39,7 +39,7 @@ pub enum VerifyError {
         got: ModelDigest,
     },
     /// The run ends inside an inference, or steps and frames contradict each other.
-    #[error("{steps} steps cannot be a run of {frames} whole inferences")]
+    #[error("{steps} steps cannot be a run of {frames} frames")]
     StepCount {
         /// Steps claimed.
         steps: u64,
@@ -272,10 +272,15 @@ impl Verifier {
     /// Numbers of steps and frames, and the public entries, are those of a run of this program.
     fn check_counts(&self, public: &PublicPart) -> Result<(), VerifyError> {
         let program = self.params.program();
+        // Whole inferences, each of one frame or more: at least one in a step, and not more than
+        // the step takes.
         let per_frame = program.steps_per_frame();
+        let inferences = public.steps / per_frame;
+        let most = inferences.checked_mul(program.frames_per_step().into());
         if public.steps == 0
             || !public.steps.is_multiple_of(per_frame)
-            || public.steps / per_frame != public.frames
+            || public.frames < inferences
+            || most.is_none_or(|most| public.frames > most)
         {
             return Err(VerifyError::StepCount {
                 steps: public.steps,
@@ -283,12 +288,16 @@ impl Verifier {
             });
         }
         let [inputs, outputs] = self.public_shapes();
-        for (what, vectors, shape) in [
-            ("inputs", &public.inputs, inputs),
-            ("outputs", &public.outputs, outputs),
+        let emitted = match program.emission() {
+            Emission::Each => public.frames,
+            Emission::Last => 1,
+        };
+        for (what, vectors, count, shape) in [
+            ("inputs", &public.inputs, public.frames, inputs),
+            ("outputs", &public.outputs, emitted, outputs),
         ] {
             if let Vectors::Entries(entries) = vectors {
-                check_public(what, entries, public.frames, &shape)?;
+                check_public(what, entries, count, &shape)?;
             }
         }
         Ok(())

@@ -44,7 +44,32 @@ pub use quantized::QuantizedModel;
 pub use report::{Accuracy, LayerReport, QuantizationReport};
 pub use scales::Scales;
 
-use crate::{error::Error, model::Model, program::NetworkShape};
+use crate::{error::Error, model::Model, program::NetworkShape, weights::WeightBank};
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+/// A model on integers that a [`Prover`](crate::Prover) can commit to.
+pub trait Quantized: sealed::Sealed {
+    /// The integer weights.
+    fn bank(&self) -> &WeightBank;
+
+    /// The scales at both ends.
+    fn end_scales(&self) -> Scales;
+}
+
+impl sealed::Sealed for QuantizedModel {}
+
+impl Quantized for QuantizedModel {
+    fn bank(&self) -> &WeightBank {
+        self.bank()
+    }
+
+    fn end_scales(&self) -> Scales {
+        self.end_scales()
+    }
+}
 
 impl Model {
     /// The integer shape of this model: what its program, and with it the keys, are made of. It

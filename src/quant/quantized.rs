@@ -138,7 +138,7 @@ impl QuantizedModel {
     /// The values of all registers of the whole-network program.
     pub(super) fn trace(&self, input: ArrayView1<'_, f32>) -> Result<StepTrace, Error> {
         let input = self.quantize_input(input)?;
-        self.program.run_step(&self.bank, 0, &[], &input)
+        self.program.run_step(&self.bank, 0, &[], &[input])
     }
 
     /// The program of a whole inference in one step.

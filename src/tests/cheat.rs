@@ -13,7 +13,7 @@ use crate::{
     backend::F,
     circuit::state::{registers_digest, seed},
     ivc::step::{PreparedStep, Run},
-    program::{MapRef, Program, Register, interpreter::StepTrace},
+    program::{MapRef, Register, Unrolled, interpreter::StepTrace},
     weights::{SplitPoint, WeightClaim},
 };
 
@@ -26,16 +26,17 @@ pub(super) struct LastCheck {
 
 /// Verifies the rounds of a step.
 pub(super) fn last_check(
-    program: &Program,
+    unrolled: &Unrolled,
     run: &Run,
     trace: &StepTrace,
     step: &PreparedStep,
 ) -> LastCheck {
+    let program = &unrolled.program;
     let d = program.bank();
     let next = &step.next.state;
-    let registers = registers_digest(program, trace);
+    let registers = registers_digest(unrolled, trace);
     let seed = seed(
-        program,
+        unrolled,
         step.witness.tau,
         run.z,
         next.frames,
@@ -46,7 +47,7 @@ pub(super) fn last_check(
     let block = rho.pow_vartime([1 << d.mu]);
     let mut sigma = run.state.claim.value;
     let mut c = rho;
-    for (i, _) in program.affine_operations() {
+    for (i, _) in unrolled.affine_operations() {
         let y = trace.register(Register::result_of(i));
         let y: Vec<F> = y.iter().map(|y| signed(*y)).collect();
         sigma += c * horner_native(&y, rho);
@@ -66,7 +67,7 @@ pub(super) fn last_check(
     let mut products = F::ZERO;
     let mut c = rho;
     let slots = u64::from(program.layers_per_step().unwrap_or(1));
-    for (_, terms) in program.affine_operations() {
+    for (_, terms) in unrolled.affine_operations() {
         for (b, term) in terms.iter().enumerate() {
             let mut x = vec![F::from(u64::from(b == 0))];
             let entries = trace.register(term.input).iter().take((1 << d.nu) - 1);
@@ -91,12 +92,12 @@ pub(super) fn last_check(
 /// Makes a step hold whatever its registers and messages say: `v := σ / bracket` at the point that
 /// the messages lead to, and the next state with it.
 pub(super) fn make_consistent(
-    program: &Program,
+    unrolled: &Unrolled,
     run: &Run,
     trace: &StepTrace,
     step: &mut PreparedStep,
 ) {
-    let last = last_check(program, run, trace, step);
+    let last = last_check(unrolled, run, trace, step);
     let v = last.sigma * last.bracket.invert().unwrap();
     step.witness.value = v;
     step.next.state.claim = WeightClaim {

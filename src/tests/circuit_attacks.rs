@@ -35,7 +35,7 @@ fn the_plain_verifier_of_the_sumcheck_accepts_an_honest_step() {
         let run = bench.run();
         let trace = bench.trace(&run, &frame(6, 1));
         let step = bench.prepare(&run, &trace);
-        let last = last_check(&bench.program, &run, &trace, &step);
+        let last = last_check(&bench.step, &run, &trace, &step);
         assert_eq!(last.sigma, last.bracket * step.witness.value);
         assert_eq!(last.point, step.next.state.claim.point);
     }
@@ -114,7 +114,7 @@ fn a_carried_vector_that_is_not_the_one_of_z_is_rejected() {
     let run = bench.run();
     let step = bench.prepare(&run, &bench.trace(&run, &frame(6, 1)));
     let mut other = step.next.clone();
-    other.carried[1] ^= 1;
+    other.carried[0][1] ^= 1;
     let lie = bench.prepare(&other, &bench.trace(&other, &frame(6, 1)));
     assert_eq!(
         bench.rejected_at(step.next.z, &lie.witness).as_deref(),
@@ -130,7 +130,7 @@ fn an_activation_off_by_one_is_rejected() {
     let run = bench.run();
     let mut trace = bench.trace(&run, &frame(6, 1));
     let relu = 4;
-    assert!(bench.program.bound_registers().contains(&Register(relu)));
+    assert!(bench.step.bound().contains(&Register(relu)));
     trace.registers[relu as usize][0] += 1;
     let x = trace.registers[relu as usize].clone();
     let mut y = vec![0i128; 4];
@@ -195,7 +195,7 @@ fn a_round_message_that_is_not_the_polynomial_falsifies_the_claim() {
             // With one that makes it hold, the claim that is left is false.
             let mut step = honest.clone();
             step.witness = witness;
-            make_consistent(&bench.program, &run, &trace, &mut step);
+            make_consistent(&bench.step, &run, &trace, &mut step);
             assert_eq!(bench.rejected_at(run.z, &step.witness), None, "{round}");
             assert!(!bench.claim_holds(&step.next.state.claim), "{round}");
         }
@@ -207,11 +207,11 @@ fn the_seed_depends_on_every_part() {
     let bench = layered();
     let z = [F::from(1), F::from(2)];
     let part = |k: u64| F::from(10 + k);
-    let base = seed(&bench.program, part(0), z, 5, part(1), part(2));
+    let base = seed(&bench.step, part(0), z, 5, part(1), part(2));
     let others = [
-        seed(&bench.program, part(3), z, 5, part(1), part(2)),
+        seed(&bench.step, part(3), z, 5, part(1), part(2)),
         seed(
-            &bench.program,
+            &bench.step,
             part(0),
             [F::from(3), z[1]],
             5,
@@ -219,17 +219,17 @@ fn the_seed_depends_on_every_part() {
             part(2),
         ),
         seed(
-            &bench.program,
+            &bench.step,
             part(0),
             [z[0], F::from(3)],
             5,
             part(1),
             part(2),
         ),
-        seed(&bench.program, part(0), z, 6, part(1), part(2)),
-        seed(&bench.program, part(0), z, 5, part(3), part(2)),
-        seed(&bench.program, part(0), z, 5, part(1), part(3)),
-        seed(&whole().program, part(0), z, 5, part(1), part(2)),
+        seed(&bench.step, part(0), z, 6, part(1), part(2)),
+        seed(&bench.step, part(0), z, 5, part(3), part(2)),
+        seed(&bench.step, part(0), z, 5, part(1), part(3)),
+        seed(&whole().step, part(0), z, 5, part(1), part(2)),
     ];
     assert!(others.iter().all(|other| *other != base));
 }
@@ -249,8 +249,9 @@ fn sums_that_would_share_a_power_of_rho_are_no_program() {
     // And the circuit refuses it, were it not for the validation.
     let cs = &mut bellpepper_core::test_cs::TestConstraintSystem::<F>::new();
     let z = [0, 1].map(|i| bellpepper_core::Variable(bellpepper_core::Index::Aux(i)));
-    let witness = crate::circuit::StepWitness::dummy(&program);
-    assert!(crate::circuit::step::synthesize(cs, &program, z, &witness).is_err());
+    let step = crate::program::Unrolled::new(&program);
+    let witness = crate::circuit::StepWitness::dummy(&step);
+    assert!(crate::circuit::step::synthesize(cs, &step, z, &witness).is_err());
 }
 
 #[test]
@@ -274,7 +275,7 @@ fn a_frame_chosen_after_the_challenge_is_rejected_where_no_digest_holds_it() {
     let run = first.next;
     let mut step = bench.prepare(&run, &bench.trace(&run, &frame(6, 1)));
     assert_eq!(bench.rejected_at(run.z, &step.witness), None);
-    step.witness.frame[3] += 1;
+    step.witness.frames[0][3] += 1;
     assert_eq!(
         bench.rejected_at(run.z, &step.witness).as_deref(),
         Some(FINAL_CHECK)
@@ -286,7 +287,7 @@ fn a_frame_chosen_after_the_challenge_is_rejected_where_it_is_consumed() {
     let bench = whole();
     let run = bench.run();
     let mut step = bench.prepare(&run, &bench.trace(&run, &frame(6, 1)));
-    step.witness.frame[3] += 1;
+    step.witness.frames[0][3] += 1;
     assert_eq!(
         bench.rejected_at(run.z, &step.witness).as_deref(),
         Some(FINAL_CHECK)
@@ -298,25 +299,22 @@ fn every_register_that_a_product_reads_is_bound_before_the_challenge() {
     for bench in [whole(), layered()] {
         let run = bench.run();
         let trace = bench.trace(&run, &frame(6, 1));
-        let digest = registers_digest(&bench.program, &trace);
+        let digest = registers_digest(&bench.step, &trace);
         let layered = bench.program.steps_per_frame() > 1;
-        for (_, terms) in bench.program.affine_operations() {
+        for (_, terms) in bench.step.affine_operations() {
             for term in terms {
                 // A frame that every step absorbs is in `inputs'`, the carried vector in `z`.
                 let elsewhere =
                     (term.input == Register::FRAME && !layered) || term.input == Register::CARRIED;
                 let mut other = trace.clone();
                 other.registers[term.input.index()][0] ^= 1;
-                assert_eq!(
-                    registers_digest(&bench.program, &other) == digest,
-                    elsewhere
-                );
+                assert_eq!(registers_digest(&bench.step, &other) == digest, elsewhere);
             }
         }
-        for (i, _) in bench.program.affine_operations() {
+        for (i, _) in bench.step.affine_operations() {
             let mut other = trace.clone();
             other.registers[Register::result_of(i).index()][0] += 1;
-            assert_ne!(registers_digest(&bench.program, &other), digest);
+            assert_ne!(registers_digest(&bench.step, &other), digest);
         }
     }
 }
@@ -359,9 +357,9 @@ fn a_slot_beyond_the_last_layer_passes_its_input_on_whatever_the_bank_holds() {
     assert_eq!(lie.next.state.phase, 0);
     // A prover who carries on something else is at odds with the circuit.
     let mut forged = lie.next.carried.clone();
-    forged[0] ^= 1;
-    let shape = bench.program.register_shapes()[Register::CARRIED.index()];
-    let forged = crate::circuit::state::vector_digest(lie.witness.next_salt, &forged, &shape);
+    forged[0][0] ^= 1;
+    let shapes = bench.program.carried_shapes();
+    let forged = crate::circuit::state::carried_digest(lie.witness.next_salt, &forged, &shapes);
     let (_, next) = bench.synthesize(run.z, &lie.witness);
     assert_ne!(next[0], forged);
     assert_eq!(next[0], lie.next.z[0]);
@@ -387,10 +385,10 @@ fn a_padded_neuron_is_zero_whatever_its_accumulator_holds() {
     assert_eq!(cs.which_is_unsatisfied(), None);
     assert_eq!(next[0], step.next.z[0]);
     assert_eq!(
-        step.next.carried,
+        step.next.carried[0],
         honest.registers[Register::result_of(3).index()]
     );
-    assert_eq!(step.next.carried[5..], [0, 0]);
+    assert_eq!(step.next.carried[0][5..], [0, 0]);
     // And the padded sum itself is caught by the claim.
     assert!(!bench.claim_holds(&step.next.state.claim));
 }

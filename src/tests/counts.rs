@@ -23,7 +23,7 @@ fn mnist_mlp_in_one_step() {
         state digest: 1069
         z.run opens: 1
         phase: 1
-        z.activations is 0: 1
+        z.activations is zero: 1
         frame: 6272
         frame digest: 1095
         inputs: 289
@@ -60,7 +60,7 @@ fn eleven_layers_of_128_a_step() {
         frame: 1024
         frame digest: 393
         inputs: 289
-        inputs move in phase 0: 1
+        inputs move in phase: 1
         operations: 33280
         seed: 6781
         sumcheck: transcript: 5712

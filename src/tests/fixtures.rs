@@ -11,9 +11,13 @@ use crate::{
     Params, Prover, Visibility,
     backend::F,
     circuit::{StepWitness, step},
-    ivc::step::{PreparedStep, Run, StepContext},
+    ivc::{
+        salts::Salts,
+        step::{PreparedStep, Run, StepContext},
+    },
     program::{
-        Activation, LayerShape, NetworkShape, Program, Schedule, Table, interpreter::StepTrace,
+        Activation, LayerShape, NetworkShape, Program, Schedule, Table, Unrolled,
+        interpreter::StepTrace,
     },
     weights::{AffineMap, Mask, SplitPoint, WeightBank, WeightClaim},
 };
@@ -86,9 +90,10 @@ pub(super) fn prover(shape: &NetworkShape, schedule: Schedule, seed: u64) -> Pro
 /// A step outside of any session: the parts of a prover and a run that circuit tests need.
 pub(super) struct Bench {
     pub(super) program: Program,
+    pub(super) step: Unrolled,
     pub(super) bank: WeightBank,
     pub(super) mask: Mask,
-    pub(super) visibility: Visibility,
+    pub(super) salts: Salts,
 }
 
 impl Bench {
@@ -96,10 +101,16 @@ impl Bench {
         let dimensions = program.bank();
         Self {
             mask: Mask::random(&dimensions, dimensions.default_column_bits()),
+            step: Unrolled::new(&program),
             program,
             bank,
-            visibility: Visibility::private_inputs().public_outputs(),
+            salts: Salts::random(Visibility::private_inputs().public_outputs()),
         }
+    }
+
+    pub(super) fn with_visibility(mut self, visibility: Visibility) -> Self {
+        self.salts = Salts::random(visibility);
+        self
     }
 
     pub(super) fn run(&self) -> Run {
@@ -109,18 +120,21 @@ impl Bench {
     pub(super) fn trace(&self, run: &Run, frame: &[i64]) -> StepTrace {
         let zeros = vec![0; frame.len()];
         let frame = if run.state.phase == 0 { frame } else { &zeros };
+        self.trace_of(run, &[frame.to_vec()])
+    }
+
+    pub(super) fn trace_of(&self, run: &Run, frames: &[Vec<i64>]) -> StepTrace {
         self.program
-            .run_step(&self.bank, run.state.phase, &run.carried, frame)
+            .run_step(&self.bank, run.state.phase, &run.carried, frames)
             .unwrap()
     }
 
     pub(super) fn prepare(&self, run: &Run, trace: &StepTrace) -> PreparedStep {
         StepContext {
-            program: &self.program,
-            shapes: &self.program.register_shapes(),
+            step: &self.step,
             bank: &self.bank,
             mask: &self.mask,
-            visibility: self.visibility,
+            salts: &self.salts,
         }
         .prepare(run, trace)
         .unwrap()
@@ -129,7 +143,7 @@ impl Bench {
     /// A step whose last check holds whatever the trace says.
     pub(super) fn cheat(&self, run: &Run, trace: &StepTrace) -> PreparedStep {
         let mut step = self.prepare(run, trace);
-        make_consistent(&self.program, run, trace, &mut step);
+        make_consistent(&self.step, run, trace, &mut step);
         step
     }
 
@@ -144,7 +158,7 @@ impl Bench {
             cs.alloc(|| "z.activations", || Ok(z[0])).unwrap(),
             cs.alloc(|| "z.run", || Ok(z[1])).unwrap(),
         ];
-        let next = step::synthesize(&mut cs, &self.program, z, witness).unwrap();
+        let next = step::synthesize(&mut cs, &self.step, z, witness).unwrap();
         (cs, next.map(|n| n.get_value().unwrap()))
     }
 

@@ -52,6 +52,10 @@ fn the_digest_of_a_private_input_is_salted() {
     let run = bench.run();
     let trace = bench.trace(&run, &frame(6, 1));
     let a = bench.prepare(&run, &trace).next.state;
+    let again = bench.prepare(&run, &trace).next.state;
+    // The salts belong to the session.
+    assert_eq!(a.inputs, again.inputs);
+    let bench = bench.with_visibility(Visibility::private_inputs().public_outputs());
     let b = bench.prepare(&run, &trace).next.state;
     assert_ne!(a.inputs, b.inputs);
     // Outputs are public here: no salt, or the verifier could not recompute the digest.
@@ -120,11 +124,13 @@ fn commitments_to_one_model_differ() {
 fn twice(schedule: Schedule, visibility: Visibility) -> [crate::ivc::step::PreparedStep; 2] {
     let program = relu_network(&[6, 5, 3]).program(schedule).unwrap();
     let bank = bank(&program, 1);
-    let mut bench = Bench::new(program, bank);
-    bench.visibility = visibility;
+    let bench = Bench::new(program, bank).with_visibility(visibility);
     let run = bench.run();
     let trace = bench.trace(&run, &frame(6, 1));
-    [bench.prepare(&run, &trace), bench.prepare(&run, &trace)]
+    let one = bench.prepare(&run, &trace);
+    // Another session.
+    let bench = bench.with_visibility(visibility);
+    [one, bench.prepare(&run, &trace)]
 }
 
 #[test]

@@ -142,7 +142,7 @@ fn one_accumulator_off_by_one_with_all_that_follows_is_rejected() {
             let x = if phase == 0 { x } else { vec![0; x.len()] };
             let run = session.run.clone();
             let mut trace = program
-                .run_step(prover.bank.bank(), phase, &run.carried, &x)
+                .run_step(prover.bank.bank(), phase, &run.carried, &[x])
                 .unwrap();
             if (k, phase) == (0, 1) {
                 // An accumulator of the last layer; it is the output, and what is carried on
@@ -151,7 +151,7 @@ fn one_accumulator_off_by_one_with_all_that_follows_is_rejected() {
                 trace.registers[3][1] += 1;
             }
             let mut step = session.prepare(&trace).unwrap();
-            make_consistent(program, &run, &trace, &mut step);
+            make_consistent(&prover.params().0.step, &run, &trace, &mut step);
             session.fold(step).unwrap();
             if phase == 1 {
                 vectors.push(trace.registers[3][..4].to_vec());
@@ -286,7 +286,7 @@ fn a_run_that_stops_inside_an_inference_is_rejected() {
     let mut session = prover.session(Visibility::private_inputs()).unwrap();
     let x = frame(WIDTHS[0], 1);
     let trace = program
-        .run_step(prover.bank.bank(), 0, &session.run.carried, &x)
+        .run_step(prover.bank.bank(), 0, &session.run.carried, &[x])
         .unwrap();
     let step = session.prepare(&trace).unwrap();
     session.fold(step).unwrap();

@@ -4,9 +4,13 @@ use std::fmt;
 
 use ff::{Field, PrimeField};
 use halo2curves::{group::GroupEncoding, pasta::PallasAffine};
-use nova_snark::{provider::traits::DlogGroup, traits::commitment::CommitmentEngineTrait};
+use nova_snark::{
+    provider::traits::DlogGroup,
+    traits::{PrimeFieldExt, commitment::CommitmentEngineTrait},
+};
 use rand_core::OsRng;
 use rayon::prelude::*;
+use zeroize::Zeroize;
 
 use super::{bank::WeightBank, delayed::from_i64};
 use crate::{
@@ -298,35 +302,116 @@ pub(crate) fn point_from_bytes(
     Ok(point)
 }
 
+/// What the blinds of a commitment are made of: 32 random bytes.
+///
+/// Secret material: with it, a guess of the weights can be tested against their commitment. The
+/// same seed over the same integers gives the same commitment, so a prover that keeps its seed can
+/// be made again in another process. Over other integers the blinds are others and independent.
+#[derive(Clone, PartialEq, Eq)]
+pub struct BlindingSeed([u8; 32]);
+
+impl BlindingSeed {
+    /// A fresh seed, from the operating system's randomness.
+    #[must_use]
+    pub fn random() -> Self {
+        let mut seed = [0; 32];
+        rand_core::RngCore::fill_bytes(&mut OsRng, &mut seed);
+        Self(seed)
+    }
+
+    /// The seed of these bytes. They must have been random, and known to nobody else.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes, to keep in a safe place.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// One blind for each row: `Digest("layerfold/blind/1"; seed, digest of all integers and of the
+    /// cut, r)`, 64 bytes, as an integer modulo the field's size.
+    fn blinds(
+        &self,
+        bank: &WeightBank,
+        program: &Program,
+        column_bits: u32,
+        rows: &[u64],
+    ) -> Vec<F> {
+        let mut integers = Vec::new();
+        for map in bank.maps() {
+            integers.extend((map.rows() as u64).to_le_bytes());
+            integers.extend((map.columns() as u64).to_le_bytes());
+            for i in 0..map.rows() {
+                integers.extend(map.bias()[i].to_le_bytes());
+                integers.extend(map.row(i).iter().flat_map(|w| w.to_le_bytes()));
+            }
+        }
+        let mut digest = [0; 32];
+        shake(
+            "layerfold/blind/integers/1",
+            &[
+                &self.0,
+                &program.digest(),
+                &column_bits.to_le_bytes(),
+                &integers,
+            ],
+            &mut digest,
+        );
+        integers.zeroize();
+        rows.iter()
+            .map(|row| {
+                let mut wide = [0; 64];
+                let parts: [&[u8]; 3] = [&self.0, &digest, &row.to_le_bytes()];
+                shake("layerfold/blind/1", &parts, &mut wide);
+                let blind = F::from_uniform(&wide);
+                wide.zeroize();
+                blind
+            })
+            .collect()
+    }
+}
+
+impl fmt::Debug for BlindingSeed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BlindingSeed(redacted)")
+    }
+}
+
+impl Drop for BlindingSeed {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
 /// A bank with its commitment and the blinds: what a prover keeps.
 pub(crate) struct CommittedBank {
     pub(super) bank: WeightBank,
     pub(super) blinds: Vec<F>,
     pub(super) commitment: ModelCommitment,
     pub(super) key: CommitmentKey<E1>,
+    pub(super) seed: BlindingSeed,
 }
 
 impl CommittedBank {
-    /// Checks a bank against a program and commits to it, with fresh blinds.
+    /// Checks a bank against a program and commits to it, with the blinds of a seed.
     pub(crate) fn commit(
         bank: WeightBank,
         program: &Program,
-        column_bits: Option<u32>,
+        seed: BlindingSeed,
     ) -> Result<Self, Error> {
         bank.check(program)?;
         let dimensions = program.bank();
         if !bank.fits(&dimensions) {
             return Err(Error::usage("the bank does not fit the program"));
         }
-        let column_bits = column_bits.unwrap_or_else(|| dimensions.default_column_bits());
-        let most = MAX_COLUMN_BITS.min(dimensions.index_bits() - 1);
-        if !(1..=most).contains(&column_bits) {
-            return Err(Error::usage("column bits of the commitment out of range"));
-        }
+        let column_bits = dimensions.default_column_bits();
         let key = CommitmentKey::of_label(BANK_LABEL, 1 << column_bits);
         let maps = program.maps().to_vec();
         let indexes: Vec<u64> = committed_rows(&dimensions, column_bits, &maps).collect();
-        let blinds: Vec<F> = indexes.iter().map(|_| F::random(OsRng)).collect();
+        let blinds = seed.blinds(&bank, program, column_bits, &indexes);
 
         // Cut the segments into the rows they lie in; both are in ascending order.
         let mut contents: Vec<Vec<(usize, usize, Segment)>> = Vec::with_capacity(indexes.len());
@@ -372,6 +457,7 @@ impl CommittedBank {
             blinds,
             commitment,
             key,
+            seed,
         })
     }
 
@@ -387,6 +473,7 @@ impl CommittedBank {
             blinds: self.blinds.clone(),
             commitment: self.commitment.clone(),
             key: self.key.clone(),
+            seed: self.seed.clone(),
         }
     }
 
@@ -396,6 +483,10 @@ impl CommittedBank {
 
     pub(crate) fn key(&self) -> &CommitmentKey<E1> {
         &self.key
+    }
+
+    pub(crate) fn seed(&self) -> &BlindingSeed {
+        &self.seed
     }
 }
 

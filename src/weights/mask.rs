@@ -15,17 +15,23 @@ use crate::{
 pub(crate) struct Mask {
     /// `2^g` coefficients, `g = min(c, ν)`.
     pub(crate) row: Vec<F>,
-    pub(super) blind: F,
+    pub(crate) blind: F,
 }
 
 impl Mask {
     /// A fresh mask, from the operating system's randomness.
     pub(crate) fn random(dimensions: &BankDimensions, column_bits: u32) -> Self {
-        let len = 1usize << column_bits.min(dimensions.nu);
         Self {
-            row: (0..len).map(|_| F::random(OsRng)).collect(),
+            row: (0..Self::len(dimensions, column_bits))
+                .map(|_| F::random(OsRng))
+                .collect(),
             blind: F::random(OsRng),
         }
+    }
+
+    /// `2^g`.
+    pub(crate) fn len(dimensions: &BankDimensions, column_bits: u32) -> usize {
+        1 << column_bits.min(dimensions.nu)
     }
 
     /// `C_m = Σ_j M(j)·G_j + s·H`.

@@ -12,7 +12,7 @@ mod opening;
 pub(crate) mod sumcheck;
 
 pub use bank::{AffineMap, WeightBank};
-pub use commitment::{ModelCommitment, ModelDigest};
+pub use commitment::{BlindingSeed, ModelCommitment, ModelDigest};
 
 pub(crate) use commitment::{CommittedBank, element_bytes};
 pub(crate) use mask::Mask;

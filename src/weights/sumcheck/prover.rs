@@ -1,6 +1,8 @@
 //! The prover: two passes over the stored integers, then tables of field elements whose size does
 //! not depend on the number of weights in a row (protocol notes, 10).
 
+use std::collections::BTreeMap;
+
 use ff::Field;
 use layerfold_gadgets::{
     mle::{eq_evals, eq_native, evaluate_native},
@@ -119,19 +121,15 @@ pub(crate) fn prove(
     let eq_l = eq_evals(p.l);
     let eq_i = eq_evals(p.i);
 
-    // Pass 1: per column, the old claim's combination of all rows, and each product's own.
+    // Pass 1: per column, the old claim's combination of all rows, and each map's rows weighted
+    // by the powers of ρ. A map that several products use is read once: its inputs are summed.
+    let inputs = inputs_by_map(operations, &separators, columns);
     let (old, new) = rayon::join(
         || old_claim_columns(bank, mask, &p, &eq_l, &eq_i, columns),
         || {
-            operations
+            inputs
                 .par_iter()
-                .zip(&separators)
-                .flat_map_iter(|(operation, c)| {
-                    operation.products.iter().map(|product| Pair {
-                        a: product_columns(bank, product.map, &row_powers, columns),
-                        b: product_input(product.input, product.with_bias, *c, columns),
-                    })
-                })
+                .map(|(map, _)| product_columns(bank, *map, &row_powers, columns))
                 .collect::<Vec<_>>()
         },
     );
@@ -139,7 +137,8 @@ pub(crate) fn prove(
         a: old,
         b: eq_evals(p.j),
     }];
-    pairs.extend(new);
+    let (maps, inputs): (Vec<u64>, Vec<Vec<F>>) = inputs.into_iter().unzip();
+    pairs.extend(new.into_iter().zip(inputs).map(|(a, b)| Pair { a, b }));
 
     let mut r_j = Vec::with_capacity(p.j.len());
     for _ in 0..dimensions.nu {
@@ -166,11 +165,8 @@ pub(crate) fn prove(
             *bracket = scale * eq_i;
         }
     }
-    // After the rounds over j, the second table of a product's pair is c·x~(r_j).
+    // After the rounds over j, the second table of a map's pair is Σ c·x~(r_j) over its products.
     let inputs = pairs[1..].iter().map(|pair| pair.b[0]);
-    let maps = operations
-        .iter()
-        .flat_map(|o| o.products.iter().map(|q| q.map));
     for (input, map) in inputs.zip(maps) {
         let start = map as usize * eq_i.len();
         for (bracket, power) in bracket[start..].iter_mut().zip(&row_powers) {
@@ -254,14 +250,31 @@ fn product_columns(bank: &WeightBank, map: u64, row_powers: &[F], columns: usize
     sums.finish()
 }
 
-/// `c·x(j)`, with the constant in front.
-fn product_input(input: &[i64], with_bias: bool, c: F, columns: usize) -> Vec<F> {
-    let mut x = Vec::with_capacity(columns);
-    x.push(if with_bias { c } else { F::ZERO });
-    // The bank has no column for entries beyond.
-    x.extend(input.iter().take(columns - 1).map(|x| c * from_i64(*x)));
-    x.resize(columns, F::ZERO);
-    x
+/// For each map that products use, in ascending order, `Σ c·x(j)` over those products, `x` with the
+/// constant in front.
+fn inputs_by_map(
+    operations: &[AffineInstance<'_>],
+    separators: &[F],
+    columns: usize,
+) -> Vec<(u64, Vec<F>)> {
+    let mut inputs: BTreeMap<u64, Vec<F>> = BTreeMap::new();
+    for (operation, c) in operations.iter().zip(separators) {
+        for product in &operation.products {
+            let sum = inputs
+                .entry(product.map)
+                .or_insert_with(|| vec![F::ZERO; columns]);
+            if product.with_bias {
+                sum[0] += c;
+            }
+            // The bank has no column for entries beyond.
+            for (sum, x) in sum[1..].iter_mut().zip(product.input) {
+                if *x != 0 {
+                    *sum += c * from_i64(*x);
+                }
+            }
+        }
+    }
+    inputs.into_iter().collect()
 }
 
 /// `A(l, i) = Σ_j W(l, i, j)·eq(r_j, j)` over the whole table of `(l, i)`.

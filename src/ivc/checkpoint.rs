@@ -1,0 +1,324 @@
+//! Sessions as bytes, to go on later or elsewhere.
+//!
+//! ```text
+//! magic     8 bytes   "LFsecret"
+//! format    2 bytes   little-endian
+//! backend   1 byte
+//! body      postcard: everything of a session but its keys and weights
+//! check     32 bytes  Digest("layerfold/checkpoint/1"; all before)
+//! ```
+//!
+//! The check detects damage, not malice: whoever can read a checkpoint has all the secrets of its
+//! run, and whoever can write one can make another run of it. A run that was tampered with ends in
+//! a proof that does not verify.
+
+use ff::PrimeField;
+use serde::{Deserialize, Serialize};
+use zeroize::{Zeroize, Zeroizing};
+
+use super::{
+    Prover, Session, Visibility,
+    params::Recursive,
+    salts::{SaltKey, Salts},
+    session::Proved,
+};
+use crate::{
+    backend::{Backend, DefaultBackend, F},
+    circuit::{RunState, state::carried_digest},
+    error::{DecodeError, Error},
+    program::{
+        Emission,
+        interpreter::{Execution, check_vector},
+        shake,
+    },
+    proof::sequence_lengths,
+    weights::{Mask, WeightClaim, element_bytes},
+};
+
+const MAGIC: &[u8; 8] = b"LFsecret";
+const FORMAT: u16 = 1;
+const CHECK: usize = 32;
+const WHAT: &str = "checkpoint";
+
+/// 32 canonical bytes of a field element.
+type Element = [u8; 32];
+
+/// All of a session but what its prover holds.
+#[derive(Serialize, Deserialize)]
+struct Body {
+    params: [u8; 32],
+    model: [u8; 32],
+    visibility: Visibility,
+    context: Vec<u8>,
+    mask: Vec<Element>,
+    mask_blind: Element,
+    input_salts: Option<[u8; 32]>,
+    output_salts: Option<[u8; 32]>,
+    frames: u64,
+    inputs: Element,
+    outputs: Element,
+    point: Vec<Element>,
+    value: Element,
+    carried: Vec<Vec<i64>>,
+    carried_salt: Element,
+    steps: u64,
+    /// Frames of a step that is not full.
+    pending: Vec<Vec<i64>>,
+    public_frames: Vec<i64>,
+    public_outputs: Vec<i64>,
+    proved_steps: u64,
+    proved_claims: u64,
+    recursive: Option<Recursive>,
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        self.mask.zeroize();
+        self.mask_blind.zeroize();
+        self.input_salts.zeroize();
+        self.output_salts.zeroize();
+        self.carried.zeroize();
+        self.carried_salt.zeroize();
+        self.pending.zeroize();
+    }
+}
+
+fn check_of(bytes: &[u8]) -> [u8; CHECK] {
+    let mut check = [0; CHECK];
+    shake("layerfold/checkpoint/1", &[bytes], &mut check);
+    check
+}
+
+fn element(bytes: &Element) -> Result<F, DecodeError> {
+    Option::from(F::from_repr((*bytes).into())).ok_or(DecodeError::Malformed { what: WHAT })
+}
+
+fn elements(bytes: &[Element]) -> Result<Vec<F>, DecodeError> {
+    bytes.iter().map(element).collect()
+}
+
+/// Lengths of all sequences of a folded run, in the order of serialisation: nova takes them for
+/// granted.
+fn expected_lengths(primary: (usize, usize), secondary: (usize, usize)) -> Vec<usize> {
+    const STATE: usize = 2;
+    const PUBLIC_VALUES: usize = 2;
+    let mut lengths = vec![STATE];
+    for (constraints, variables) in [primary, secondary] {
+        lengths.extend([variables, constraints, PUBLIC_VALUES]);
+    }
+    // The last instance of the secondary circuit, not folded yet.
+    lengths.extend([secondary.1, PUBLIC_VALUES, STATE]);
+    lengths
+}
+
+impl Session {
+    /// The session as bytes, from which [`Prover::resume`] goes on: in this process or another, at
+    /// any frame, and more than once.
+    ///
+    /// **Secret material**: they hold the inputs that are not folded yet, what the folded ones left
+    /// in the state, the mask and all blinds, in the clear. Encrypt them if they leave the machine.
+    /// They are erased from memory when dropped. They do not hold the weights, nor the
+    /// [seed](Prover::blinding_seed) of their commitment.
+    ///
+    /// The size depends on the program and on what is public, not on the number of frames.
+    ///
+    /// # Errors
+    /// None at present; the signature leaves room.
+    pub fn checkpoint(&self) -> Result<Zeroizing<Vec<u8>>, Error> {
+        let step = &self.params.0.step;
+        let bytes = |xs: &[F]| xs.iter().map(element_bytes).collect::<Vec<_>>();
+        let key = |k: &Option<SaltKey>| k.as_ref().map(|k| *k.as_bytes());
+        let state = &self.run.state;
+        let body = Body {
+            params: *self.params.digest(),
+            model: self.bank.commitment().digest().0,
+            visibility: self.visibility,
+            context: self.context.clone(),
+            mask: bytes(&self.mask.row),
+            mask_blind: element_bytes(&self.mask.blind),
+            input_salts: key(&self.salts.inputs),
+            output_salts: key(&self.salts.outputs),
+            frames: state.frames,
+            inputs: element_bytes(&state.inputs),
+            outputs: element_bytes(&state.outputs),
+            point: bytes(&state.claim.point),
+            value: element_bytes(&state.claim.value),
+            carried: self.run.carried.clone(),
+            carried_salt: element_bytes(&self.run.carried_salt),
+            steps: self.run.steps,
+            pending: self
+                .pending
+                .as_ref()
+                .map_or_else(Vec::new, |e| e.frames(step)),
+            public_frames: self.public_frames.clone(),
+            public_outputs: self.public_outputs.clone(),
+            proved_steps: self.proved.steps,
+            proved_claims: self.proved.claims,
+            recursive: self.recursive.clone(),
+        };
+        let mut out = MAGIC.to_vec();
+        out.extend(FORMAT.to_le_bytes());
+        out.push(DefaultBackend::ID);
+        let mut out = postcard::to_extend(&body, out)
+            .map(Zeroizing::new)
+            .map_err(|e| Error::proving("checkpoint", e))?;
+        let check = check_of(&out);
+        out.extend(check);
+        Ok(out)
+    }
+
+    pub(super) fn resume(prover: &Prover, bytes: &[u8]) -> Result<Self, Error> {
+        let body = read(bytes)?;
+        if body.params != *prover.params().digest() {
+            return Err(Error::usage(
+                "the checkpoint is of a session with other keys",
+            ));
+        }
+        if body.model != prover.bank.commitment().digest().0 {
+            return Err(Error::usage(
+                "the checkpoint is of a session with another model, or other blinds of its commitment",
+            ));
+        }
+        let malformed = || Error::from(DecodeError::Malformed { what: WHAT });
+        let program = prover.params().program();
+        let dimensions = program.bank();
+        let mask = Mask {
+            row: elements(&body.mask)?,
+            blind: element(&body.mask_blind)?,
+        };
+        let column_bits = prover.bank.commitment().column_bits();
+        let shown = Visibility::flags(body.visibility);
+        let fits = mask.row.len() == Mask::len(&dimensions, column_bits)
+            && body.context.len() <= crate::proof::MAX_CONTEXT
+            && shown == [body.input_salts.is_none(), body.output_salts.is_none()].map(u8::from)
+            && body.point.len() == dimensions.rounds()
+            && body.carried.len() == program.carried_shapes().len()
+            && body.recursive.is_some() == (body.steps > 0)
+            && body.pending.len() < program.frames_per_step() as usize
+            && body.steps.is_multiple_of(program.steps_per_frame())
+            && body.frames.checked_add(body.pending.len() as u64).is_some();
+        if !fits {
+            return Err(malformed());
+        }
+        for (part, shape) in body.carried.iter().zip(program.carried_shapes()) {
+            check_vector("carried vector", part, &shape)?;
+        }
+        let frames = body.frames + body.pending.len() as u64;
+        let emitted = match program.emission() {
+            Emission::Each => frames,
+            Emission::Last => frames.min(1),
+        };
+        for (public, entries, count, shape) in [
+            (
+                shown[0] == 1,
+                &body.public_frames,
+                frames,
+                program.frame_shape(),
+            ),
+            (
+                shown[1] == 1,
+                &body.public_outputs,
+                emitted,
+                program.output_shape(),
+            ),
+        ] {
+            let count = if public { count } else { 0 };
+            let len = count.checked_mul(shape.len as u64);
+            if len != Some(entries.len() as u64) || entries.iter().any(|v| !shape.holds(*v)) {
+                return Err(malformed());
+            }
+        }
+
+        let salts = Salts {
+            inputs: body.input_salts.map(SaltKey::from_bytes),
+            outputs: body.output_salts.map(SaltKey::from_bytes),
+        };
+        let mut session = Self::with_mask(
+            prover.params.clone(),
+            prover.bank.clone(),
+            prover.scales,
+            body.visibility,
+            body.context.clone(),
+            mask,
+            salts,
+        );
+        let run = &mut session.run;
+        if body.steps > 0 {
+            run.state = RunState {
+                binding: run.state.binding,
+                frames: body.frames,
+                phase: 0,
+                inputs: element(&body.inputs)?,
+                outputs: element(&body.outputs)?,
+                claim: WeightClaim {
+                    point: elements(&body.point)?,
+                    value: element(&body.value)?,
+                },
+            };
+            run.carried = body.carried.clone();
+            run.carried_salt = element(&body.carried_salt)?;
+            run.steps = body.steps;
+            let shapes = program.carried_shapes();
+            let activations = carried_digest(run.carried_salt, &run.carried, &shapes);
+            run.z = [activations, run.state.digest()];
+        }
+        if let Some(recursive) = &body.recursive {
+            let public = &prover.params.0.public;
+            let ((m1, m2), (n1, n2)) = (public.num_constraints(), public.num_variables());
+            let same = sequence_lengths(recursive) == Some(expected_lengths((m1, n1), (m2, n2)))
+                && recursive.outputs() == run.z
+                && recursive.num_steps() as u64 == body.steps;
+            if !same {
+                return Err(malformed());
+            }
+        }
+        session.recursive = body.recursive.clone();
+        session.proved = Proved {
+            steps: body.proved_steps,
+            claims: body.proved_claims,
+        };
+        session.public_frames = body.public_frames.clone();
+        session.public_outputs = body.public_outputs.clone();
+        if !body.pending.is_empty() {
+            let step = &prover.params.0.step;
+            let mut execution = Execution::begin(step, 0, &session.run.carried)?;
+            for frame in &body.pending {
+                execution.push(step, prover.bank.bank(), frame)?;
+            }
+            session.pending = Some(execution);
+        }
+        Ok(session)
+    }
+}
+
+fn read(bytes: &[u8]) -> Result<Body, DecodeError> {
+    let rest = bytes
+        .strip_prefix(MAGIC.as_slice())
+        .ok_or(DecodeError::Magic { what: WHAT })?;
+    let (format, rest) = rest.split_first_chunk().ok_or(DecodeError::Truncated)?;
+    let format = u16::from_le_bytes(*format);
+    if format != FORMAT {
+        return Err(DecodeError::Version {
+            expected: FORMAT,
+            got: format,
+        });
+    }
+    let (backend, rest) = rest.split_first().ok_or(DecodeError::Truncated)?;
+    if *backend != DefaultBackend::ID {
+        return Err(DecodeError::Backend {
+            expected: DefaultBackend::ID,
+            got: *backend,
+        });
+    }
+    let (body, check) = rest.split_last_chunk().ok_or(DecodeError::Truncated)?;
+    // Before anything is decoded.
+    if *check != check_of(&bytes[..bytes.len() - CHECK]) {
+        return Err(DecodeError::Check { what: WHAT });
+    }
+    let (body, rest) =
+        postcard::take_from_bytes(body).map_err(|_| DecodeError::Malformed { what: WHAT })?;
+    match rest.len() {
+        0 => Ok(body),
+        count => Err(DecodeError::TrailingBytes { count }),
+    }
+}
