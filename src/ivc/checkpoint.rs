@@ -89,6 +89,12 @@ fn check_of(bytes: &[u8]) -> [u8; CHECK] {
     check
 }
 
+/// The check that these bytes would need.
+#[cfg(test)]
+pub(crate) fn check_for_test(bytes: &[u8]) -> [u8; CHECK] {
+    check_of(bytes)
+}
+
 fn element(bytes: &Element) -> Result<F, DecodeError> {
     Option::from(F::from_repr((*bytes).into())).ok_or(DecodeError::Malformed { what: WHAT })
 }

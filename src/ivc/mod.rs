@@ -10,6 +10,8 @@ mod session;
 pub(crate) mod step;
 mod visibility;
 
+#[cfg(test)]
+pub(crate) use checkpoint::check_for_test as checkpoint_check_for_test;
 pub(crate) use params::Compressed;
 pub use params::{ConstraintReport, Params};
 pub use prover::Prover;

@@ -68,17 +68,17 @@ pub struct Session {
     pub(super) public_frames: Vec<i64>,
     pub(super) public_outputs: Vec<i64>,
     /// Steps at the last proof, and values of the mask that proofs have shown.
-    pub(super) proved: Proved,
+    pub(crate) proved: Proved,
     times: StageTimes,
 }
 
 /// The proofs that a session has made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Proved {
+pub(crate) struct Proved {
     /// Steps at the last of them.
-    pub(super) steps: u64,
+    pub(crate) steps: u64,
     /// How many had different claims: each shows one linear function of the mask.
-    pub(super) claims: u64,
+    pub(crate) claims: u64,
 }
 
 impl fmt::Debug for Session {

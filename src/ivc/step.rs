@@ -73,7 +73,8 @@ impl StepContext<'_> {
         let mut frame_salts = vec![F::ZERO; slots];
         let (mut frames, mut inputs) = (state.frames, state.inputs);
         if state.phase == 0 {
-            for (slot, salt) in step.slots.iter().zip(&mut frame_salts).take(trace.present) {
+            let there = step.slots.iter().zip(&mut frame_salts).zip(&trace.on);
+            for ((slot, salt), _) in there.filter(|(_, on)| **on) {
                 *salt = self.salts.input(frames);
                 let frame = trace.register(slot.frame);
                 let digest = vector_digest(*salt, frame, step.shape(slot.frame));
@@ -99,9 +100,10 @@ impl StepContext<'_> {
             // The output of frame k has salt k, whichever step it belongs to.
             match program.emission {
                 Emission::Each => {
-                    let first = frames - trace.present as u64;
-                    let emitted = step.slots.iter().zip(&mut output_salts).take(trace.present);
-                    for (k, (slot, salt)) in (first..).zip(emitted) {
+                    let there = step.slots.iter().zip(&mut output_salts).zip(&trace.on);
+                    let there = there.filter(|(_, on)| **on);
+                    let first = frames - trace.on.iter().filter(|on| **on).count() as u64;
+                    for (k, ((slot, salt), _)) in (first..).zip(there) {
                         *salt = self.salts.output(k);
                         outputs = absorb_output(outputs, digest(*salt, slot.output));
                     }
@@ -127,7 +129,7 @@ impl StepContext<'_> {
         let witness = StepWitness {
             state: state.clone(),
             selected_phase: state.phase,
-            on: (1..slots).map(|slot| slot < trace.present).collect(),
+            on: trace.on[1..].to_vec(),
             carried: run.carried.clone(),
             carried_salt: run.carried_salt,
             frames: step

@@ -14,8 +14,8 @@ pub struct StepTrace {
     /// The value of every register of the step: by [`Register::index`] if it takes one frame at
     /// the most.
     pub registers: Vec<Vec<i64>>,
-    /// Frames that were there; the other slots ran on zeros and changed nothing.
-    pub present: usize,
+    /// Of which slots there was a frame; the others ran on zeros and changed nothing.
+    pub on: Vec<bool>,
 }
 
 impl std::fmt::Debug for StepTrace {
@@ -128,14 +128,24 @@ impl Execution {
         for slot in self.present..step.slots.len() {
             self.run_slot(step, bank, slot, &zeros, false)?;
         }
+        self.into_trace(step, bank)
+    }
+
+    /// Runs the head, all slots being done.
+    pub(crate) fn into_trace(
+        mut self,
+        step: &Unrolled,
+        bank: &WeightBank,
+    ) -> Result<StepTrace, Error> {
         self.run_nodes(step, bank, step.head.clone(), true)?;
         Ok(StepTrace {
             registers: self.registers,
-            present: self.present,
+            on: (0..step.slots.len()).map(|s| s < self.present).collect(),
         })
     }
 
-    fn run_slot(
+    /// Runs the operations of one slot, whose frame is there or not.
+    pub(crate) fn run_slot(
         &mut self,
         step: &Unrolled,
         bank: &WeightBank,

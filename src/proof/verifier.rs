@@ -4,7 +4,7 @@
 use ff::Field;
 
 use super::{
-    Proof, Statement, Vectors,
+    Proof, Statement, VectorDigest, Vectors,
     format::{Argument, PublicPart},
     shape::{expected_lengths, sequence_lengths},
     statement::visibility,
@@ -17,7 +17,7 @@ use crate::{
     },
     ivc::{Params, Visibility, binding::BindingParts},
     program::{Emission, RegisterShape},
-    weights::{ModelCommitment, ModelDigest, OpeningStatement, WeightClaim},
+    weights::{ModelCommitment, ModelDigest, OpeningStatement, WeightClaim, element_bytes},
 };
 
 /// Why a proof does not hold.
@@ -99,8 +99,27 @@ pub struct Verifier {
     context: Option<Vec<u8>>,
     visibility: Option<Visibility>,
     frames: Option<u64>,
-    inputs: Option<Vec<Vec<i64>>>,
-    outputs: Option<Vec<Vec<i64>>>,
+    inputs: Option<Expected>,
+    outputs: Option<Expected>,
+}
+
+/// What a proof must show of its inputs or outputs.
+#[derive(Clone, Debug)]
+enum Expected {
+    /// All vectors, one after the other.
+    Entries(Vec<i64>),
+    Digest([u8; 32]),
+}
+
+impl Expected {
+    fn is(&self, got: &Vectors) -> bool {
+        match (self, got) {
+            // Lengths are those of the program, or the digest is refused later.
+            (Self::Entries(expected), Vectors::Entries(got)) => expected == got,
+            (Self::Digest(expected), Vectors::Digest(got)) => *expected == element_bytes(got),
+            _ => false,
+        }
+    }
 }
 
 impl Verifier {
@@ -148,14 +167,29 @@ impl Verifier {
     /// compared one after the other, their lengths are those of the program.
     #[must_use]
     pub fn inputs(mut self, frames: &[Vec<i64>]) -> Self {
-        self.inputs = Some(frames.to_vec());
+        self.inputs = Some(Expected::Entries(frames.concat()));
+        self
+    }
+
+    /// Accepts only proofs about private inputs with this digest, which whoever knows them can
+    /// recompute with a [`DigestBuilder`](crate::DigestBuilder).
+    #[must_use]
+    pub fn input_digest(mut self, digest: VectorDigest) -> Self {
+        self.inputs = Some(Expected::Digest(*digest.as_bytes()));
         self
     }
 
     /// Accepts only proofs that show these outputs, as [`inputs`](Self::inputs).
     #[must_use]
     pub fn outputs(mut self, vectors: &[Vec<i64>]) -> Self {
-        self.outputs = Some(vectors.to_vec());
+        self.outputs = Some(Expected::Entries(vectors.concat()));
+        self
+    }
+
+    /// Accepts only proofs with hidden outputs of this digest.
+    #[must_use]
+    pub fn output_digest(mut self, digest: VectorDigest) -> Self {
+        self.outputs = Some(Expected::Digest(*digest.as_bytes()));
         self
     }
 
@@ -259,10 +293,7 @@ impl Verifier {
             ("inputs", &self.inputs, &public.inputs),
             ("outputs", &self.outputs, &public.outputs),
         ] {
-            let Some(expected) = expected else { continue };
-            // Lengths are those of the program, or the digest is refused later.
-            let same = matches!(got, Vectors::Entries(e) if e.iter().eq(expected.iter().flatten()));
-            if !same {
+            if expected.as_ref().is_some_and(|e| !e.is(got)) {
                 return unexpected(what);
             }
         }

@@ -16,8 +16,9 @@ use crate::{
         step::{PreparedStep, Run, StepContext},
     },
     program::{
-        Activation, LayerShape, NetworkShape, Program, Schedule, Table, Unrolled,
-        interpreter::StepTrace,
+        Activation, CellKind, CellShape, Emission, LayerShape, NetworkShape, Program, Schedule,
+        SequenceShape, Table, Unrolled,
+        interpreter::{Execution, StepTrace},
     },
     weights::{AffineMap, Mask, SplitPoint, WeightBank, WeightClaim},
 };
@@ -54,6 +55,24 @@ pub(super) fn relu_network(widths: &[u32]) -> NetworkShape {
         *last = Activation::Identity;
     }
     network(widths, &activations)
+}
+
+/// A recurrent network of one cell, and a dense head of two outputs.
+pub(super) fn sequence(kind: CellKind, hidden: u32, emission: Emission) -> SequenceShape {
+    SequenceShape {
+        inputs: 3,
+        cells: vec![CellShape { kind, hidden }],
+        head: vec![LayerShape {
+            inputs: hidden,
+            outputs: 2,
+            activation: Activation::Identity,
+        }],
+        tables: vec![],
+        emission,
+        width: 8,
+        shift: SHIFT,
+        bits: BITS,
+    }
 }
 
 /// Random weights that keep every sum within `BITS`.
@@ -127,6 +146,21 @@ impl Bench {
         self.program
             .run_step(&self.bank, run.state.phase, &run.carried, frames)
             .unwrap()
+    }
+
+    /// A step with frames in these slots only.
+    pub(super) fn trace_with(&self, run: &Run, frames: &[Option<Vec<i64>>]) -> StepTrace {
+        let mut execution = Execution::begin(&self.step, 0, &run.carried).unwrap();
+        for (slot, frame) in frames.iter().enumerate() {
+            let zeros = vec![0; self.program.frame().len as usize];
+            let x = frame.as_ref().unwrap_or(&zeros);
+            execution
+                .run_slot(&self.step, &self.bank, slot, x, frame.is_some())
+                .unwrap();
+        }
+        let mut trace = execution.into_trace(&self.step, &self.bank).unwrap();
+        trace.on = frames.iter().map(Option::is_some).collect();
+        trace
     }
 
     pub(super) fn prepare(&self, run: &Run, trace: &StepTrace) -> PreparedStep {

@@ -12,3 +12,6 @@ mod fixtures;
 mod formats;
 mod hiding;
 mod proof_attacks;
+mod sequences;
+mod stream_attacks;
+mod streams;

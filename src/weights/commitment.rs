@@ -477,6 +477,11 @@ impl CommittedBank {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn blinds_for_test(&self) -> &[F] {
+        &self.blinds
+    }
+
     pub(crate) fn commitment(&self) -> &ModelCommitment {
         &self.commitment
     }
