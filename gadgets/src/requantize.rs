@@ -10,7 +10,11 @@
 //! - the `k = N − width` bits between, the *middle*, decide on saturation: the clamped range is `m = 1` with a middle of
 //!   zeros and `m = 0` with a middle of ones. Their number of ones is `c`.
 
-use bellpepper_core::{ConstraintSystem, SynthesisError, num::Num};
+use bellpepper_core::{
+    ConstraintSystem, SynthesisError,
+    boolean::AllocatedBit,
+    num::{AllocatedNum, Num},
+};
 use ff::PrimeField;
 
 use crate::{
@@ -140,7 +144,7 @@ pub(crate) fn offset(bits: u32, shift: u32) -> u64 {
 }
 
 /// The quotient `h = u >> s`, cut as the module says. Bit positions are those of `u`.
-struct Quotient<'a> {
+pub(crate) struct Quotient<'a> {
     word: &'a Word,
     /// Where `h` begins.
     shift: usize,
@@ -151,7 +155,7 @@ struct Quotient<'a> {
 }
 
 impl<'a> Quotient<'a> {
-    fn new(acc: &'a Accumulator, drop: u32, width: u32) -> Result<Self, SynthesisError> {
+    pub(crate) fn new(acc: &'a Accumulator, drop: u32, width: u32) -> Result<Self, SynthesisError> {
         if !(1..=64).contains(&width) {
             return Err(error::shape("a requantised entry has 1 to 64 bits"));
         }
@@ -169,8 +173,38 @@ impl<'a> Quotient<'a> {
         })
     }
 
+    /// `low`, and `m` above it: `width` bits, those of the quotient if it is in range. `None` if the quotient has fewer.
+    pub(crate) fn bits(&self, width: u32) -> Option<Vec<AllocatedBit>> {
+        let low = &self.word.bits()[self.shift..self.middle];
+        let bits = low.iter().chain(&self.word.bits()[self.top..=self.top]);
+        (low.len() + 1 == width as usize).then(|| bits.cloned().collect())
+    }
+
+    /// Whether there is anything to saturate.
+    pub(crate) fn saturates(&self) -> bool {
+        self.middle_len() > 0
+    }
+
+    /// `z = [e = 0]`, `e = c + k·m − k`: whether the quotient is in range. Two constraints.
+    pub(crate) fn in_range<F: PrimeField, CS: ConstraintSystem<F>>(
+        &self,
+        cs: CS,
+    ) -> Result<AllocatedNum<F>, SynthesisError> {
+        let k = self.middle_len();
+        let k_field = F::from(k as u64);
+        let e = constant::<F, CS>(-k_field)
+            .add(&self.ones())
+            .add(&self.sign::<F>().scale(k_field));
+        is_zero_with(cs, &e, |_| {
+            small_inverse(
+                self.sign_and_ones()
+                    .map_or(0, |(sign, ones)| ones as i64 + (k * sign) as i64 - k as i64),
+            )
+        })
+    }
+
     /// `m`.
-    fn sign<F: PrimeField>(&self) -> Num<F> {
+    pub(crate) fn sign<F: PrimeField>(&self) -> Num<F> {
         self.word.num_of_bits(self.top..self.top + 1)
     }
 
@@ -253,22 +287,12 @@ pub fn requantize<F: PrimeField, CS: ConstraintSystem<F>>(
         .map(|y| requantize_drop_native(y, acc.shift, drop, width))
         .and_then(|q| unsigned(q, width));
     let sign = h.sign::<F>();
-    let k = h.middle_len();
     let result = if acc.bits() - acc.shift - drop <= width {
         // h + 2^(width−1) − 2^(N−1)
         let correction = power_of_two::<F>(width - 1) - power_of_two::<F>((h.top - h.shift) as u32);
         constant::<F, CS>(correction).add(&h.word.num_of_bits(h.shift..h.top + 1))
     } else {
-        let k_field = F::from(k as u64);
-        let e = constant::<F, CS>(-k_field)
-            .add(&h.ones())
-            .add(&sign.clone().scale(k_field));
-        let unsaturated = is_zero_with(cs.namespace(|| "in range"), &e, |_| {
-            small_inverse(
-                h.sign_and_ones()
-                    .map_or(0, |(sign, ones)| ones as i64 + (k * sign) as i64 - k as i64),
-            )
-        })?;
+        let unsaturated = h.in_range(cs.namespace(|| "in range"))?;
         let max = power_of_two::<F>(width) - F::ONE;
         let saturated = sign.clone().scale(max);
         let kept = h.low().add(&sign.clone().scale(power_of_two(width - 1)));

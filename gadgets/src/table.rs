@@ -10,7 +10,8 @@ use ff::PrimeField;
 use crate::{
     entry::{Entry, signed_offset},
     error,
-    num::{constant, indicator, sub, sum},
+    num::{self, constant, indicator, sub, sum},
+    requantize::{Accumulator, Quotient, requantize, requantize_drop_native},
     word::{Word, add_bit},
 };
 
@@ -102,19 +103,20 @@ impl Table {
 ///
 /// **Enforces**
 /// 1. `u = x + 128` has 8 bits, if the entry is not held as bits already;
-/// 2. `L` and `H`, the one-hot vectors of 16 bits of its lower and its upper nibble (11 constraints each);
-/// 3. `t_h = H_h·(T_h(L) − T_15(L))`, `h < 15`, where `T_h(L) = Σ_l L_l·table[16h + l]` is linear. The result is
-///    `T_15(L) + Σ t_h`.
+/// 2. `L`, the one-hot vector of 16 bits of its lower nibble (11 constraints);
+/// 3. a tree of choices by the bits of its upper nibble, the lowest first, over the 16 rows
+///    `T_h(L) = Σ_l L_l·table[16h + l]`, which are linear: `t = b·(right − left)`, and the choice is `left + t` (8, 4, 2 and 1
+///    constraints). The root is the result.
 ///
 /// **Does not enforce** anything about the table, which is a constant of the circuit.
 ///
-/// **Cost** 37, and 9 more if the entry is not held as bits.
+/// **Cost** 26, and 9 more if the entry is not held as bits.
 ///
-/// **Soundness** The bits of `u` are unique. `L` and `H` are products of bits, so each has exactly one 1, at the nibble.
-/// All `t_h` but `t_H` vanish, and the result is `T_H(L)`, a value of the table plus the offset: it cannot leave
-/// `[0, 2^out_width)`, because no value of the table does.
+/// **Soundness** The bits of `u` are unique. `L` consists of products of bits, so it has exactly one 1, at the nibble. Every
+/// choice is one of its two branches, so the root is the row of the upper nibble at `L`: a value of the table plus the
+/// offset. It cannot leave `[0, 2^out_width)`, because no value of the table does.
 ///
-/// **Reference** circomlib `Multiplexer`, for one level.
+/// **Reference** circomlib `Mux4`.
 pub fn lookup<F: PrimeField, CS: ConstraintSystem<F>>(
     cs: CS,
     table: &Table,
@@ -126,7 +128,7 @@ pub fn lookup<F: PrimeField, CS: ConstraintSystem<F>>(
         .ok_or_else(|| error::shape("one result for one table"))
 }
 
-/// The values of several tables at one entry, which share the one-hot vectors; see [`lookup`].
+/// The values of several tables at one entry, which share the one-hot vector; see [`lookup`].
 ///
 /// **Statement** `result_i = table_i[x]`.
 ///
@@ -136,7 +138,7 @@ pub fn lookup<F: PrimeField, CS: ConstraintSystem<F>>(
 ///
 /// **Does not enforce** as [`lookup`].
 ///
-/// **Cost** `22 + 15·tables`, and 9 more if the entry is not held as bits.
+/// **Cost** `11 + 15·tables`, and 9 more if the entry is not held as bits.
 ///
 /// **Soundness** as [`lookup`].
 ///
@@ -162,13 +164,95 @@ pub fn lookup_many<F: PrimeField, CS: ConstraintSystem<F>>(
             &decomposed
         }
     };
-    let (low, high) = word.bits().split_at(4);
+    at_bits(cs, tables, word.bits())
+}
+
+/// The values of several tables at a requantised accumulator.
+///
+/// **Statement** `result_i = table_i[q]`, `q = requantize_drop_native(y, s, drop, 8)`, for the accumulator's `y` and `s`.
+///
+/// **Assumes** as [`requantize`](crate::requantize::requantize).
+///
+/// **Enforces** if the quotient has more than 8 bits, with its sign `m`:
+/// 1. `z`, whether it is in range, as [`requantize`](crate::requantize::requantize) does (two constraints);
+/// 2. the lookup at the lowest 7 bits of the quotient and `m`, as [`lookup_many`] does, with the value `v_i`;
+/// 3. `t_i = z·(v_i − e_i)`, `e_i = m·table_i[127] + (1 − m)·table_i[−128]`; the result is `t_i + e_i`.
+///
+/// With 8 bits, 2 alone. With fewer, the requantised entry is looked up.
+///
+/// **Does not enforce** what `y` is.
+///
+/// **Cost** `13 + 16·tables` with more than 8 bits, `11 + 15·tables` with 8, `20 + 15·tables` with fewer.
+///
+/// **Soundness** As for [`requantize`](crate::requantize::requantize): if the quotient is in range, `z = 1` and those 8 bits
+/// are its own; if not, `z = 0` and the result is the value at the end of the range that `m` says. Whatever the bits, every
+/// `v_i` is a value of the table, and so is the result.
+///
+/// **Reference** –
+pub fn requantize_lookup_many<F: PrimeField, CS: ConstraintSystem<F>>(
+    mut cs: CS,
+    tables: &[&Table],
+    acc: &Accumulator,
+    drop: u32,
+) -> Result<Vec<Entry<F>>, SynthesisError> {
+    let h = Quotient::new(acc, drop, IN_WIDTH)?;
+    let Some(bits) = h.bits(IN_WIDTH) else {
+        let q = requantize(cs.namespace(|| "requantize"), acc, drop, IN_WIDTH)?;
+        return lookup_many(cs, tables, &q);
+    };
+    if !h.saturates() {
+        return at_bits(cs, tables, &bits);
+    }
+    let in_range = h.in_range(cs.namespace(|| "in range"))?;
+    let values = at_bits(cs.namespace(|| "lookup"), tables, &bits)?;
+    let sign = h.sign::<F>();
+    let q = acc
+        .value()
+        .map(|y| requantize_drop_native(y, acc.shift(), drop, IN_WIDTH));
+    tables
+        .iter()
+        .zip(values)
+        .enumerate()
+        .map(|(i, (table, value))| {
+            let offset = signed_offset(table.out_width);
+            let at = |x: i64| {
+                table
+                    .lookup(x)
+                    .map_or(F::ZERO, |v| signed(v + offset as i64))
+            };
+            // m·(table[127] − table[−128]) + table[−128]
+            let end = constant::<F, CS>(at(-128)).add(&sign.clone().scale(at(127) - at(-128)));
+            // t = z · (v − e)
+            let t = num::mul(
+                cs.namespace(|| format!("in range or at the end {i}")),
+                &in_range.clone().into(),
+                &sub(value.unsigned(), &end),
+            )?;
+            let unsigned = q
+                .and_then(|q| table.lookup(q))
+                .map(|v| (v + offset as i64) as u64);
+            Ok(Entry::from_num_unchecked(
+                end.add(&t.into()),
+                unsigned,
+                table.out_width,
+                offset,
+            ))
+        })
+        .collect()
+}
+
+/// The values of several tables at the entry of these 8 bits, the lowest first.
+fn at_bits<F: PrimeField, CS: ConstraintSystem<F>>(
+    mut cs: CS,
+    tables: &[&Table],
+    bits: &[AllocatedBit],
+) -> Result<Vec<Entry<F>>, SynthesisError> {
+    let (low, high) = bits.split_at(4);
     let low = Nibble::new(cs.namespace(|| "lower nibble"), low)?;
-    let high = Nibble::new(cs.namespace(|| "upper nibble"), high)?;
     tables
         .iter()
         .enumerate()
-        .map(|(i, table)| select(cs.namespace(|| format!("table {i}")), table, &low, &high))
+        .map(|(i, table)| choose(cs.namespace(|| format!("table {i}")), table, &low, high))
         .collect()
 }
 
@@ -261,44 +345,66 @@ fn quarter<F: PrimeField, CS: ConstraintSystem<F>>(
     ])
 }
 
-/// The product layer of [`lookup`]. 15 constraints.
-fn select<F: PrimeField, CS: ConstraintSystem<F>>(
+/// The tree of choices of [`lookup`]. 15 constraints.
+fn choose<F: PrimeField, CS: ConstraintSystem<F>>(
     mut cs: CS,
     table: &Table,
     low: &Nibble<F>,
-    high: &Nibble<F>,
+    high: &[AllocatedBit],
 ) -> Result<Entry<F>, SynthesisError> {
     let offset = signed_offset(table.out_width);
     // In [0, 2^out_width), as the table promises.
     let shifted = |h: usize, l: usize| i64::from(table.values[16 * h + l]) + offset as i64;
-    let value = low.index.zip(high.index).map(|(l, h)| shifted(h, l) as u64);
-
-    let mut terms = Vec::with_capacity(15);
-    for h in 0..15 {
-        let difference = |l| signed(shifted(h, l) - shifted(15, l));
-        let t = AllocatedNum::alloc(cs.namespace(|| format!("row {h}")), || {
-            let (l, at) = low
-                .index
-                .zip(high.index)
-                .ok_or(SynthesisError::AssignmentMissing)?;
-            Ok(if at == h { difference(l) } else { F::ZERO })
-        })?;
-        // H_h · (T_h(L) − T_15(L)) = t_h
-        cs.enforce(
-            || format!("row {h} if it is the upper nibble"),
-            |_| high.hot[h].lc(F::ONE),
-            |_| low.dot((0..16).map(difference)).lc(F::ONE),
-            |lc| lc + t.get_variable(),
-        );
-        terms.push(t);
+    let nobody_reads = cs.is_witness_generator();
+    // The rows at the lower nibble: values, and linear combinations where somebody reads them.
+    let mut values: Option<Vec<i64>> = low.index.map(|l| (0..16).map(|h| shifted(h, l)).collect());
+    let mut rows: Vec<Num<F>> = (0..16)
+        .map(|h| {
+            if nobody_reads {
+                Num::zero()
+            } else {
+                low.dot((0..16).map(|l| signed(shifted(h, l))))
+            }
+        })
+        .collect();
+    for (level, bit) in high.iter().enumerate() {
+        let chosen = bit.get_value().zip(values.as_ref()).map(|(bit, values)| {
+            let pairs = values.chunks(2);
+            pairs
+                .map(|pair| (pair[0], if bit { pair[1] - pair[0] } else { 0 }))
+                .collect::<Vec<_>>()
+        });
+        rows = rows
+            .chunks(2)
+            .enumerate()
+            .map(|(k, pair)| {
+                let difference = chosen.as_ref().map(|chosen| chosen[k].1);
+                let t =
+                    AllocatedNum::alloc(cs.namespace(|| format!("choice {level} {k}")), || {
+                        difference
+                            .map(signed)
+                            .ok_or(SynthesisError::AssignmentMissing)
+                    })?;
+                // b · (right − left) = t
+                cs.enforce(
+                    || format!("choice {level} {k} by the bit"),
+                    |lc| lc + bit.get_variable(),
+                    |_| sub(&pair[1], &pair[0]).lc(F::ONE),
+                    |lc| lc + t.get_variable(),
+                );
+                Ok(if nobody_reads {
+                    Num::zero()
+                } else {
+                    pair[0].clone().add(&t.into())
+                })
+            })
+            .collect::<Result<_, SynthesisError>>()?;
+        values = chosen.map(|chosen| chosen.iter().map(|(left, t)| left + t).collect());
     }
-    let result = if cs.is_witness_generator() {
-        constant::<F, CS>(F::from(value.ok_or(SynthesisError::AssignmentMissing)?))
-    } else {
-        let last = low.dot((0..16).map(|l| signed(shifted(15, l))));
-        terms
-            .into_iter()
-            .fold(last, |result, t| result.add(&t.into()))
+    let value = values.and_then(|v| v.first().map(|v| *v as u64));
+    let result = match rows.pop() {
+        Some(root) if !nobody_reads => root,
+        _ => constant::<F, CS>(F::from(value.ok_or(SynthesisError::AssignmentMissing)?)),
     };
     Ok(Entry::from_num_unchecked(
         result,
@@ -316,6 +422,7 @@ fn signed<F: PrimeField>(value: i64) -> F {
 
 #[cfg(test)]
 mod tests {
+    use bellpepper_core::test_cs::TestConstraintSystem;
     use expect_test::expect;
     use ff::Field;
     use pasta_curves::Fp;
@@ -402,7 +509,7 @@ mod tests {
                 x: 5,
                 bits,
             };
-            assert_eq!(cost(&case), decomposition + 22 + 15 * 4);
+            assert_eq!(cost(&case), decomposition + 11 + 15 * 4);
             // Once by itself and once among several.
             let case = Lookup {
                 tables: vec![arbitrary()],
@@ -410,7 +517,7 @@ mod tests {
                 bits,
             };
             let repeated = if bits { 0 } else { 9 };
-            assert_eq!(cost(&case), decomposition + repeated + 2 * 37);
+            assert_eq!(cost(&case), decomposition + repeated + 2 * 26);
         }
     }
 
@@ -516,34 +623,151 @@ mod tests {
             Some("lookup/lower nibble/11 in base four")
         );
         let (mut cs, _) = build::<Fp>(&wide(5));
-        cs.set("lookup/upper nibble/is 33/num", Fp::ONE);
+        cs.set("lookup/lower nibble/is 33/num", Fp::ONE);
         assert_eq!(
             cs.which_is_unsatisfied(),
-            Some("lookup/upper nibble/33 in base four")
+            Some("lookup/lower nibble/33 in base four")
         );
         let (mut cs, _) = build::<Fp>(&wide(5));
-        cs.set("lookup/upper nibble/lower pair/both/and result", Fp::ONE);
+        cs.set("lookup/lower nibble/lower pair/both/and result", Fp::ONE);
         assert!(
             cs.which_is_unsatisfied()
                 .unwrap()
-                .starts_with("lookup/upper nibble/lower pair")
+                .starts_with("lookup/lower nibble/lower pair")
         );
     }
 
     #[test]
-    fn lookup_enforces_the_products() {
-        // Another row's product, so that the result is a value of the table, but the wrong one.
-        let (mut cs, _) = build::<Fp>(&wide(5));
+    fn lookup_enforces_the_choices() {
+        // u = 0x85: upper nibble 1000, lowest bit first 0, 0, 0, 1. Every choice for the row above,
+        // with all that follows from it, so that the result is a value of the table, but the wrong one.
         let table = arbitrary();
-        let at = |h: usize| {
-            i64::from(table.values()[16 * h + 5]) - i64::from(table.values()[16 * 15 + 5])
+        let at = |h: usize| i64::from(table.values()[16 * h + 5]);
+        for level in 0..4 {
+            let (mut cs, _) = build::<Fp>(&wide(5));
+            // The choice at the position of row 8; the sibling it should not be.
+            let k = 8 >> (level + 1);
+            let wire = format!("lookup/table 0/choice {level} {k}/num");
+            let sibling = (8 >> level ^ 1) << level;
+            let lie = match level {
+                3 => Fp::ZERO,
+                _ => signed((at(sibling) - at(8)).into()),
+            };
+            assert_ne!(cs.get(&wire), lie);
+            cs.set(&wire, lie);
+            if level < 3 {
+                // The root's choice is between rows 0 and the lie.
+                cs.set(
+                    "lookup/table 0/choice 3 0/num",
+                    signed((at(sibling) - at(0)).into()),
+                );
+            }
+            assert_eq!(
+                cs.which_is_unsatisfied(),
+                Some(&*format!("lookup/table 0/choice {level} {k} by the bit"))
+            );
+        }
+    }
+
+    case!(RequantizeLookup { tables: Vec<Table>, bits: u32, shift: u32, drop: u32, y: i64 } |this, cs| {
+        let acc = Accumulator::alloc(cs.namespace(|| "given"), this.bits, this.shift, Some(this.y))?;
+        let tables: Vec<&Table> = this.tables.iter().collect();
+        let results = requantize_lookup_many(cs.namespace(|| "lookup"), &tables, &acc, this.drop)?;
+        for result in &results {
+            assert_eq!(result.unsigned().get_value(), result.unsigned_value().map(F::from));
+        }
+        Ok(results.iter().map(|r| r.signed::<CS>().get_value().unwrap()).collect())
+    });
+
+    fn fused(bits: u32, shift: u32, drop: u32, y: i64) -> RequantizeLookup {
+        RequantizeLookup {
+            tables: tables(),
+            bits,
+            shift,
+            drop,
+            y,
+        }
+    }
+
+    #[test]
+    fn requantised_and_looked_up_at_once() {
+        for (bits, shift, drop, cost_of_4) in [
+            (14, 3, 0, 13 + 64),
+            (14, 2, 2, 13 + 64),
+            (12, 3, 1, 11 + 60),
+            (10, 3, 0, 20 + 60),
+        ] {
+            let bound = 1i64 << (bits - 1);
+            for y in (-bound..bound - (1 << shift))
+                .step_by(97)
+                .chain([-bound, bound - 1 - (1 << shift)])
+            {
+                let case = fused(bits, shift, drop, y);
+                let q = requantize_drop_native(y, shift, drop, 8);
+                let expected: Vec<Fp> = case
+                    .tables
+                    .iter()
+                    .map(|t| signed(t.lookup(q).unwrap()))
+                    .collect();
+                let audit = audit(&case);
+                assert_eq!(audit.results, expected, "{bits} {shift} {drop} {y}");
+                assert!(
+                    audit.free.iter().all(|name| name.ends_with("inverse/num")),
+                    "{:?}",
+                    audit.free
+                );
+                assert_eq!(cost(&case), bits as usize + cost_of_4);
+            }
+        }
+    }
+
+    #[test]
+    fn requantize_lookup_enforces_saturation() {
+        // q = 195, whose lowest 7 bits are 67 and whose sign is 1; the lie is table[67].
+        let lie = |cs: &mut TestConstraintSystem<Fp>, z: Fp, e: i64| {
+            cs.set("lookup/in range/is zero/num", z);
+            let e: Fp = signed(e.into());
+            let inverse = Option::from(e.invert()).unwrap_or(Fp::ZERO);
+            cs.set("lookup/in range/inverse/num", (Fp::ONE - z) * inverse);
         };
-        cs.set("lookup/table 0/row 8/num", Fp::ZERO);
-        cs.set("lookup/table 0/row 9/num", signed(at(9)));
+        let (mut cs, _) = build::<Fp>(&fused(21, 10, 0, 200_000));
+        lie(&mut cs, Fp::ONE, 1);
+        for (i, table) in tables().iter().enumerate() {
+            let wire = format!("lookup/in range or at the end {i}/product/num");
+            let t = table.lookup(67).unwrap() - table.lookup(127).unwrap();
+            cs.set(&wire, signed(t.into()));
+        }
         assert_eq!(
             cs.which_is_unsatisfied(),
-            Some("lookup/table 0/row 8 if it is the upper nibble")
+            Some("lookup/in range/zero if not zero")
         );
+        // q = 98 claimed to be out of range: the end of the table.
+        let (mut cs, _) = build::<Fp>(&fused(21, 10, 0, 100_000));
+        lie(&mut cs, Fp::ZERO, 0);
+        for i in 0..4 {
+            cs.set(
+                &format!("lookup/in range or at the end {i}/product/num"),
+                Fp::ZERO,
+            );
+        }
+        assert_eq!(
+            cs.which_is_unsatisfied(),
+            Some("lookup/in range/one if zero")
+        );
+    }
+
+    #[test]
+    fn requantize_lookup_enforces_the_product() {
+        for y in [200_000, -200_000, 100_000, -100_000] {
+            let (mut cs, _) = build::<Fp>(&fused(21, 10, 0, y));
+            let wire = "lookup/in range or at the end 0/product/num";
+            let honest = cs.get(wire);
+            cs.set(wire, honest + Fp::ONE);
+            assert_eq!(
+                cs.which_is_unsatisfied(),
+                Some("lookup/in range or at the end 0/product is a times b")
+            );
+        }
     }
 
     #[test]
@@ -556,8 +780,8 @@ mod tests {
             })
         });
         expect![[r#"
-            90 constraints, 90 variables, 2d17e2bd2da9b35313f00cc3f9ed959d138a942bdba585ee70bf4cb90592f0b0
-            91 constraints, 91 variables, 2204571dfd12323afe95abd787c16eef6ac301d8f215b25ab529d87ceb3a001c"#]].assert_eq(&real.join("\n"));
+            79 constraints, 79 variables, 2462fda03a5c6ece1d9fa789cfa58692fc051ecb3858a94c159261c2e025e38e
+            80 constraints, 80 variables, 464341212d48286f3d6fe57462c090d708db11a6f49057749e0546ab8f621155"#]].assert_eq(&real.join("\n"));
         for (bits, real) in [true, false].into_iter().zip(&real) {
             assert_eq!(
                 &shape(&Lookup {

@@ -9,7 +9,7 @@ use layerfold_gadgets::{
     num,
     relu::relu,
     requantize::{requantize, requantize_relu},
-    table::lookup_many,
+    table::{lookup_many, requantize_lookup_many},
     word::OneHot,
 };
 
@@ -252,13 +252,12 @@ impl Context<'_> {
     ) -> Result<Vec<Entry<F>>, SynthesisError> {
         let input = |r: &Register| self.registers.get(*r);
         match operation {
+            // The table reads the accumulators.
+            Operation::Requantize { .. } if only_table_reads(self.step, self.result) => {
+                Ok(Vec::new())
+            }
             Operation::Requantize { input, drop, width } => {
-                let (source, start) = self.step.accumulator(*input);
-                let accumulators = self
-                    .registers
-                    .accumulators(source)
-                    .get(start..start + shape.len)
-                    .ok_or(SynthesisError::AssignmentMissing)?;
+                let accumulators = self.accumulators(*input, shape.len)?;
                 let fused = *drop == 0 && only_relu_reads(self.step, self.result);
                 each(cs, accumulators, |cs, y| {
                     if fused {
@@ -282,11 +281,20 @@ impl Context<'_> {
             }
             Operation::Table { input: x, table } => {
                 let table = &self.tables[*table as usize];
-                each(cs, input(x), |cs, x| {
-                    lookup_many(cs, &[table], x)?
-                        .pop()
-                        .ok_or(SynthesisError::AssignmentMissing)
-                })
+                let one = |mut values: Vec<Entry<F>>| {
+                    values.pop().ok_or(SynthesisError::AssignmentMissing)
+                };
+                match x.index().checked_sub(2).map(|i| &self.step.nodes[i]) {
+                    Some(Node::Operation(Operation::Requantize { input, drop, .. }))
+                        if only_table_reads(self.step, *x) =>
+                    {
+                        let accumulators = self.accumulators(*input, shape.len)?;
+                        each(cs, accumulators, |cs, y| {
+                            one(requantize_lookup_many(cs, &[table], y, (*drop).into())?)
+                        })
+                    }
+                    _ => each(cs, input(x), |cs, x| one(lookup_many(cs, &[table], x)?)),
+                }
             }
             Operation::Slice {
                 input: x, start, ..
@@ -323,6 +331,19 @@ impl Context<'_> {
                 Err(SynthesisError::AssignmentMissing)
             }
         }
+    }
+
+    /// The accumulators that a register is, or is a slice of.
+    fn accumulators(
+        &self,
+        register: Register,
+        len: usize,
+    ) -> Result<&[Accumulator], SynthesisError> {
+        let (source, start) = self.step.accumulator(register);
+        self.registers
+            .accumulators(source)
+            .get(start..start + len)
+            .ok_or(SynthesisError::AssignmentMissing)
     }
 }
 
@@ -390,6 +411,19 @@ fn only_relu_reads(step: &Unrolled, register: Register) -> bool {
     matches!(
         readers.next(),
         Some(Node::Operation(Operation::Relu { .. }))
+    ) && readers.next().is_none()
+}
+
+/// Whether a requantised register is read by one lookup and by nothing else, so that both can be
+/// one.
+fn only_table_reads(step: &Unrolled, register: Register) -> bool {
+    if step.leaves(register) {
+        return false;
+    }
+    let mut readers = step.readers(register);
+    matches!(
+        readers.next(),
+        Some(Node::Operation(Operation::Table { .. }))
     ) && readers.next().is_none()
 }
 

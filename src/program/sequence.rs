@@ -319,9 +319,9 @@ impl Builder<'_> {
             }
             CellKind::Lstm => {
                 let a = self.affine(h.saturating_mul(4), columns, read);
-                let q = self.requantize(a, 0, VIEW);
                 let mut gate = |part, standard| {
-                    let q = self.slice(q, part, h);
+                    let a = self.slice(a, part, h);
+                    let q = self.requantize(a, 0, VIEW);
                     self.look_up(q, standard)
                 };
                 let i = gate(0, Standard::Gate);
