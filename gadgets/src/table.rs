@@ -651,16 +651,13 @@ mod tests {
             let sibling = (8 >> level ^ 1) << level;
             let lie = match level {
                 3 => Fp::ZERO,
-                _ => signed((at(sibling) - at(8)).into()),
+                _ => signed(at(sibling) - at(8)),
             };
             assert_ne!(cs.get(&wire), lie);
             cs.set(&wire, lie);
             if level < 3 {
                 // The root's choice is between rows 0 and the lie.
-                cs.set(
-                    "lookup/table 0/choice 3 0/num",
-                    signed((at(sibling) - at(0)).into()),
-                );
+                cs.set("lookup/table 0/choice 3 0/num", signed(at(sibling) - at(0)));
             }
             assert_eq!(
                 cs.which_is_unsatisfied(),
@@ -726,7 +723,7 @@ mod tests {
         // q = 195, whose lowest 7 bits are 67 and whose sign is 1; the lie is table[67].
         let lie = |cs: &mut TestConstraintSystem<Fp>, z: Fp, e: i64| {
             cs.set("lookup/in range/is zero/num", z);
-            let e: Fp = signed(e.into());
+            let e: Fp = signed(e);
             let inverse = Option::from(e.invert()).unwrap_or(Fp::ZERO);
             cs.set("lookup/in range/inverse/num", (Fp::ONE - z) * inverse);
         };
@@ -735,7 +732,7 @@ mod tests {
         for (i, table) in tables().iter().enumerate() {
             let wire = format!("lookup/in range or at the end {i}/product/num");
             let t = table.lookup(67).unwrap() - table.lookup(127).unwrap();
-            cs.set(&wire, signed(t.into()));
+            cs.set(&wire, signed(t));
         }
         assert_eq!(
             cs.which_is_unsatisfied(),
