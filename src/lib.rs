@@ -39,7 +39,7 @@
 //!
 //! Modules, in the order of the pipeline:
 //!
-//! - `model`: float networks, from arrays or `safetensors`;
+//! - `model`: float networks, fully connected or recurrent, from arrays or `safetensors`;
 //! - `quant`: integers, calibration, and a report against the floats;
 //! - [`program`]: the integer semantics of a step, and the reference interpreter;
 //! - `circuit`: a program as constraints, its state, the bridge to Nova;
@@ -69,12 +69,17 @@ pub use ivc::{
     ConstraintReport, DigestBuilder, InputVisibility, OutputVisibility, Params, Prover, SaltKey,
     Session, StageTimes, Visibility,
 };
-pub use model::{ActivationFunction, Layer, Model, ModelBuilder, TableFunction, Tensors};
+pub use model::{
+    ActivationFunction, Layer, Model, ModelBuilder, RecurrentCell, RecurrentFunction,
+    RecurrentWeights, RnnActivation, SequenceBuilder, SequenceModel, SequenceState, TableFunction,
+    Tensors,
+};
 pub use program::Schedule;
 pub use proof::{Inputs, Outputs, Proof, Statement, VectorDigest, Verifier, VerifyError};
 pub use quant::{
-    Accuracy, LayerReport, Precision, QuantizationReport, Quantized, QuantizedModel, Samples,
-    Scales,
+    Accuracy, CellDrift, Deviation, DriftPoint, DriftReport, LayerReport, Precision,
+    QuantizationReport, Quantized, QuantizedModel, QuantizedSequence, Samples, Scales,
+    SequenceSamples,
 };
 pub use weights::{BlindingSeed, ModelCommitment, ModelDigest};
 

@@ -1,7 +1,11 @@
-//! Whole cases, by name: `cargo bench --bench workloads -- NAME [--json] [--layers-per-step K]`.
+//! Whole cases, by name:
+//! `cargo bench --bench workloads -- NAME [--json] [--layers-per-step K] [--frames-per-step F]`.
 //!
-//! Names: `mnist-mlp`; `deep-L` (L layers of 128×128 with bias and ReLU, random He weights of a
-//! fixed seed); `mlp-AxBxC…` (any widths, ReLU between layers).
+//! - `mnist-mlp`, and `batch-N`: N inferences of it in one proof;
+//! - `deep-L`: L layers of 128×128 with bias and ReLU, random He weights of a fixed seed;
+//! - `mlp-AxBxC…`: any widths, ReLU between layers;
+//! - `rnn-T`, `rnntanh-T`, `gru-T`, `lstm-T`: T frames of 16 entries into a cell of 64, random
+//!   uniform weights of a fixed seed, the last state being the output.
 //!
 //! Seconds are CPU seconds of the process, user and system, all threads. Peak memory is the
 //! operating system's high-water mark of the resident set.
@@ -15,7 +19,8 @@ use std::{fmt::Write as _, process::ExitCode};
 use clock::CpuBySpan;
 use cpu_time::ProcessTime;
 use layerfold::{
-    Model, Params, Precision, Proof, Prover, Tensors, Verifier, Visibility, program::Schedule,
+    Model, Params, Precision, Proof, Prover, Quantized, RecurrentWeights, RnnActivation,
+    SequenceModel, Tensors, Verifier, Visibility, program::Program, program::Schedule,
 };
 use ndarray::{Array1, Array2};
 use rand::{Rng, SeedableRng};
@@ -24,10 +29,25 @@ use serde::Serialize;
 
 type Failure = Box<dyn std::error::Error>;
 
-struct Case {
-    model: Model,
-    calibration: Array2<f32>,
-    input: Array1<f32>,
+/// A model with sample inputs, and what it is to be run on.
+enum Case {
+    Feedforward {
+        model: Model,
+        calibration: Array2<f32>,
+        inputs: Array2<f32>,
+    },
+    Sequence {
+        model: SequenceModel,
+        calibration: Vec<Array2<f32>>,
+        inputs: Array2<f32>,
+    },
+}
+
+#[derive(Default)]
+struct Options {
+    json: bool,
+    layers_per_step: Option<u32>,
+    frames_per_step: Option<u32>,
 }
 
 #[derive(Serialize)]
@@ -35,6 +55,7 @@ struct Report {
     workload: String,
     schedule: String,
     weights: usize,
+    frames: u64,
     steps: u64,
     step_constraints: usize,
     primary_constraints: usize,
@@ -45,6 +66,8 @@ struct Report {
     inference_cpu_s: f64,
     sumcheck_cpu_s: f64,
     fold_cpu_s: f64,
+    /// Inference, sumcheck and folding.
+    cpu_s_per_frame: f64,
     compress_cpu_s: f64,
     opening_cpu_s: f64,
     prove_cpu_s: f64,
@@ -52,6 +75,7 @@ struct Report {
     verify_cpu_s: f64,
     proof_bytes: usize,
     commitment_bytes: usize,
+    checkpoint_bytes: usize,
     key_bytes: usize,
     peak_mib_folding: f64,
     peak_mib: f64,
@@ -62,21 +86,24 @@ fn main() -> ExitCode {
         .skip(1)
         .filter(|a| a != "--bench")
         .collect();
-    let json = arguments.iter().any(|a| a == "--json");
-    let layers = arguments
-        .iter()
-        .position(|a| a == "--layers-per-step")
-        .and_then(|at| arguments.get(at + 1))
-        .and_then(|k| k.parse().ok());
+    let number = |name: &str| {
+        let at = arguments.iter().position(|a| a == name)?;
+        arguments.get(at + 1)?.parse().ok()
+    };
+    let options = Options {
+        json: arguments.iter().any(|a| a == "--json"),
+        layers_per_step: number("--layers-per-step"),
+        frames_per_step: number("--frames-per-step"),
+    };
     let Some(name) = arguments.iter().find(|a| !a.starts_with("--")) else {
         eprintln!(
-            "usage: workloads mnist-mlp | deep-L | mlp-AxBxC… [--json] [--layers-per-step K]"
+            "usage: workloads mnist-mlp | batch-N | deep-L | mlp-AxBxC… | rnn-T | rnntanh-T | gru-T | lstm-T\n       [--json] [--layers-per-step K] [--frames-per-step F]"
         );
         // `cargo bench` without a name runs every bench target.
         return ExitCode::SUCCESS;
     };
-    match run(name, layers) {
-        Ok(report) if json => match serde_json::to_string_pretty(&report) {
+    match run(name, &options) {
+        Ok(report) if options.json => match serde_json::to_string_pretty(&report) {
             Ok(text) => {
                 println!("{text}");
                 ExitCode::SUCCESS
@@ -114,14 +141,55 @@ fn random_mlp(widths: &[usize], relu_last: bool) -> Result<Case, Failure> {
         }
     }
     let calibration = Array2::from_shape_fn((20, widths[0]), |_| normal());
-    Ok(Case {
+    Ok(Case::Feedforward {
         model: builder.build()?,
-        input: calibration.row(0).to_owned(),
+        inputs: calibration.select(ndarray::Axis(0), &[0]),
         calibration,
     })
 }
 
-fn mnist() -> Result<Case, Failure> {
+/// Uniform weights in ±1/√hidden, as PyTorch initialises them, and normal inputs.
+fn random_rnn(cell: &str, frames: usize) -> Result<Case, Failure> {
+    const INPUTS: usize = 16;
+    const HIDDEN: usize = 64;
+    let mut rng = ChaCha20Rng::seed_from_u64(11);
+    let gates = match cell {
+        "gru" => 3,
+        "lstm" => 4,
+        _ => 1,
+    };
+    let bound = (HIDDEN as f32).sqrt().recip();
+    let mut uniform =
+        |rows, columns| Array2::from_shape_fn((rows, columns), |_| rng.gen_range(-bound..bound));
+    let rows = gates * HIDDEN;
+    let weights = RecurrentWeights {
+        input: uniform(rows, INPUTS),
+        hidden: uniform(rows, HIDDEN),
+        input_bias: uniform(1, rows).row(0).to_owned(),
+        hidden_bias: uniform(1, rows).row(0).to_owned(),
+    };
+    let builder = SequenceModel::builder(INPUTS);
+    let builder = match cell {
+        "gru" => builder.gru(weights),
+        "lstm" => builder.lstm(weights),
+        "rnntanh" => builder.rnn(weights, RnnActivation::Tanh),
+        _ => builder.rnn(weights, RnnActivation::Relu),
+    };
+    let mut normal = |rows: usize| {
+        Array2::from_shape_fn((rows, INPUTS), |_| {
+            let (u, v): (f64, f64) = (rng.r#gen::<f64>().max(1e-12), rng.r#gen());
+            ((-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()) as f32
+        })
+    };
+    Ok(Case::Sequence {
+        model: builder.last_output().build()?,
+        calibration: (0..8).map(|_| normal(50)).collect(),
+        inputs: normal(frames),
+    })
+}
+
+/// The network of the example, on so many of its sample images, over and over.
+fn mnist(inferences: usize) -> Result<Case, Failure> {
     let data = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data");
     let tensors = Tensors::open(format!("{data}/mnist-784-128-10.safetensors"))?;
     let model = Model::builder([784])
@@ -134,16 +202,27 @@ fn mnist() -> Result<Case, Failure> {
         let pixels: Vec<f32> = bytes[16..].iter().map(|p| f32::from(*p) / 255.0).collect();
         Ok(Array2::from_shape_vec((pixels.len() / 784, 784), pixels)?)
     };
-    Ok(Case {
+    let samples = images("mnist-sample-images-idx3-ubyte")?;
+    let rows: Vec<usize> = (0..inferences).map(|i| i % samples.nrows()).collect();
+    Ok(Case::Feedforward {
         model,
         calibration: images("mnist-calibration-images-idx3-ubyte")?,
-        input: images("mnist-sample-images-idx3-ubyte")?.row(0).to_owned(),
+        inputs: samples.select(ndarray::Axis(0), &rows),
     })
 }
 
 fn case(name: &str) -> Result<Case, Failure> {
     if name == "mnist-mlp" {
-        return mnist();
+        return mnist(1);
+    }
+    if let Some(inferences) = name.strip_prefix("batch-") {
+        return mnist(inferences.parse()?);
+    }
+    for cell in ["rnn", "rnntanh", "gru", "lstm"] {
+        let frames = name.strip_prefix(cell).and_then(|n| n.strip_prefix('-'));
+        if let Some(frames) = frames {
+            return random_rnn(cell, frames.parse()?);
+        }
     }
     if let Some(layers) = name.strip_prefix("deep-") {
         let layers: usize = layers.parse()?;
@@ -162,38 +241,83 @@ fn case(name: &str) -> Result<Case, Failure> {
     Err("no such workload".into())
 }
 
-fn run(name: &str, layers_per_step: Option<u32>) -> Result<Report, Failure> {
+fn run(name: &str, options: &Options) -> Result<Report, Failure> {
     let clock = CpuBySpan::default();
     tracing::subscriber::set_global_default(clock.clone())?;
-    let case = case(name)?;
-    let quantized = case
-        .model
-        .quantize(&case.calibration, Precision::default())?;
-    let schedule = match layers_per_step {
-        Some(k) => Schedule::LayersPerStep(k),
-        None => Schedule::plan(quantized.shape())?,
-    };
-    let program = quantized.program_with(schedule)?;
+    match case(name)? {
+        Case::Feedforward {
+            model,
+            calibration,
+            inputs,
+        } => {
+            let quantized = model.quantize(&calibration, Precision::default())?;
+            let schedule = match (options.layers_per_step, options.frames_per_step) {
+                (Some(k), _) => Schedule::LayersPerStep(k),
+                (None, Some(f)) => Schedule::FramesPerStep(f),
+                _ => Schedule::plan_for(quantized.shape(), inputs.nrows() as u64)?,
+            };
+            let program = quantized.program_with(schedule)?;
+            let expected = quantized.infer(inputs.row(inputs.nrows() - 1))?;
+            let schedule = format!("{schedule:?}");
+            measure(
+                name, &clock, &schedule, &program, &quantized, &inputs, &expected,
+            )
+        }
+        Case::Sequence {
+            model,
+            calibration,
+            inputs,
+        } => {
+            let quantized = model.quantize(&calibration, Precision::default())?;
+            let frames = match options.frames_per_step {
+                Some(f) => f,
+                None => quantized.shape().plan(inputs.nrows() as u64)?,
+            };
+            let program = quantized.program(frames)?;
+            let expected = quantized.infer(inputs.view())?.row(0).to_owned();
+            let schedule = format!("FramesPerStep({frames})");
+            measure(
+                name, &clock, &schedule, &program, &quantized, &inputs, &expected,
+            )
+        }
+    }
+}
 
+fn measure(
+    name: &str,
+    clock: &CpuBySpan,
+    schedule: &str,
+    program: &Program,
+    quantized: &impl Quantized,
+    inputs: &Array2<f32>,
+    expected: &Array1<f32>,
+) -> Result<Report, Failure> {
     let started = ProcessTime::now();
-    let params = Params::setup(&program)?;
+    let params = Params::setup(program)?;
+    params.prepare_prover()?;
     let setup_cpu_s = started.elapsed().as_secs_f64();
 
     let started = ProcessTime::now();
-    let prover = Prover::new(&params, &quantized)?;
+    let prover = Prover::new(&params, quantized)?;
     let commit_cpu_s = started.elapsed().as_secs_f64();
 
     clock.reset();
     let started = ProcessTime::now();
     let wall = std::time::Instant::now();
     let mut session = prover.session(Visibility::private_inputs().public_outputs())?;
-    let output = session.push(case.input.view())?;
+    let mut output = Array1::zeros(0);
+    for input in inputs.rows() {
+        output = session.push(input)?;
+    }
+    session.fold_pending()?;
+    let cpu_s_per_frame = started.elapsed().as_secs_f64() / inputs.nrows() as f64;
     let peak_mib_folding = peak_mib();
-    let steps = session.steps();
-    let proof = session.finish()?;
+    let (frames, steps) = (session.frames(), session.steps());
+    let proof = session.snapshot()?;
     let prove_cpu_s = started.elapsed().as_secs_f64();
     let prove_wall_s = wall.elapsed().as_secs_f64();
-    assert_eq!(output, quantized.infer(case.input.view())?);
+    let peak_mib = peak_mib();
+    assert_eq!(output, expected);
 
     let bytes = proof.to_bytes();
     let commitment = prover.model_commitment();
@@ -205,8 +329,9 @@ fn run(name: &str, layers_per_step: Option<u32>) -> Result<Report, Failure> {
     let constraints = params.constraints();
     Ok(Report {
         workload: name.to_owned(),
-        schedule: format!("{schedule:?}"),
+        schedule: schedule.to_owned(),
         weights: quantized.bank().weight_count(),
+        frames,
         steps,
         step_constraints: constraints.step(),
         primary_constraints: constraints.primary,
@@ -217,6 +342,7 @@ fn run(name: &str, layers_per_step: Option<u32>) -> Result<Report, Failure> {
         inference_cpu_s: clock.seconds("inference"),
         sumcheck_cpu_s: clock.seconds("sumcheck"),
         fold_cpu_s: clock.seconds("fold_step"),
+        cpu_s_per_frame,
         compress_cpu_s: clock.seconds("compress"),
         opening_cpu_s: clock.seconds("opening"),
         prove_cpu_s,
@@ -224,9 +350,10 @@ fn run(name: &str, layers_per_step: Option<u32>) -> Result<Report, Failure> {
         verify_cpu_s,
         proof_bytes: bytes.len(),
         commitment_bytes: commitment.to_bytes().len(),
+        checkpoint_bytes: session.checkpoint()?.len(),
         key_bytes: params.key_bytes(),
         peak_mib_folding,
-        peak_mib: peak_mib(),
+        peak_mib,
     })
 }
 
@@ -246,6 +373,7 @@ fn table(r: &Report) -> String {
     row("workload", r.workload.clone());
     row("schedule", r.schedule.clone());
     row("weights", r.weights.to_string());
+    row("frames", r.frames.to_string());
     row("steps", r.steps.to_string());
     row("step constraints", r.step_constraints.to_string());
     row("primary constraints", r.primary_constraints.to_string());
@@ -262,9 +390,11 @@ fn table(r: &Report) -> String {
     ] {
         row(&format!("{name} CPU s"), format!("{seconds:.3}"));
     }
+    row("CPU s per frame", format!("{:.4}", r.cpu_s_per_frame));
     row("prove wall s", format!("{:.3}", r.prove_wall_s));
     row("proof bytes", r.proof_bytes.to_string());
     row("commitment bytes", r.commitment_bytes.to_string());
+    row("checkpoint bytes", r.checkpoint_bytes.to_string());
     row("key bytes", r.key_bytes.to_string());
     row("peak MiB folding", format!("{:.0}", r.peak_mib_folding));
     row("peak MiB", format!("{:.0}", r.peak_mib));

@@ -1,6 +1,10 @@
 //! Keys of a program: they depend on its shape alone and serve every model of that shape.
 
-use std::{fmt, path::Path, sync::Arc};
+use std::{
+    fmt,
+    path::Path,
+    sync::{Arc, OnceLock},
+};
 
 use nova_snark::{
     nova::{CompressedSNARK, ProverKey, PublicParams, RecursiveSNARK, VerifierKey},
@@ -27,8 +31,31 @@ pub(crate) struct Inner {
     pub(crate) program_digest: [u8; 32],
     pub(crate) digest: [u8; 32],
     pub(crate) public: Public,
-    pub(crate) prover_key: ProverKey<E1, E2, InferenceStep, Snark<E1>, Snark<E2>>,
-    pub(crate) verifier_key: VerifierKey<E1, E2, InferenceStep, Snark<E1>, Snark<E2>>,
+    /// Made when a prover or a verifier asks for it: the verifier's key holds a copy of all
+    /// matrices.
+    prover_key: OnceLock<CompressionKey>,
+    verifier_key: OnceLock<VerificationKey>,
+}
+
+pub(crate) type CompressionKey = ProverKey<E1, E2, InferenceStep, Snark<E1>, Snark<E2>>;
+pub(crate) type VerificationKey = VerifierKey<E1, E2, InferenceStep, Snark<E1>, Snark<E2>>;
+
+impl Inner {
+    pub(crate) fn prover_key(&self) -> Result<&CompressionKey, Error> {
+        if let Some(key) = self.prover_key.get() {
+            return Ok(key);
+        }
+        let (key, _) = Compressed::setup(&self.public).map_err(|e| Error::proving("setup", e))?;
+        Ok(self.prover_key.get_or_init(|| key))
+    }
+
+    pub(crate) fn verifier_key(&self) -> Result<&VerificationKey, Error> {
+        if let Some(key) = self.verifier_key.get() {
+            return Ok(key);
+        }
+        let (_, key) = Compressed::setup(&self.public).map_err(|e| Error::proving("setup", e))?;
+        Ok(self.verifier_key.get_or_init(|| key))
+    }
 }
 
 /// Proving and verifying keys of a program.
@@ -86,7 +113,6 @@ impl Params {
             let fail = |e| Error::proving("setup", e);
             let public =
                 Public::setup(&step, &*default_ck_hint(), &*default_ck_hint()).map_err(fail)?;
-            let (prover_key, verifier_key) = Compressed::setup(&public).map_err(fail)?;
             // The bank's generators are loaded here too, while the directory is known.
             let columns = 1 << program.bank().default_column_bits();
             let _ = generators::get::<E1>(BANK_LABEL, columns + 1);
@@ -95,10 +121,30 @@ impl Params {
                 digest: element_bytes(&public.digest()),
                 step: unrolled,
                 public,
-                prover_key,
-                verifier_key,
+                prover_key: OnceLock::new(),
+                verifier_key: OnceLock::new(),
             })))
         })
+    }
+
+    /// Makes the part of the keys that only provers need, if it is not there yet. The first
+    /// [`Prover`](crate::Prover) does it too.
+    ///
+    /// # Errors
+    /// None for keys that were made by this type.
+    #[tracing::instrument(name = "setup", skip_all)]
+    pub fn prepare_prover(&self) -> Result<(), Error> {
+        self.0.prover_key().map(|_| ())
+    }
+
+    /// Makes the part of the keys that only verifiers need, a copy of all matrices, if it is not
+    /// there yet. The first verification does it too.
+    ///
+    /// # Errors
+    /// None for keys that were made by this type.
+    #[tracing::instrument(name = "setup", skip_all)]
+    pub fn prepare_verifier(&self) -> Result<(), Error> {
+        self.0.verifier_key().map(|_| ())
     }
 
     /// The program.

@@ -66,6 +66,7 @@ impl Prover {
         seed: BlindingSeed,
     ) -> Result<Self, Error> {
         let bank = CommittedBank::commit(bank, params.program(), seed)?;
+        params.prepare_prover()?;
         Ok(Self {
             params: params.clone(),
             bank: Arc::new(bank),

@@ -366,9 +366,10 @@ impl Session {
             .recursive
             .as_ref()
             .ok_or_else(|| Error::usage("a session needs a frame before it can be finished"))?;
+        let key = inner.prover_key()?;
         let started = Instant::now();
         let snark = tracing::info_span!("compress")
-            .in_scope(|| Compressed::prove(&inner.public, &inner.prover_key, recursive))
+            .in_scope(|| Compressed::prove(&inner.public, key, recursive))
             .map_err(|e| Error::proving("compress", e))?;
         self.times.compress += started.elapsed();
 

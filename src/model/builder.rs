@@ -8,7 +8,7 @@ use super::{ActivationFunction, Layer, Model, TableFunction, Tensors};
 use crate::error::{Error, Reason};
 
 /// Largest number of inputs or neurons of a layer.
-const MAX_WIDTH: usize = 1 << 24;
+pub(super) const MAX_WIDTH: usize = 1 << 24;
 
 /// Collects the layers of a [`Model`].
 ///
@@ -19,6 +19,8 @@ const MAX_WIDTH: usize = 1 << 24;
 pub struct ModelBuilder {
     /// Length of the vector that the next layer is given.
     width: usize,
+    /// Index of the first layer, in errors.
+    first: usize,
     layers: Vec<Layer>,
     /// Whether the last layer was given its activation.
     activated: bool,
@@ -54,9 +56,18 @@ impl ModelBuilder {
         };
         Self {
             width,
+            first: 0,
             layers: Vec::new(),
             activated: false,
             error,
+        }
+    }
+
+    /// Collects the layers that follow `first` others.
+    pub(super) fn following(width: usize, first: usize) -> Self {
+        Self {
+            first,
+            ..Self::new([width])
         }
     }
 
@@ -141,7 +152,7 @@ impl ModelBuilder {
         if self.error.is_some() || matches!(activation, ActivationFunction::Identity) {
             return self;
         }
-        let index = self.layers.len().saturating_sub(1);
+        let index = self.first + self.layers.len().saturating_sub(1);
         let problem = if self.activated {
             Some("a second activation follows the first: an activation must follow a dense layer")
         } else if self.layers.is_empty() {
@@ -171,17 +182,23 @@ impl ModelBuilder {
     /// weight or bias that is not finite; an activation that does not follow a dense layer; a
     /// tabulated function whose ranges are empty or zero, or that is not a number somewhere.
     pub fn build(self) -> Result<Model, Error> {
+        let layers = self.layers()?;
+        if layers.is_empty() {
+            return Err(Reason::Empty { what: "model" }.into());
+        }
+        Ok(Model { layers })
+    }
+
+    /// The layers, possibly none, or the first thing that did not fit.
+    pub(super) fn layers(self) -> Result<Vec<Layer>, Error> {
         match self.error {
             Some(e) => Err(e),
-            None if self.layers.is_empty() => Err(Reason::Empty { what: "model" }.into()),
-            None => Ok(Model {
-                layers: self.layers,
-            }),
+            None => Ok(self.layers),
         }
     }
 
     fn check(&self, layer: &Layer) -> Result<(), Reason> {
-        let index = self.layers.len();
+        let index = self.first + self.layers.len();
         let (outputs, inputs) = layer.weight.dim();
         if outputs == 0 || inputs == 0 {
             return Err(Reason::Layer {
@@ -208,16 +225,20 @@ impl ModelBuilder {
                 });
             }
         }
-        let not_finite = |what, at: Option<usize>| match at {
-            None => Ok(()),
-            Some(at) => Err(Reason::LayerNotFinite {
-                layer: index,
-                what,
-                index: at,
-            }),
-        };
-        not_finite("a weight", layer.weight.iter().position(|w| !w.is_finite()))?;
-        not_finite("a bias", layer.bias.iter().position(|b| !b.is_finite()))
+        check_weights(index, "a weight", layer.weight.iter())?;
+        check_weights(index, "a bias", layer.bias.iter())
+    }
+}
+
+/// Checks that what a layer is handed in with is finite.
+pub(super) fn check_weights<'a>(
+    layer: usize,
+    what: &'static str,
+    mut weights: impl Iterator<Item = &'a f32>,
+) -> Result<(), Reason> {
+    match weights.position(|w| !w.is_finite()) {
+        None => Ok(()),
+        Some(index) => Err(Reason::LayerNotFinite { layer, what, index }),
     }
 }
 

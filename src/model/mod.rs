@@ -1,4 +1,4 @@
-//! Float models: dense layers and their activations, as they were trained.
+//! Float models: dense layers and recurrent cells, as they were trained.
 //!
 //! ```
 //! use layerfold::Model;
@@ -16,6 +16,7 @@
 
 mod activation;
 mod builder;
+mod sequence;
 mod tensors;
 
 use std::fmt;
@@ -25,7 +26,13 @@ use zeroize::Zeroize;
 
 pub use activation::{ActivationFunction, TableFunction};
 pub use builder::ModelBuilder;
+pub use sequence::{
+    RecurrentCell, RecurrentFunction, RecurrentWeights, RnnActivation, SequenceBuilder,
+    SequenceModel, SequenceState,
+};
 pub use tensors::Tensors;
+
+pub(crate) use sequence::over_frames;
 
 use crate::error::{Error, Reason};
 
@@ -71,19 +78,22 @@ impl Layer {
     pub fn activation(&self) -> &ActivationFunction {
         &self.activation
     }
+}
 
-    /// `W·x + b`, accumulated in double precision.
-    fn affine(&self, x: &[f64]) -> Vec<f64> {
-        self.weight
-            .rows()
-            .into_iter()
-            .zip(&self.bias)
-            .map(|(row, bias)| {
-                let sum: f64 = row.iter().zip(x).map(|(w, x)| f64::from(*w) * x).sum();
-                sum + f64::from(*bias)
-            })
-            .collect()
-    }
+/// Weights `[outputs, inputs]` and biases `[outputs]`.
+type AffineView<'a> = (ArrayView2<'a, f32>, ArrayView1<'a, f32>);
+
+/// `W·x + b`, accumulated in double precision.
+fn affine((weight, bias): AffineView<'_>, x: &[f64]) -> Vec<f64> {
+    weight
+        .rows()
+        .into_iter()
+        .zip(bias)
+        .map(|(row, bias)| {
+            let sum: f64 = row.iter().zip(x).map(|(w, x)| f64::from(*w) * x).sum();
+            sum + f64::from(*bias)
+        })
+        .collect()
 }
 
 impl fmt::Debug for Layer {
@@ -180,17 +190,7 @@ impl Model {
     /// is not finite.
     pub fn infer(&self, input: ArrayView1<'_, f32>) -> Result<Array1<f32>, Error> {
         let y = self.forward(input, |_, _, _| {})?;
-        #[expect(clippy::cast_possible_truncation, reason = "the one rounding")]
-        let y: Array1<f32> = y.into_iter().map(|y| y as f32).collect();
-        match y.iter().position(|y| !y.is_finite()) {
-            None => Ok(y),
-            Some(index) => Err(Reason::LayerNotFinite {
-                layer: self.layers.len() - 1,
-                what: "an output",
-                index,
-            }
-            .into()),
-        }
+        output(&y, self.layers.len() - 1)
     }
 
     /// As [`infer`](Self::infer), in double precision; `observe` is given each layer's index, its
@@ -200,30 +200,61 @@ impl Model {
         input: ArrayView1<'_, f32>,
         mut observe: impl FnMut(usize, &[f64], &[f64]),
     ) -> Result<Vec<f64>, Error> {
-        if input.len() != self.input_len() {
-            return Err(Reason::Shape {
-                what: "length of the input",
-                expected: self.input_len(),
-                got: input.len(),
-            }
-            .into());
+        check_input(input, self.input_len())?;
+        let x = input.iter().map(|x| f64::from(*x)).collect();
+        forward(&self.layers, 0, x, &mut observe)
+    }
+}
+
+fn check_input(input: ArrayView1<'_, f32>, expected: usize) -> Result<(), Error> {
+    if input.len() != expected {
+        return Err(Reason::Shape {
+            what: "length of the input",
+            expected,
+            got: input.len(),
         }
-        if let Some(index) = input.iter().position(|x| !x.is_finite()) {
-            return Err(Reason::NotFinite {
-                what: "input",
-                index,
-            }
-            .into());
+        .into());
+    }
+    match input.iter().position(|x| !x.is_finite()) {
+        None => Ok(()),
+        Some(index) => Err(Reason::NotFinite {
+            what: "input",
+            index,
         }
-        let mut x: Vec<f64> = input.iter().map(|x| f64::from(*x)).collect();
-        for (index, layer) in self.layers.iter().enumerate() {
-            let sums = layer.affine(&x);
-            check_finite(index, "a sum", &sums)?;
-            x = sums.iter().map(|y| layer.activation.apply(*y)).collect();
-            check_finite(index, "the value of its activation", &x)?;
-            observe(index, &sums, &x);
+        .into()),
+    }
+}
+
+/// The results of dense layers for the input `x`, in double precision; errors count the layers from
+/// `first`, `observe` is given their indices from 0.
+fn forward(
+    layers: &[Layer],
+    first: usize,
+    mut x: Vec<f64>,
+    observe: &mut impl FnMut(usize, &[f64], &[f64]),
+) -> Result<Vec<f64>, Error> {
+    for (index, layer) in layers.iter().enumerate() {
+        let sums = affine((layer.weight(), layer.bias()), &x);
+        check_finite(first + index, "a sum", &sums)?;
+        x = sums.iter().map(|y| layer.activation.apply(*y)).collect();
+        check_finite(first + index, "the value of its activation", &x)?;
+        observe(index, &sums, &x);
+    }
+    Ok(x)
+}
+
+/// An output of the last layer, rounded to single precision.
+fn output(y: &[f64], layer: usize) -> Result<Array1<f32>, Error> {
+    #[expect(clippy::cast_possible_truncation, reason = "the one rounding")]
+    let y: Array1<f32> = y.iter().map(|y| *y as f32).collect();
+    match y.iter().position(|y| !y.is_finite()) {
+        None => Ok(y),
+        Some(index) => Err(Reason::LayerNotFinite {
+            layer,
+            what: "an output",
+            index,
         }
-        Ok(x)
+        .into()),
     }
 }
 

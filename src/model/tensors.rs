@@ -62,6 +62,11 @@ impl Tensors {
         names
     }
 
+    /// Whether there is a tensor of this name.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.metadata.info(name).is_some()
+    }
+
     /// A tensor of two dimensions.
     ///
     /// # Errors
@@ -201,7 +206,7 @@ fn half_to_f32(half: u16) -> f32 {
     }
 }
 
-fn problem(name: &str, problem: impl Into<String>) -> Error {
+pub(super) fn problem(name: &str, problem: impl Into<String>) -> Error {
     Reason::Tensor {
         name: name.to_owned(),
         problem: problem.into(),

@@ -129,6 +129,8 @@ impl Verifier {
     /// model was published.
     #[must_use]
     pub fn new(params: &Params, model: ModelCommitment) -> Self {
+        // Now rather than with the first proof; it does not fail.
+        let _ = params.prepare_verifier();
         Self {
             fits: model.fits(params.program()),
             digest: model.digest(),
@@ -206,10 +208,15 @@ impl Verifier {
         let binding = self.binding(public, &proof.argument.mask);
         let z_0 = initial_z(self.params.program(), binding);
         let steps = usize::try_from(public.steps).map_err(|_| VerifyError::Steps)?;
+        let key = self
+            .params
+            .0
+            .verifier_key()
+            .map_err(|_| VerifyError::Steps)?;
         let z_n = proof
             .argument
             .snark
-            .verify(&self.params.0.verifier_key, steps, &z_0)
+            .verify(key, steps, &z_0)
             .map_err(|_| VerifyError::Steps)?;
         // Public vectors are hashed only now: there may be many.
         let claim = WeightClaim {

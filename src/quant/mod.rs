@@ -31,18 +31,23 @@
 //! model of a shape.
 
 mod calibration;
+mod drift;
+mod fit;
 mod precision;
 mod quantized;
 mod report;
 mod scales;
 mod scheme;
+mod sequence;
 mod table;
 
 pub use calibration::Samples;
+pub use drift::{CellDrift, Deviation, DriftPoint, DriftReport};
 pub use precision::Precision;
 pub use quantized::QuantizedModel;
 pub use report::{Accuracy, LayerReport, QuantizationReport};
 pub use scales::Scales;
+pub use sequence::{QuantizedSequence, SequenceSamples};
 
 use crate::{error::Error, model::Model, program::NetworkShape, weights::WeightBank};
 
@@ -62,6 +67,18 @@ pub trait Quantized: sealed::Sealed {
 impl sealed::Sealed for QuantizedModel {}
 
 impl Quantized for QuantizedModel {
+    fn bank(&self) -> &WeightBank {
+        self.bank()
+    }
+
+    fn end_scales(&self) -> Scales {
+        self.end_scales()
+    }
+}
+
+impl sealed::Sealed for QuantizedSequence {}
+
+impl Quantized for QuantizedSequence {
     fn bank(&self) -> &WeightBank {
         self.bank()
     }

@@ -6,13 +6,19 @@ use crate::error::{Error, Reason};
 
 const ACTIVATION_BITS: RangeInclusive<u8> = 2..=16;
 const MAX_ACCUMULATOR_BITS: u8 = 40;
+/// Bits of an accumulator beyond `w + s` in a network over sequences.
+const SEQUENCE_HEADROOM: u8 = 4;
 
 /// Numbers of bits of a quantised model.
 ///
 /// By default they follow from the shape of the network alone: activations have `w = 8` bits; with
-/// `n` the largest number of inputs of a layer, the shift is `s = 5 + ⌈log2(n)/2⌉`, but at least 8, and accumulators
-/// have `B = w + s + headroom` bits, headroom 3, or 5 if a layer has a table, whose scales cannot
-/// give way. Each accumulator bit costs one constraint per neuron.
+/// `n` the largest number of inputs of a layer, the shift is `s = 5 + ⌈log2(n)/2⌉`, but at least 8,
+/// and accumulators have `B = w + s + headroom` bits, headroom 3, or 5 if a layer has a table,
+/// whose scales cannot give way. Each accumulator bit costs one constraint per neuron.
+///
+/// In a network over sequences the entries of its state are among the inputs of a cell. Its
+/// headroom is 4, and `s` is one more if some cell is anything but an Elman cell with ReLU: the
+/// weights of such cells have fixed, small units.
 ///
 /// ```
 /// use layerfold::Precision;
@@ -90,20 +96,27 @@ impl Precision {
 
     /// The numbers of bits of a network whose widest layer has `inputs` inputs.
     pub(super) fn formats(self, inputs: usize, tables: bool) -> Result<Formats, Error> {
+        self.resolved(standard_shift(inputs), if tables { 5 } else { 3 })
+    }
+
+    /// The numbers of bits of a network over sequences whose widest cell or layer has `inputs`
+    /// inputs, the state counted; `gated` if some cell works on tables.
+    pub(super) fn sequence_formats(self, inputs: usize, gated: bool) -> Result<Formats, Error> {
+        self.resolved(standard_shift(inputs) + u8::from(gated), SEQUENCE_HEADROOM)
+    }
+
+    fn resolved(self, standard_shift: u8, standard_headroom: u8) -> Result<Formats, Error> {
         let width = within(
             "activation bits",
             self.activation_bits.into(),
             ACTIVATION_BITS,
         )?;
-        let shift = match self.shift {
-            Some(shift) => shift,
-            None => standard_shift(inputs),
-        };
+        let shift = self.shift.unwrap_or(standard_shift);
         let shift = within("shift", shift.into(), 1..=MAX_ACCUMULATOR_BITS - 2)?;
         let bits = match self.accumulator_bits {
             Some(bits) => u16::from(bits),
             None => {
-                let headroom = self.headroom.unwrap_or(if tables { 5 } else { 3 });
+                let headroom = self.headroom.unwrap_or(standard_headroom);
                 u16::from(width) + u16::from(shift) + u16::from(headroom)
             }
         };
@@ -159,6 +172,16 @@ mod tests {
         assert_eq!(default.formats(784, true).unwrap().bits, 23);
         assert_eq!(formats(default, 1), (8, 8, 19));
         assert_eq!(formats(default.activation_bits(16), 1 << 24), (16, 17, 36));
+    }
+
+    #[test]
+    fn sequences() {
+        let f = |gated| Precision::default().sequence_formats(80, gated).unwrap();
+        assert_eq!((f(false).width, f(false).shift, f(false).bits), (8, 9, 21));
+        assert_eq!((f(true).width, f(true).shift, f(true).bits), (8, 10, 22));
+        let p = Precision::default().shift(11).headroom(6);
+        let f = p.sequence_formats(80, true).unwrap();
+        assert_eq!((f.width, f.shift, f.bits), (8, 11, 25));
     }
 
     #[test]

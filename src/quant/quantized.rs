@@ -4,7 +4,7 @@ use std::fmt;
 
 use ndarray::{Array1, ArrayView1};
 
-use super::{Scales, scheme::LayerScale};
+use super::{Scales, fit::LayerScale};
 use crate::{
     error::Error,
     program::{NetworkShape, Program, Schedule, interpreter::StepTrace},
@@ -49,24 +49,12 @@ impl QuantizedModel {
         output_scale: f64,
         scales: Option<Vec<LayerScale>>,
     ) -> Result<Self, Error> {
-        if ![input_scale, output_scale]
-            .iter()
-            .all(|s| s.is_finite() && *s > 0.0)
-        {
-            return Err(Error::usage("a scale must be a positive number"));
-        }
         let program = shape.program(Schedule::WholeNetwork)?;
         bank.check(&program)?;
-        let frame = program.frame();
         Ok(Self {
             shape,
             bank,
-            ends: Scales {
-                input: input_scale,
-                output: output_scale,
-                inputs: frame.len as usize,
-                width: frame.width,
-            },
+            ends: Scales::new(input_scale, output_scale, program.frame())?,
             program,
             scales,
         })

@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use ndarray::ArrayView1;
 use serde::Serialize;
 
 use super::{QuantizedModel, Samples, calibration};
@@ -122,7 +121,7 @@ impl QuantizedModel {
                 least = least.min(f);
                 most = most.max(f);
             }
-            input_saturation += self.saturated_inputs(sample);
+            input_saturation += self.end_scales().saturated_entries(sample);
             self.count_saturated(&trace, &mut saturation);
         }
         let share = |n: usize, of: usize| n as f64 / (count * of) as f64;
@@ -211,12 +210,6 @@ impl QuantizedModel {
                 "the float model has not the shape of the quantised one",
             ))
         }
-    }
-
-    fn saturated_inputs(&self, sample: ArrayView1<'_, f32>) -> usize {
-        let (least, most) = self.end_scales().input_range();
-        let outside = |x: &&f32| !(least..=most).contains(&self.end_scales().input_unit(**x));
-        sample.iter().filter(outside).count()
     }
 
     /// Adds the number of results that saturation has changed, layer by layer.

@@ -3,7 +3,10 @@
 use ndarray::{Array1, ArrayView1};
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Reason};
+use crate::{
+    error::{Error, Reason},
+    program::VectorShape,
+};
 
 /// Scales at the two ends of a network: an input or output is an integer times its scale.
 ///
@@ -22,6 +25,19 @@ pub struct Scales {
 }
 
 impl Scales {
+    /// The scales of a network with frames of this shape.
+    pub(super) fn new(input: f64, output: f64, frame: VectorShape) -> Result<Self, Error> {
+        if ![input, output].iter().all(|s| s.is_finite() && *s > 0.0) {
+            return Err(Error::usage("a scale must be a positive number"));
+        }
+        Ok(Self {
+            input,
+            output,
+            inputs: frame.len as usize,
+            width: frame.width,
+        })
+    }
+
     /// An input as integers: rounded to the nearest (halves away from zero), and saturated at the
     /// ends of the activation width.
     ///
@@ -53,13 +69,20 @@ impl Scales {
     }
 
     /// The nearest integer of an input entry, before saturation.
-    pub(super) fn input_unit(&self, x: f32) -> f64 {
+    fn input_unit(&self, x: f32) -> f64 {
         (f64::from(x) / self.input).round()
     }
 
-    pub(super) fn input_range(&self) -> (f64, f64) {
+    fn input_range(&self) -> (f64, f64) {
         let half = f64::from(self.width - 1).exp2();
         (-half, half - 1.0)
+    }
+
+    /// Entries of an input that saturation changes.
+    pub(super) fn saturated_entries(&self, input: ArrayView1<'_, f32>) -> usize {
+        let (least, most) = self.input_range();
+        let outside = |x: &&f32| !(least..=most).contains(&self.input_unit(**x));
+        input.iter().filter(outside).count()
     }
 
     /// An output as real values.

@@ -3,6 +3,7 @@
 use super::{
     Precision, QuantizedModel, Samples,
     calibration::Ranges,
+    fit::{Fit, Grid, LayerScale, exp2, scale_of},
     precision::Formats,
     table::{ScaledTable, TABLE_BITS, tabulate},
 };
@@ -13,49 +14,33 @@ use crate::{
     weights::{AffineMap, WeightBank},
 };
 
-/// Least factor by which a scale is enlarged at a time.
-const LEAST_FACTOR: f64 = 1.0 + 1.0 / 256.0;
-
-/// The scale of a layer's requantised sums.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct LayerScale {
-    /// Real value of one unit.
-    pub(super) scale: f64,
-    /// How many times the calibrated scale that is.
-    pub(super) enlarged: f64,
-}
-
-/// Shape and tables of a model.
-struct Plan {
+/// Shapes and tables of dense layers.
+pub(super) struct Plan {
     formats: Formats,
-    layers: Vec<LayerShape>,
-    tables: Vec<Table>,
+    pub(super) layers: Vec<LayerShape>,
+    pub(super) tables: Vec<Table>,
     /// Of each layer.
     scaled: Vec<Option<ScaledTable>>,
+    /// Index of the first layer, in errors.
+    first: usize,
 }
 
 impl Plan {
-    fn new(model: &Model, precision: Precision) -> Result<Self, Error> {
-        let inputs = model.layers().iter().map(Layer::inputs).max().unwrap_or(1);
-        let tables = model.layers().iter().any(|l| {
-            !matches!(
-                l.activation(),
-                ActivationFunction::Identity | ActivationFunction::Relu
-            )
-        });
-        let formats = precision.formats(inputs, tables)?;
+    /// The plan of layers that follow `first` others.
+    pub(super) fn new(layers: &[Layer], first: usize, formats: Formats) -> Result<Self, Error> {
         let mut plan = Self {
             formats,
             layers: Vec::new(),
             tables: Vec::new(),
             scaled: Vec::new(),
+            first,
         };
-        for (index, layer) in model.layers().iter().enumerate() {
+        for (index, layer) in layers.iter().enumerate() {
             let scaled = tabulate(layer.activation());
             let activation = match (&scaled, layer.activation()) {
                 (Some(_), _) if formats.width != TABLE_BITS => {
                     return Err(Reason::Layer {
-                        layer: index,
+                        layer: first + index,
                         problem: "its activation is a table, which needs 8 activation bits",
                     }
                     .into());
@@ -84,18 +69,62 @@ impl Plan {
         u32::try_from(index).unwrap_or(u32::MAX)
     }
 
-    fn shape(self) -> NetworkShape {
-        NetworkShape {
-            layers: self.layers,
-            tables: self.tables,
-            width: self.formats.width,
-            bits: self.formats.bits,
-            shift: self.formats.shift,
+    /// Adds the maps of the layers, whose inputs are on the grid `input`, to `maps`; `sums` and
+    /// `results` are the largest absolute values of each layer's.
+    pub(super) fn fit(
+        &self,
+        layers: &[Layer],
+        sums: &[f64],
+        results: &[f64],
+        mut input: Grid,
+        maps: &mut Vec<AffineMap>,
+    ) -> Result<FittedLayers, Error> {
+        let full = self.formats.reach() - 1.0;
+        let mut scales = Vec::with_capacity(layers.len());
+        for (index, layer) in layers.iter().enumerate() {
+            let fit = Fit::new(self.first + index, self.formats, layer.outputs())
+                .columns(layer.weight(), input)
+                .bias(layer.bias());
+            let scale = match &self.scaled[index] {
+                Some(table) => {
+                    input = Grid::nearest(table.output_scale);
+                    fit.at_fixed_scale(table.input_scale)?
+                }
+                None => {
+                    // A ReLU that never fired has no range of its own: that of its sums is safe.
+                    let calibrated = scale_of(&[results[index], sums[index]], full);
+                    let scale = fit.enlarging(calibrated)?;
+                    input = Grid::nearest(scale.scale);
+                    scale
+                }
+            };
+            maps.push(fit.map(scale.scale)?);
+            scales.push(scale);
         }
+        let raw = self
+            .layers
+            .last()
+            .is_some_and(|l| l.activation == Activation::Identity);
+        let output_scale = if raw {
+            input.unit / exp2(self.formats.shift)
+        } else {
+            input.unit
+        };
+        Ok(FittedLayers {
+            scales,
+            output_scale,
+        })
     }
 }
 
-fn dimension(n: usize) -> Result<u32, Error> {
+/// What is known of dense layers once they are integers.
+pub(super) struct FittedLayers {
+    pub(super) scales: Vec<LayerScale>,
+    /// Real value of one unit of the last layer's results; of the inputs if there is no layer.
+    pub(super) output_scale: f64,
+}
+
+pub(super) fn dimension(n: usize) -> Result<u32, Error> {
     u32::try_from(n).map_err(|_| {
         Reason::Range {
             what: "width of a layer",
@@ -107,8 +136,29 @@ fn dimension(n: usize) -> Result<u32, Error> {
     })
 }
 
+fn plan(model: &Model, precision: Precision) -> Result<Plan, Error> {
+    let inputs = model.layers().iter().map(Layer::inputs).max().unwrap_or(1);
+    let tables = model.layers().iter().any(|l| {
+        !matches!(
+            l.activation(),
+            ActivationFunction::Identity | ActivationFunction::Relu
+        )
+    });
+    Plan::new(model.layers(), 0, precision.formats(inputs, tables)?)
+}
+
+fn network(plan: Plan) -> NetworkShape {
+    NetworkShape {
+        layers: plan.layers,
+        tables: plan.tables,
+        width: plan.formats.width,
+        bits: plan.formats.bits,
+        shift: plan.formats.shift,
+    }
+}
+
 pub(super) fn shape(model: &Model, precision: Precision) -> Result<NetworkShape, Error> {
-    Ok(Plan::new(model, precision)?.shape())
+    Ok(network(plan(model, precision)?))
 }
 
 pub(super) fn quantize<S: Samples + ?Sized>(
@@ -116,218 +166,24 @@ pub(super) fn quantize<S: Samples + ?Sized>(
     calibration: &S,
     precision: Precision,
 ) -> Result<QuantizedModel, Error> {
-    let plan = Plan::new(model, precision)?;
+    let plan = plan(model, precision)?;
     let ranges = Ranges::measure(model, calibration)?;
-    let formats = plan.formats;
-    let full = formats.reach() - 1.0;
-
-    let input_scale = scale_of(&[ranges.input], full);
-    let mut scale_in = input_scale;
+    let input_scale = scale_of(&[ranges.input], plan.formats.reach() - 1.0);
     let mut maps = Vec::with_capacity(plan.layers.len());
-    let mut scales = Vec::with_capacity(plan.layers.len());
-    for (index, layer) in model.layers().iter().enumerate() {
-        let fit = Fit {
-            index,
-            layer,
-            formats,
-            scale_in,
-        };
-        let (sums, results) = (ranges.sums[index], ranges.results[index]);
-        let scale = match &plan.scaled[index] {
-            Some(table) => {
-                let scale = fit.at_fixed_scale(table.input_scale)?;
-                scale_in = table.output_scale;
-                scale
-            }
-            None => {
-                // A ReLU that never fired has no range of its own: that of its sums is safe.
-                let scale = fit.enlarging(scale_of(&[results, sums], full))?;
-                scale_in = scale.scale;
-                scale
-            }
-        };
-        maps.push(fit.integers(scale.scale)?);
-        scales.push(scale);
-    }
-    let shape = plan.shape();
-    let raw = shape
-        .layers
-        .last()
-        .is_some_and(|l| l.activation == Activation::Identity);
-    let output_scale = if raw {
-        scale_in / exp2(shape.shift)
-    } else {
-        scale_in
-    };
+    let fitted = plan.fit(
+        model.layers(),
+        &ranges.sums,
+        &ranges.results,
+        Grid::nearest(input_scale),
+        &mut maps,
+    )?;
     QuantizedModel::new(
-        shape,
+        network(plan),
         WeightBank::new(maps)?,
         input_scale,
-        output_scale,
-        Some(scales),
+        fitted.output_scale,
+        Some(fitted.scales),
     )
-}
-
-/// The scale for the first range that is not zero, 1 if all are.
-fn scale_of(ranges: &[f64], full: f64) -> f64 {
-    let range = ranges.iter().find(|r| **r > 0.0);
-    range.map_or(1.0, |r| r / full)
-}
-
-fn exp2(shift: u8) -> f64 {
-    f64::from(shift).exp2()
-}
-
-/// One layer that is to be turned into integers.
-struct Fit<'a> {
-    index: usize,
-    layer: &'a Layer,
-    formats: Formats,
-    /// `s_in`.
-    scale_in: f64,
-}
-
-/// Sizes of a layer's integers.
-struct Extent {
-    /// Largest `|W_int|`.
-    weight: f64,
-    /// Largest `|b_int| + Σ|W_int|·2^(w-1)` of a row. Exact below 2^53, which is far above every
-    /// limit it is compared with.
-    sum: f64,
-}
-
-impl Fit<'_> {
-    /// What weights and biases are multiplied with to have units of `2^(-s)·scale_out`.
-    fn factors(&self, scale_out: f64) -> Result<(f64, f64), Error> {
-        let one = exp2(self.formats.shift);
-        let factors = (self.scale_in / scale_out * one, one / scale_out);
-        if factors.0.is_finite() && factors.1.is_finite() {
-            Ok(factors)
-        } else {
-            Err(self.problem("its values in calibration are too small to be scaled"))
-        }
-    }
-
-    fn extent(&self, scale_out: f64) -> Result<Extent, Error> {
-        let (weight_factor, bias_factor) = self.factors(scale_out)?;
-        let reach = self.formats.reach();
-        let mut extent = Extent {
-            weight: 0.0,
-            sum: 0.0,
-        };
-        for (row, bias) in self
-            .layer
-            .weight()
-            .rows()
-            .into_iter()
-            .zip(self.layer.bias())
-        {
-            let mut l1 = 0.0;
-            for w in row {
-                let w = round(*w, weight_factor).abs();
-                extent.weight = extent.weight.max(w);
-                l1 += w;
-            }
-            extent.sum = extent.sum.max(round(*bias, bias_factor).abs() + l1 * reach);
-        }
-        if extent.sum.is_finite() {
-            Ok(extent)
-        } else {
-            Err(self.problem("its values in calibration are too small to be scaled"))
-        }
-    }
-
-    /// The least scale from `calibrated` on at which the integers fit.
-    fn enlarging(&self, calibrated: f64) -> Result<LayerScale, Error> {
-        let mut scale = calibrated;
-        loop {
-            let extent = self.extent(scale)?;
-            let over = (extent.weight / f64::from(i16::MAX)).max(extent.sum / self.formats.limit());
-            if over <= 1.0 {
-                if extent.weight == 0.0
-                    && scale > calibrated
-                    && self.layer.weight().iter().any(|w| *w != 0.0)
-                {
-                    return Err(self.problem(
-                        "its sums fit the accumulator only if all weights are rounded to zero: ask for more bits with `Precision::accumulator_bits`",
-                    ));
-                }
-                return Ok(LayerScale {
-                    scale,
-                    enlarged: scale / calibrated,
-                });
-            }
-            // The sizes shrink in proportion, up to rounding.
-            scale *= over.max(LEAST_FACTOR);
-        }
-    }
-
-    /// Checks that the integers fit at the scale of a table.
-    fn at_fixed_scale(&self, scale: f64) -> Result<LayerScale, Error> {
-        let extent = self.extent(scale)?;
-        if extent.weight > f64::from(i16::MAX) {
-            return Err(self.problem(
-                "a weight leaves 16 bits at the fixed scale of its activation: ask for a smaller `Precision::shift`",
-            ));
-        }
-        if extent.sum > self.formats.limit() {
-            let rounding = exp2(self.formats.shift - 1);
-            // The least B with sum + 2^(s-1) < 2^(B-1).
-            let needed = (2u32..128)
-                .find(|bits| extent.sum + rounding < f64::from(bits - 1).exp2())
-                .unwrap_or(128);
-            return Err(Reason::FixedScale {
-                layer: self.index,
-                needed,
-                bits: self.formats.bits,
-            }
-            .into());
-        }
-        Ok(LayerScale {
-            scale,
-            enlarged: 1.0,
-        })
-    }
-
-    /// The integers at a scale at which they fit.
-    fn integers(&self, scale_out: f64) -> Result<AffineMap, Error> {
-        let (weight_factor, bias_factor) = self.factors(scale_out)?;
-        let fits = |v: f64, limit: f64| {
-            if v.abs() <= limit {
-                Ok(v)
-            } else {
-                Err(self.problem("an integer does not fit"))
-            }
-        };
-        #[expect(clippy::cast_possible_truncation, reason = "integers below the limits")]
-        let weights = self
-            .layer
-            .weight()
-            .iter()
-            .map(|w| Ok(fits(round(*w, weight_factor), i16::MAX.into())? as i16))
-            .collect::<Result<Vec<i16>, Error>>()?;
-        #[expect(clippy::cast_possible_truncation, reason = "integers below the limits")]
-        let bias = self
-            .layer
-            .bias()
-            .iter()
-            .map(|b| Ok(fits(round(*b, bias_factor), self.formats.limit())? as i64))
-            .collect::<Result<Vec<i64>, Error>>()?;
-        AffineMap::new(self.layer.inputs(), weights, bias)
-    }
-
-    fn problem(&self, problem: &'static str) -> Error {
-        Reason::Layer {
-            layer: self.index,
-            problem,
-        }
-        .into()
-    }
-}
-
-/// The nearest integer, halves away from zero.
-fn round(x: f32, factor: f64) -> f64 {
-    (f64::from(x) * factor).round()
 }
 
 #[cfg(test)]
