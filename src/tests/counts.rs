@@ -3,7 +3,10 @@
 use expect_test::expect;
 
 use super::fixtures::relu_network;
-use crate::{circuit::count_constraints, program::Schedule};
+use crate::{
+    circuit::count_constraints,
+    program::{CellKind, CellShape, ElmanActivation, Emission, Schedule, SequenceShape},
+};
 
 fn report(widths: &[u32], schedule: Schedule) -> String {
     let program = relu_network(widths).program(schedule).unwrap();
@@ -81,6 +84,44 @@ fn eleven_layers_of_128_a_step() {
         next state digest: 1069
         in all: 55507"#]]
     .assert_eq(&report(&[128; 65], Schedule::LayersPerStep(11)));
+}
+
+fn sequence_report(kind: CellKind, frames: u32) -> String {
+    let shape = SequenceShape {
+        inputs: 16,
+        cells: vec![CellShape { kind, hidden: 64 }],
+        head: vec![],
+        tables: vec![],
+        emission: Emission::Last,
+        width: 8,
+        shift: 10,
+        bits: 22,
+    };
+    let parts = count_constraints(&shape.program(frames).unwrap());
+    let total: usize = parts.iter().map(|(_, n)| n).sum();
+    let operations = parts.iter().find(|(name, _)| name == "operations");
+    format!("{kind:?}: {} of {total}", operations.unwrap().1)
+}
+
+/// Cells of 64 with 16 inputs, three frames to a step: operations, of all.
+#[test]
+fn cells_of_64() {
+    let all: Vec<String> = [
+        CellKind::Elman(ElmanActivation::Relu),
+        CellKind::Elman(ElmanActivation::Tanh),
+        CellKind::Gru,
+        CellKind::GruResetBefore,
+        CellKind::Lstm,
+    ]
+    .into_iter()
+    .map(|kind| sequence_report(kind, 3))
+    .collect();
+    expect![[r#"
+        Elman(Relu): 4928 of 16168
+        Elman(Tanh): 9920 of 21160
+        Gru: 46720 of 62300
+        GruResetBefore: 50752 of 66802
+        Lstm: 57088 of 72666"#]].assert_eq(&all.join("\n"));
 }
 
 #[test]
