@@ -39,7 +39,7 @@ impl<F: PrimeField> Entry<F> {
     ///
     /// **Statement** `−2^(width−1) ≤ value < 2^(width−1)`.
     ///
-    /// **Assumes** `1 ≤ width ≤ 32`; otherwise an error.
+    /// **Assumes** `1 ≤ width ≤ 48`; otherwise an error.
     ///
     /// **Enforces** 1. `u = value + 2^(width−1)` has `width` bits.
     ///
@@ -58,8 +58,8 @@ impl<F: PrimeField> Entry<F> {
         width: u32,
         value: Option<i64>,
     ) -> Result<Self, SynthesisError> {
-        if !(1..=32).contains(&width) {
-            return Err(error::shape("a signed entry has 1 to 32 bits"));
+        if !(1..=48).contains(&width) {
+            return Err(error::shape("a signed entry has 1 to 48 bits"));
         }
         let offset = signed_offset(width);
         let unsigned = match value {
@@ -245,7 +245,7 @@ mod tests {
             error(&missing, true),
             SynthesisError::AssignmentMissing
         ));
-        for width in [0, 33] {
+        for width in [0, 49] {
             let case = Alloc {
                 width,
                 value: Some(0),

@@ -52,6 +52,8 @@ pub mod poseidon;
 pub mod requantize;
 // Sums of products of entries, as accumulators.
 pub mod combine;
+// Signs, zeros, indexes, the largest of several.
+pub mod compare;
 // Rectified linear unit.
 pub mod relu;
 // Exact lookup of 8-bit entries in tables.

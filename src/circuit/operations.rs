@@ -394,9 +394,6 @@ fn each<S: PrimeField, T, CS: ConstraintSystem<S>>(
 
 /// Whether a requantised register is read by ReLU and by nothing else, so that both can be one.
 fn only_relu_reads(step: &Unrolled, register: Register) -> bool {
-    if step.leaves(register) {
-        return false;
-    }
     if let Spread::Layers { activations, .. } = &step.program.spread {
         // The layers of this requantise's slot.
         let slot = (register.index() - 4) / 3;
@@ -407,24 +404,19 @@ fn only_relu_reads(step: &Unrolled, register: Register) -> bool {
             .step_by(slots)
             .all(|a| *a == Activation::Relu);
     }
-    let mut readers = step.readers(register);
     matches!(
-        readers.next(),
+        step.sole_reader(register),
         Some(Node::Operation(Operation::Relu { .. }))
-    ) && readers.next().is_none()
+    )
 }
 
 /// Whether a requantised register is read by one lookup and by nothing else, so that both can be
 /// one.
 fn only_table_reads(step: &Unrolled, register: Register) -> bool {
-    if step.leaves(register) {
-        return false;
-    }
-    let mut readers = step.readers(register);
     matches!(
-        readers.next(),
+        step.sole_reader(register),
         Some(Node::Operation(Operation::Table { .. }))
-    ) && readers.next().is_none()
+    )
 }
 
 /// The entry whose value is `signed`, which the caller argues to be in range.

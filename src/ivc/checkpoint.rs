@@ -27,7 +27,7 @@ use crate::{
     circuit::{RunState, state::carried_digest},
     error::{DecodeError, Error},
     program::{
-        Emission,
+        Emission, Program,
         interpreter::{Execution, check_vector},
         shake,
     },
@@ -37,6 +37,7 @@ use crate::{
 
 const MAGIC: &[u8; 8] = b"LFsecret";
 const FORMAT: u16 = 1;
+const HEADER: usize = MAGIC.len() + 3;
 const CHECK: usize = 32;
 const WHAT: &str = "checkpoint";
 
@@ -103,6 +104,15 @@ fn elements(bytes: &[Element]) -> Result<Vec<F>, DecodeError> {
     bytes.iter().map(element).collect()
 }
 
+/// Whether so many frames can have been folded in so many steps.
+fn counts(program: &Program, steps: u64, frames: u64) -> bool {
+    let inferences = steps / program.steps_per_frame();
+    let most = inferences.checked_mul(program.frames_per_step().into());
+    steps.is_multiple_of(program.steps_per_frame())
+        && inferences <= frames
+        && most.is_some_and(|most| frames <= most)
+}
+
 /// Lengths of all sequences of a folded run, in the order of serialisation: nova takes them for
 /// granted.
 fn expected_lengths(primary: (usize, usize), secondary: (usize, usize)) -> Vec<usize> {
@@ -127,6 +137,12 @@ impl Session {
     /// [seed](Prover::blinding_seed) of their commitment.
     ///
     /// The size depends on the program and on what is public, not on the number of frames.
+    ///
+    /// **All copies of a session share one mask**, which hides the weights for only so many proofs
+    /// of all of them together: see [`proofs_allowed`](Self::proofs_allowed). Copies that one
+    /// [`Prover`] resumes are counted together. Nobody counts those of several processes, nor
+    /// proofs that were made after a checkpoint to which one goes back: a checkpoint is for going on
+    /// after a stop, not for answering many requests from one warmed-up state.
     ///
     /// # Errors
     /// None at present; the signature leaves room.
@@ -162,12 +178,15 @@ impl Session {
             proved_claims: self.proved.claims,
             recursive: self.recursive.clone(),
         };
-        let mut out = MAGIC.to_vec();
+        // All at once: a vector that grows would leave copies behind.
+        let fail = |e| Error::proving("checkpoint", e);
+        let size = postcard::experimental::serialized_size(&body).map_err(fail)?;
+        let mut out = Zeroizing::new(Vec::with_capacity(HEADER + size + CHECK));
+        out.extend(MAGIC);
         out.extend(FORMAT.to_le_bytes());
         out.push(DefaultBackend::ID);
-        let mut out = postcard::to_extend(&body, out)
-            .map(Zeroizing::new)
-            .map_err(|e| Error::proving("checkpoint", e))?;
+        out.resize(HEADER + size, 0);
+        postcard::to_slice(&body, &mut out[HEADER..]).map_err(fail)?;
         let check = check_of(&out);
         out.extend(check);
         Ok(out)
@@ -201,8 +220,8 @@ impl Session {
             && body.carried.len() == program.carried_shapes().len()
             && body.recursive.is_some() == (body.steps > 0)
             && body.pending.len() < program.frames_per_step() as usize
-            && body.steps.is_multiple_of(program.steps_per_frame())
-            && body.frames.checked_add(body.pending.len() as u64).is_some();
+            && counts(program, body.steps, body.frames)
+            && body.frames < u64::MAX / 2;
         if !fits {
             return Err(malformed());
         }

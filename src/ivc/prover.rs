@@ -127,7 +127,8 @@ impl Prover {
     /// Goes on with a session from the bytes that [`Session::checkpoint`] made, in this process or
     /// another. The prover must be that of the session: the same keys, the same weights and
     /// [blinds](Self::blinding_seed). Resuming twice from one checkpoint works, and gives two runs
-    /// that share their past.
+    /// that share their past, **and their mask**: too many proofs of them together give the weights
+    /// away. See [`Session::checkpoint`].
     ///
     /// # Errors
     /// [`DecodeError`](crate::DecodeError), as an [`Error`] of kind

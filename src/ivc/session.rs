@@ -65,7 +65,7 @@ pub struct Session {
     pub(super) pending: Option<Execution>,
     pub(super) recursive: Option<Recursive>,
     /// Entries of all public frames, one frame after the other.
-    pub(super) public_frames: Vec<i64>,
+    pub(crate) public_frames: Vec<i64>,
     pub(super) public_outputs: Vec<i64>,
     /// Steps at the last proof, and values of the mask that proofs have shown.
     pub(crate) proved: Proved,
@@ -341,23 +341,37 @@ impl Session {
     /// mask) and, by their digests, nothing else of what is private.
     ///
     /// # Errors
-    /// If no frame was pushed; if the session has made as many different proofs as its mask has
-    /// coefficients (`2^ν` at the most, `ν` the index bits of a map's columns): each shows a linear
-    /// function of it, and it hides no more.
+    /// If no frame was pushed; if the session and its copies made by this prover have made
+    /// [`proofs_allowed`](Self::proofs_allowed) proofs.
     pub fn snapshot(&mut self) -> Result<Proof, Error> {
         self.fold_pending()?;
         if self.run.steps != self.proved.steps {
-            if self.proved.claims >= self.mask.row.len() as u64 {
-                return Err(Error::usage(
-                    "the mask of this session hides no further proof: begin another session",
-                ));
-            }
+            let most = self.mask.proofs();
+            let copies = self
+                .bank
+                .proofs_of(&self.mask_commitment, self.proved.claims, most);
+            let claims = copies.ok_or_else(|| {
+                Error::usage(
+                    "the mask of this session, and of its copies, hides no further proof: begin another session",
+                )
+            })?;
             self.proved = Proved {
                 steps: self.run.steps,
-                claims: self.proved.claims + 1,
+                claims,
             };
         }
         self.compress()
+    }
+
+    /// How many different proofs this session and all its resumed copies may make together.
+    ///
+    /// Each shows a linear function of the session's mask, which hides the weights; more of them
+    /// than the mask has coefficients (`2^ν` for maps of up to `2^ν − 1` inputs, at most `2^12`)
+    /// **give the weights away**. Half of that is allowed; the other half is left for proofs that
+    /// were made after a checkpoint and forgotten by going back to it.
+    #[must_use]
+    pub fn proofs_allowed(&self) -> u64 {
+        self.mask.proofs()
     }
 
     fn compress(&mut self) -> Result<Proof, Error> {

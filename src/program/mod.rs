@@ -562,7 +562,7 @@ impl Program {
     /// describe a program that is not valid.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, crate::DecodeError> {
         use crate::DecodeError;
-        // A valid program needs less; what is decoded takes some twenty times as much.
+        // A valid program needs less; what is decoded takes some thirty-five times as much.
         const LIMIT: usize = 1 << 24;
         if bytes.len() > LIMIT {
             return Err(DecodeError::TooLong {

@@ -56,6 +56,8 @@ pub(crate) struct Unrolled {
     pub(crate) output: Register,
     /// See [`Unrolled::bound`].
     bound: Vec<Register>,
+    /// See [`Unrolled::sole_reader`].
+    sole_readers: Vec<Option<usize>>,
 }
 
 impl Unrolled {
@@ -71,12 +73,14 @@ impl Unrolled {
             head: 0..0,
             output: program.output.register,
             bound: Vec::new(),
+            sole_readers: Vec::new(),
         };
         for slot in 0..frames {
             step.push_slot(slot);
         }
         step.push_head();
         step.bound = step.bound_registers();
+        step.sole_readers = step.find_sole_readers();
         step
     }
 
@@ -201,10 +205,24 @@ impl Unrolled {
 
     fn bound_registers(&self) -> Vec<Register> {
         let frames: BTreeSet<Register> = self.slots.iter().map(|s| s.frame).collect();
+        // What is read, and through slices and concatenations what that is made of.
         let mut read = BTreeSet::new();
-        for (_, terms) in self.affine_operations() {
-            for term in terms {
-                self.sources(term.input, &mut read);
+        let mut seen = BTreeSet::new();
+        let mut left: Vec<Register> = self
+            .affine_operations()
+            .flat_map(|(_, terms)| terms.iter().map(|t| t.input))
+            .collect();
+        while let Some(register) = left.pop() {
+            if !seen.insert(register) {
+                continue;
+            }
+            let node = register.index().checked_sub(2).map(|i| &self.nodes[i]);
+            match node {
+                Some(Node::Operation(Operation::Slice { input, .. })) => left.push(*input),
+                Some(Node::Operation(Operation::Concat { inputs })) => left.extend(inputs),
+                _ => {
+                    read.insert(register);
+                }
             }
         }
         let always_absorbed = self.slots.len() == 1 && self.program.steps_per_frame() == 1;
@@ -220,30 +238,16 @@ impl Unrolled {
         bound
     }
 
-    /// The registers whose entries are those of `register`.
-    fn sources(&self, register: Register, found: &mut BTreeSet<Register>) {
-        let node = register.index().checked_sub(2).map(|i| &self.nodes[i]);
-        match node {
-            Some(Node::Operation(Operation::Slice { input, .. })) => self.sources(*input, found),
-            Some(Node::Operation(Operation::Concat { inputs })) => {
-                inputs.iter().for_each(|r| self.sources(*r, found));
-            }
-            _ => {
-                found.insert(register);
-            }
-        }
-    }
-
     /// The accumulator that `register` is, or is a slice of, and where the slice begins.
     pub(crate) fn accumulator(&self, register: Register) -> (Register, usize) {
-        let node = register.index().checked_sub(2).map(|i| &self.nodes[i]);
-        match node {
-            Some(Node::Operation(Operation::Slice { input, start, .. })) => {
-                let (source, at) = self.accumulator(*input);
-                (source, at + *start as usize)
-            }
-            _ => (register, 0),
+        let (mut register, mut at) = (register, 0);
+        while let Some(Node::Operation(Operation::Slice { input, start, .. })) =
+            register.index().checked_sub(2).map(|i| &self.nodes[i])
+        {
+            register = *input;
+            at += *start as usize;
         }
+        (register, at)
     }
 
     /// The shift `s` of an accumulator.
@@ -262,21 +266,38 @@ impl Unrolled {
         &self.shapes[register.index()]
     }
 
-    /// What reads a register, apart from outputs and the carried vector.
-    pub(crate) fn readers(&self, register: Register) -> impl Iterator<Item = &Node> {
-        self.nodes.iter().filter(move |node| match node {
-            Node::Operation(operation) => operation.reads().contains(&register),
-            Node::Keep { new, old, .. } => *new == register || *old == register,
-            Node::Frame | Node::Carried => false,
-        })
+    /// The only node that reads a register, `None` if there are several or none, or if the register
+    /// is an output or carried on.
+    pub(crate) fn sole_reader(&self, register: Register) -> Option<&Node> {
+        let reader = self.sole_readers.get(register.index()).copied().flatten();
+        reader.map(|at| &self.nodes[at])
     }
 
-    /// Whether a register is an output or carried on.
-    pub(crate) fn leaves(&self, register: Register) -> bool {
-        let outputs = match self.program.emission {
-            Emission::Each => self.slots.iter().any(|s| s.output == register),
-            Emission::Last => self.output == register,
-        };
-        outputs || self.slots.iter().any(|s| s.carried.contains(&register))
+    fn find_sole_readers(&self) -> Vec<Option<usize>> {
+        let mut count = vec![0usize; self.shapes.len()];
+        let mut last = vec![None; self.shapes.len()];
+        for (at, node) in self.nodes.iter().enumerate() {
+            let mut reads = match node {
+                Node::Operation(operation) => operation.reads(),
+                Node::Keep { new, old, .. } => vec![*new, *old],
+                Node::Frame | Node::Carried => Vec::new(),
+            };
+            reads.sort_unstable();
+            reads.dedup();
+            for register in reads {
+                count[register.index()] += 1;
+                last[register.index()] = Some(at);
+            }
+        }
+        let mut leaves: Vec<Register> = self.slots.iter().flat_map(|s| s.carried.clone()).collect();
+        match self.program.emission {
+            Emission::Each => leaves.extend(self.slots.iter().map(|s| s.output)),
+            Emission::Last => leaves.push(self.output),
+        }
+        for register in leaves {
+            count[register.index()] += 1;
+        }
+        let sole = last.into_iter().zip(count);
+        sole.map(|(at, count)| at.filter(|_| count == 1)).collect()
     }
 }

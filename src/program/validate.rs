@@ -11,6 +11,8 @@ const MAX_ENTRIES: u64 = 1 << 24;
 const MAX_ROWS: u64 = 1 << 26;
 /// Largest number of bits of all registers of a step together: each is a constraint or more.
 const MAX_BITS: u64 = 1 << 20;
+/// Largest number of constraints of a step, estimated from above.
+const MAX_CONSTRAINTS: u64 = 1 << 22;
 /// Largest number of phases times entries of a step, and of entries that products read.
 const MAX_WORK: u64 = 1 << 28;
 /// Largest number of operations in a step.
@@ -500,13 +502,39 @@ impl Program {
         within("bits of all registers", bits, 1, MAX_BITS)?;
         let work = total.saturating_mul(self.steps_per_frame());
         within("phases times entries", work, 1, MAX_WORK)?;
-        let read: u64 = self
+        let constraints = self
             .all_operations()
-            .flat_map(Operation::reads)
-            .map(|r| shapes[r.index()].len as u64)
-            .sum();
-        let read = read.saturating_mul(frames);
-        within("entries read by operations", read, 1, MAX_WORK)
+            .zip(&shapes[2..])
+            .map(|(operation, shape)| self.most_constraints(operation, shape, shapes))
+            .chain(shapes.iter().map(|s| s.len as u64 * u64::from(s.width)));
+        let constraints = constraints.fold(0, u64::saturating_add);
+        let constraints = constraints.saturating_mul(frames);
+        within("constraints of a step", constraints, 1, MAX_CONSTRAINTS)
+    }
+
+    /// At least as many constraints as an operation has beyond the bits of its result.
+    fn most_constraints(
+        &self,
+        operation: &Operation,
+        shape: &RegisterShape,
+        shapes: &[RegisterShape],
+    ) -> u64 {
+        let len = shape.len as u64;
+        let read = || {
+            let reads = operation.reads();
+            reads
+                .iter()
+                .map(|r| shapes[r.index()].len as u64)
+                .sum::<u64>()
+        };
+        let each = match operation {
+            Operation::Affine { .. } => return read().saturating_add(len),
+            Operation::Combine { monomials, .. } => monomials.len() as u64 + 1,
+            Operation::Table { .. } => 35,
+            Operation::Layer { .. } => 48 + 16 * self.tables.len() as u64,
+            _ => 4,
+        };
+        len.saturating_mul(each)
     }
 
     fn validate_results(&self, shapes: &[RegisterShape]) -> Result<(), ProgramError> {

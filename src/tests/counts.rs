@@ -121,7 +121,8 @@ fn cells_of_64() {
         Elman(Tanh): 9920 of 21160
         Gru: 46720 of 62300
         GruResetBefore: 50752 of 66802
-        Lstm: 57088 of 72666"#]].assert_eq(&all.join("\n"));
+        Lstm: 57088 of 72666"#]]
+    .assert_eq(&all.join("\n"));
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod fixtures;
 mod formats;
 mod hiding;
 mod proof_attacks;
+mod random_programs;
 mod sequences;
 mod stream_attacks;
 mod streams;

@@ -71,6 +71,12 @@ fn pushed(prover: &Prover, visibility: Visibility, frames: &[Vec<i64>]) -> Sessi
     session
 }
 
+/// The same prover in another process: copies of one session do not know of each other.
+fn elsewhere(prover: &Prover) -> Prover {
+    let (bank, seed) = (prover.bank.bank().clone(), prover.blinding_seed().clone());
+    Prover::from_bank_with_blinding(prover.params(), bank, seed).unwrap()
+}
+
 fn public() -> Visibility {
     Visibility::public_inputs().public_outputs()
 }
@@ -110,21 +116,35 @@ fn snapshots_prove_what_there_is_and_the_session_goes_on() {
 }
 
 #[test]
-fn a_mask_hides_only_as_many_proofs_as_it_has_coefficients() {
+fn a_mask_hides_half_as_many_proofs_as_it_has_coefficients() {
     let prover = prover(Emission::Each);
     let mut session = pushed(prover, public(), &frames(1));
-    let most = session.mask.row.len() as u64;
-    assert_eq!(most, 8);
-    session.proved.claims = most;
+    assert_eq!((session.mask.row.len(), session.proofs_allowed()), (8, 4));
+    session.proved.claims = 4;
     let error = session.snapshot().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Usage);
     assert!(error.to_string().contains("mask"), "{error}");
-    session.proved.claims = most - 1;
+    session.proved.claims = 3;
     assert!(session.snapshot().is_ok());
     // The same claim again shows nothing new.
     assert!(session.snapshot().is_ok());
     session.push_integers(&x(1)).unwrap();
     assert!(session.snapshot().is_err());
+}
+
+#[test]
+fn copies_of_a_session_share_the_proofs_that_its_mask_hides() {
+    let prover = prover(Emission::Each);
+    let session = pushed(prover, public(), &frames(1));
+    let checkpoint = session.checkpoint().unwrap();
+    let proof = || prover.resume(&checkpoint).unwrap().finish();
+    for _ in 0..4 {
+        assert!(proof().is_ok());
+    }
+    assert_eq!(proof().unwrap_err().kind(), ErrorKind::Usage);
+    // The original too; and another session has a mask of its own.
+    assert!(session.finish().is_err());
+    assert!(pushed(prover, public(), &frames(1)).finish().is_ok());
 }
 
 #[test]
@@ -348,7 +368,7 @@ fn a_resumed_session_proves_the_same_statement_from_any_frame() {
     assert_eq!(statement.context, b"pump 7");
     let mut points = Vec::new();
     for (done, checkpoint) in checkpoints.iter().enumerate() {
-        let mut resumed = prover.resume(checkpoint).unwrap();
+        let mut resumed = elsewhere(prover).resume(checkpoint).unwrap();
         assert_eq!(resumed.frames(), done as u64);
         for k in done as u64..FRAMES {
             resumed.push_integers(&x(k)).unwrap();
@@ -359,7 +379,7 @@ fn a_resumed_session_proves_the_same_statement_from_any_frame() {
     }
     // Each ends in a claim of its own, so no two show the same function of the mask; but a session
     // without open frames has its claim already.
-    let last = prover.resume(&checkpoints[2]).unwrap();
+    let last = elsewhere(prover).resume(&checkpoints[2]).unwrap();
     let again = {
         let mut last = last;
         for k in 2..FRAMES {
@@ -469,7 +489,7 @@ fn a_checkpoint_that_was_made_up_is_refused_or_proves_nothing() {
         other[at] ^= 0x41;
         let check = super::super::ivc::checkpoint_check_for_test(&other);
         other.extend(check);
-        if let Ok(session) = prover.resume(&other) {
+        if let Ok(session) = elsewhere(prover).resume(&other) {
             resumed += 1;
             // Proving takes a second; one in forty is enough to see that nothing panics.
             if resumed % 40 == 1
@@ -482,6 +502,24 @@ fn a_checkpoint_that_was_made_up_is_refused_or_proves_nothing() {
         }
     }
     assert!(resumed > 20, "{resumed}");
+}
+
+#[test]
+fn a_checkpoint_with_impossible_counters_is_refused() {
+    let prover = prover(Emission::Each);
+    for (steps, frames) in [(1, 0), (1, 4), (1, u64::MAX), (2, 7), (0, 1), (u64::MAX, 3)] {
+        let mut session = pushed(prover, public(), &frames_of_one_step());
+        session.run.state.frames = frames;
+        session.run.steps = steps;
+        session.run.z[1] = session.run.state.digest();
+        session.public_frames.clear();
+        let bytes = session.checkpoint().unwrap();
+        assert_eq!(prover.resume(&bytes).unwrap_err().kind(), ErrorKind::Decode);
+    }
+}
+
+fn frames_of_one_step() -> Vec<Vec<i64>> {
+    frames(u64::from(PER_STEP))
 }
 
 #[test]

@@ -176,7 +176,7 @@ impl WeightBank {
             }
         }
         let shapes = program.register_shapes();
-        for operation in program.operations() {
+        for operation in program.all_operations() {
             let Operation::Affine {
                 terms,
                 rows,

@@ -1,6 +1,10 @@
 //! The hiding commitment to a bank, in rows (Hyrax, Wahby et al., S&P 2018, §6), and its name.
 
-use std::fmt;
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Mutex, PoisonError},
+};
 
 use ff::{Field, PrimeField};
 use halo2curves::{group::GroupEncoding, pasta::PallasAffine};
@@ -14,7 +18,7 @@ use zeroize::Zeroize;
 
 use super::{bank::WeightBank, delayed::from_i64};
 use crate::{
-    backend::{CommitmentKey, E1, F, Group, Pedersen, generators::BANK_LABEL},
+    backend::{Commitment, CommitmentKey, E1, F, Group, Pedersen, generators::BANK_LABEL},
     error::{DecodeError, Error},
     program::{BankDimensions, MapShape, Program, shake},
 };
@@ -393,6 +397,8 @@ pub(crate) struct CommittedBank {
     pub(super) commitment: ModelCommitment,
     pub(super) key: CommitmentKey<E1>,
     pub(super) seed: BlindingSeed,
+    /// Proofs made under each mask, by `C_m`: sessions and their copies share it.
+    proofs: Mutex<HashMap<Vec<u8>, u64>>,
 }
 
 impl CommittedBank {
@@ -458,6 +464,7 @@ impl CommittedBank {
             commitment,
             key,
             seed,
+            proofs: Mutex::default(),
         })
     }
 
@@ -474,6 +481,7 @@ impl CommittedBank {
             commitment: self.commitment.clone(),
             key: self.key.clone(),
             seed: self.seed.clone(),
+            proofs: Mutex::default(),
         }
     }
 
@@ -488,6 +496,20 @@ impl CommittedBank {
 
     pub(crate) fn key(&self) -> &CommitmentKey<E1> {
         &self.key
+    }
+
+    /// Counts a proof under a mask: the number of it, `None` if there were `most` already. `known`
+    /// were made before, wherever.
+    pub(crate) fn proofs_of(&self, mask: &Commitment<E1>, known: u64, most: u64) -> Option<u64> {
+        let name = mask.comm.affine().to_bytes().as_ref().to_vec();
+        let mut proofs = self.proofs.lock().unwrap_or_else(PoisonError::into_inner);
+        let made = proofs.entry(name).or_default();
+        let number = (*made).max(known) + 1;
+        if number > most {
+            return None;
+        }
+        *made = number;
+        Some(number)
     }
 
     pub(crate) fn seed(&self) -> &BlindingSeed {

@@ -34,6 +34,11 @@ impl Mask {
         1 << column_bits.min(dimensions.nu)
     }
 
+    /// How many proofs may show a linear function of it: half as many as it has coefficients.
+    pub(crate) fn proofs(&self) -> u64 {
+        (self.row.len() as u64 / 2).max(1)
+    }
+
     /// `C_m = Σ_j M(j)·G_j + s·H`.
     pub(crate) fn commit(&self, key: &CommitmentKey<E1>) -> Commitment<E1> {
         Pedersen::commit(key, &self.row, &self.blind)
