@@ -68,6 +68,9 @@ struct Report {
     fold_cpu_s: f64,
     /// Inference, sumcheck and folding.
     cpu_s_per_frame: f64,
+    /// The same over the first and the last tenth of the frames.
+    cpu_s_per_frame_first: f64,
+    cpu_s_per_frame_last: f64,
     compress_cpu_s: f64,
     opening_cpu_s: f64,
     prove_cpu_s: f64,
@@ -77,6 +80,8 @@ struct Report {
     commitment_bytes: usize,
     checkpoint_bytes: usize,
     key_bytes: usize,
+    /// After the first tenth of the frames, after the last one, and after the proof.
+    peak_mib_tenth: f64,
     peak_mib_folding: f64,
     peak_mib: f64,
 }
@@ -306,11 +311,21 @@ fn measure(
     let wall = std::time::Instant::now();
     let mut session = prover.session(Visibility::private_inputs().public_outputs())?;
     let mut output = Array1::zeros(0);
-    for input in inputs.rows() {
+    let tenth = inputs.nrows().div_ceil(10);
+    let (mut cpu_s_first, mut cpu_s_before_last, mut peak_mib_tenth) = (0.0, 0.0, 0.0);
+    for (k, input) in inputs.rows().into_iter().enumerate() {
+        if k == inputs.nrows() - tenth {
+            cpu_s_before_last = started.elapsed().as_secs_f64();
+        }
         output = session.push(input)?;
+        if k + 1 == tenth {
+            cpu_s_first = started.elapsed().as_secs_f64();
+            peak_mib_tenth = peak_mib();
+        }
     }
     session.fold_pending()?;
-    let cpu_s_per_frame = started.elapsed().as_secs_f64() / inputs.nrows() as f64;
+    let cpu_s = started.elapsed().as_secs_f64();
+    let cpu_s_per_frame = cpu_s / inputs.nrows() as f64;
     let peak_mib_folding = peak_mib();
     let (frames, steps) = (session.frames(), session.steps());
     let proof = session.snapshot()?;
@@ -343,6 +358,8 @@ fn measure(
         sumcheck_cpu_s: clock.seconds("sumcheck"),
         fold_cpu_s: clock.seconds("fold_step"),
         cpu_s_per_frame,
+        cpu_s_per_frame_first: cpu_s_first / tenth as f64,
+        cpu_s_per_frame_last: (cpu_s - cpu_s_before_last) / tenth as f64,
         compress_cpu_s: clock.seconds("compress"),
         opening_cpu_s: clock.seconds("opening"),
         prove_cpu_s,
@@ -352,6 +369,7 @@ fn measure(
         commitment_bytes: commitment.to_bytes().len(),
         checkpoint_bytes: session.checkpoint()?.len(),
         key_bytes: params.key_bytes(),
+        peak_mib_tenth,
         peak_mib_folding,
         peak_mib,
     })
