@@ -66,8 +66,8 @@ pub mod weights;
 pub use backend::{Backend, PallasVesta};
 pub use error::{DecodeError, Error, ErrorKind};
 pub use ivc::{
-    ConstraintReport, DigestBuilder, InputVisibility, OutputVisibility, Params, Prover, SaltKey,
-    Session, StageTimes, Visibility,
+    ConstraintReport, DigestBuilder, InputVisibility, OutputVisibility, Params, Prover, Salt,
+    SaltKey, Session, StageTimes, Visibility, digest_of_frames, frame_digest,
 };
 pub use model::{
     ActivationFunction, Layer, Model, ModelBuilder, RecurrentCell, RecurrentFunction,

@@ -6,7 +6,7 @@ use ff::{Field, PrimeField};
 use layerfold_gadgets::{
     Accumulator, Entry, Monomial, Table,
     combine::combine,
-    num,
+    compare, num,
     relu::relu,
     requantize::{requantize, requantize_relu},
     table::{lookup_many, requantize_lookup_many},
@@ -296,6 +296,74 @@ impl Context<'_> {
                     _ => each(cs, input(x), |cs, x| one(lookup_many(cs, &[table], x)?)),
                 }
             }
+            Operation::Polynomial {
+                constant,
+                monomials,
+                ..
+            } => (0..shape.len)
+                .map(|i| {
+                    let mut sum = num::constant::<F, CS>(signed(*constant));
+                    let mut value = Some(i128::from(*constant));
+                    for (t, m) in monomials.iter().enumerate() {
+                        let left = &input(&m.left)[i];
+                        let right = m.right.map(|r| &self.registers.get(r)[i]);
+                        let mut product = left.signed::<CS>();
+                        if let Some(right) = right {
+                            let cs = cs.namespace(|| format!("entry {i} product {t}"));
+                            product = num::mul(cs, &product, &right.signed::<CS>())?.into();
+                        }
+                        sum = sum.add(&product.scale(signed(m.coefficient.into())));
+                        let right = right.map_or(Some(1), Entry::value);
+                        value = value.zip(left.value().zip(right)).map(|(v, (a, b))| {
+                            v + i128::from(m.coefficient) * i128::from(a) * i128::from(b)
+                        });
+                    }
+                    let value = value.and_then(|v| i64::try_from(v).ok());
+                    Ok(entry::<CS>(&sum, value, shape))
+                })
+                .collect(),
+            Operation::Dot {
+                input: x,
+                coefficients,
+                ..
+            } => {
+                let mut sum = Num::zero();
+                let mut value = Some(0i128);
+                for (x, c) in input(x).iter().zip(coefficients) {
+                    sum = sum.add(&x.signed::<CS>().scale(signed((*c).into())));
+                    value = value
+                        .zip(x.value())
+                        .map(|(v, x)| v + i128::from(*c) * i128::from(x));
+                }
+                let value = value.and_then(|v| i64::try_from(v).ok());
+                Ok(vec![entry::<CS>(&sum, value, shape)])
+            }
+            Operation::Sign { input } => self
+                .accumulators(*input, shape.len)?
+                .iter()
+                .map(compare::nonnegative)
+                .collect(),
+            Operation::Zero { input } => {
+                let accumulators = self.accumulators(*input, shape.len)?;
+                each(cs, accumulators, |cs, y| compare::zero(cs, y))
+            }
+            Operation::Indicators { input: x, len } => {
+                let x = input(x).first().ok_or(SynthesisError::AssignmentMissing)?;
+                compare::indicators(cs.namespace(|| "indicators"), x, *len as usize)
+            }
+            Operation::ArgMax { input: x } => compare::argmax(cs.namespace(|| "argmax"), input(x)),
+            Operation::Accumulate { part, input: x } => {
+                let node = self.result.index() - 2;
+                let before = self.step.carried_before(node, *part as usize);
+                let sums = self.registers.get(before).iter().zip(input(x));
+                Ok(sums
+                    .map(|(sum, x)| {
+                        let value = sum.value().zip(x.value()).map(|(a, b)| a + b);
+                        let sum = sum.signed::<CS>().add(&x.signed::<CS>());
+                        entry::<CS>(&sum, value, shape)
+                    })
+                    .collect())
+            }
             Operation::Slice {
                 input: x, start, ..
             } => {
@@ -428,6 +496,11 @@ fn entry<CS: ConstraintSystem<F>>(
     let unsigned = num::constant::<F, CS>(F::from(shape.offset)).add(signed);
     let value = value.map(|v| (i128::from(v) + i128::from(shape.offset)) as u64);
     Entry::from_num_unchecked(unsigned, value, shape.width, shape.offset)
+}
+
+fn signed(x: i64) -> F {
+    let magnitude = F::from(x.unsigned_abs());
+    if x < 0 { -magnitude } else { magnitude }
 }
 
 fn signed_or_zero<CS: ConstraintSystem<F>>(x: Option<&Entry<F>>) -> Num<F> {

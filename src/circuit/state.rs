@@ -59,13 +59,10 @@ impl RunState {
     }
 }
 
-/// `z_0`: the digest of the initial vector, 0 if nothing is carried, and of the initial state.
-pub(crate) fn initial_z(program: &Program, binding: F) -> [F; 2] {
-    let activations = carried_digest(
-        F::ZERO,
-        &program.initial_carried(),
-        &program.carried_shapes(),
-    );
+/// `z_0`: the digest of the initial vector, parameters of the run included, 0 if nothing is
+/// carried, and of the initial state.
+pub(crate) fn initial_z(program: &Program, binding: F, carried: &[Vec<i64>]) -> [F; 2] {
+    let activations = carried_digest(F::ZERO, carried, &program.carried_shapes());
     [activations, RunState::initial(program, binding).digest()]
 }
 

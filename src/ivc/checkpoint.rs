@@ -19,8 +19,8 @@ use zeroize::{Zeroize, Zeroizing};
 use super::{
     Prover, Session, Visibility,
     params::Recursive,
-    salts::{SaltKey, Salts},
-    session::Proved,
+    salts::{Salt, SaltKey, Salts},
+    session::{Proved, Settings},
 };
 use crate::{
     backend::{Backend, DefaultBackend, F},
@@ -51,10 +51,13 @@ struct Body {
     model: [u8; 32],
     visibility: Visibility,
     context: Vec<u8>,
+    parameters: Vec<i64>,
     mask: Vec<Element>,
     mask_blind: Element,
     input_salts: Option<[u8; 32]>,
     output_salts: Option<[u8; 32]>,
+    /// Salts that somebody else chose, of pending frames, by index.
+    given_salts: Vec<(u64, Element)>,
     frames: u64,
     inputs: Element,
     outputs: Element,
@@ -78,6 +81,7 @@ impl Drop for Body {
         self.mask_blind.zeroize();
         self.input_salts.zeroize();
         self.output_salts.zeroize();
+        self.given_salts.iter_mut().for_each(|(_, s)| s.zeroize());
         self.carried.zeroize();
         self.carried_salt.zeroize();
         self.pending.zeroize();
@@ -156,10 +160,17 @@ impl Session {
             model: self.bank.commitment().digest().0,
             visibility: self.visibility,
             context: self.context.clone(),
+            parameters: self.parameters.clone(),
             mask: bytes(&self.mask.row),
             mask_blind: element_bytes(&self.mask.blind),
             input_salts: key(&self.salts.inputs),
             output_salts: key(&self.salts.outputs),
+            given_salts: self
+                .salts
+                .given
+                .iter()
+                .map(|(index, salt)| (*index, salt.to_bytes()))
+                .collect(),
             frames: state.frames,
             inputs: element_bytes(&state.inputs),
             outputs: element_bytes(&state.outputs),
@@ -221,7 +232,9 @@ impl Session {
             && body.recursive.is_some() == (body.steps > 0)
             && body.pending.len() < program.frames_per_step() as usize
             && counts(program, body.steps, body.frames)
-            && body.frames < u64::MAX / 2;
+            && body.frames < u64::MAX / 2
+            && body.frames + body.pending.len() as u64 <= program.max_frames()
+            && (shown[0] == 0 || body.given_salts.is_empty());
         if !fits {
             return Err(malformed());
         }
@@ -257,16 +270,25 @@ impl Session {
         let salts = Salts {
             inputs: body.input_salts.map(SaltKey::from_bytes),
             outputs: body.output_salts.map(SaltKey::from_bytes),
+            given: body
+                .given_salts
+                .iter()
+                .map(|(index, salt)| Ok((*index, Salt(element(salt)?))))
+                .collect::<Result<_, DecodeError>>()?,
+        };
+        let settings = Settings {
+            visibility: body.visibility,
+            context: body.context.clone(),
+            parameters: body.parameters.clone(),
         };
         let mut session = Self::with_mask(
             prover.params.clone(),
             prover.bank.clone(),
             prover.scales,
-            body.visibility,
-            body.context.clone(),
+            settings,
             mask,
             salts,
-        );
+        )?;
         let run = &mut session.run;
         if body.steps > 0 {
             run.state = RunState {

@@ -15,6 +15,6 @@ pub(crate) use checkpoint::check_for_test as checkpoint_check_for_test;
 pub(crate) use params::Compressed;
 pub use params::{ConstraintReport, Params};
 pub use prover::Prover;
-pub use salts::{DigestBuilder, SaltKey};
+pub use salts::{DigestBuilder, Salt, SaltKey, digest_of_frames, frame_digest};
 pub use session::{Session, StageTimes};
 pub use visibility::{InputVisibility, OutputVisibility, Visibility};

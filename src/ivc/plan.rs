@@ -5,7 +5,7 @@
 use crate::{
     circuit::count_constraints,
     error::Error,
-    program::{NetworkShape, Program, ProgramError, Schedule, SequenceShape},
+    program::{Claim, NetworkShape, Program, ProgramError, Schedule, SequenceShape},
     quant::QuantizedModel,
 };
 
@@ -162,6 +162,22 @@ impl Schedule {
             1 => Self::WholeNetwork,
             _ => Self::FramesPerStep(frames),
         }
+    }
+}
+
+impl NetworkShape {
+    /// The cheapest number of frames to a step for a claim about so many frames.
+    ///
+    /// # Errors
+    /// As [`claim_program`](Self::claim_program).
+    pub fn plan_claim(&self, claim: Claim, frames: u64) -> Result<u32, ProgramError> {
+        let mut best = Best(None);
+        frames_per_step(
+            frames.max(1),
+            |frames| self.claim_program(claim, frames),
+            |cost, frames| best.consider(cost, frames),
+        )?;
+        best.choice()
     }
 }
 

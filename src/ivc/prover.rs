@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use super::{Params, Session, Visibility};
+use super::{Params, Session, Visibility, session::Settings};
 use crate::{
     error::Error,
     quant::{Quantized, Scales},
@@ -97,7 +97,7 @@ impl Prover {
     /// Begins a run, with an empty context.
     ///
     /// # Errors
-    /// None at present; the signature leaves room.
+    /// If the program has parameters.
     pub fn session(&self, visibility: Visibility) -> Result<Session, Error> {
         self.session_with_context(visibility, b"")
     }
@@ -106,22 +106,41 @@ impl Prover {
     /// verifies under this context and no other.
     ///
     /// # Errors
-    /// If the context is longer than 64 KiB.
+    /// If the context is longer than 64 KiB, or the program has parameters.
     pub fn session_with_context(
         &self,
         visibility: Visibility,
         context: &[u8],
     ) -> Result<Session, Error> {
+        self.session_with(visibility, context, &[])
+    }
+
+    /// The same, with the parameters of the statement, one after the other: integers that the
+    /// program leaves to each run, as a threshold.
+    ///
+    /// # Errors
+    /// As [`session_with_context`](Self::session_with_context); if there are not as many parameters
+    /// as the program has, or one is over its width.
+    pub fn session_with(
+        &self,
+        visibility: Visibility,
+        context: &[u8],
+        parameters: &[i64],
+    ) -> Result<Session, Error> {
         if context.len() > crate::proof::MAX_CONTEXT {
             return Err(Error::usage("the context is longer than 64 KiB"));
         }
-        Ok(Session::begin(
+        let settings = Settings {
+            visibility,
+            context: context.to_vec(),
+            parameters: parameters.to_vec(),
+        };
+        Session::begin(
             self.params.clone(),
             self.bank.clone(),
             self.scales,
-            visibility,
-            context.to_vec(),
-        ))
+            settings,
+        )
     }
 
     /// Goes on with a session from the bytes that [`Session::checkpoint`] made, in this process or

@@ -1,6 +1,8 @@
 //! Salts of the digests of private inputs and hidden outputs.
 
-use ff::Field;
+use std::collections::BTreeMap;
+
+use ff::{Field, PrimeField};
 use nova_snark::traits::PrimeFieldExt;
 use rand_core::{OsRng, RngCore};
 use zeroize::Zeroize;
@@ -70,11 +72,74 @@ impl Drop for SaltKey {
     }
 }
 
+/// The salt of one vector, 32 bytes: what somebody who vouches for an input digests it with.
+///
+/// Secret material, as long as the vector is: whoever has the salt can test guesses of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Salt(pub(crate) F);
+
+impl Salt {
+    /// A fresh one, from the operating system's randomness.
+    #[must_use]
+    pub fn random() -> Self {
+        Self(F::random(OsRng))
+    }
+
+    /// The salt of these canonical bytes, `None` if they are over the modulus.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 32]) -> Option<Self> {
+        Option::from(F::from_repr(bytes.into())).map(Self)
+    }
+
+    /// The canonical bytes.
+    #[must_use]
+    pub fn to_bytes(&self) -> [u8; 32] {
+        element_bytes(&self.0)
+    }
+}
+
+impl std::fmt::Debug for Salt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Salt(redacted)")
+    }
+}
+
+/// The digest `D(salt; frame)` of one input frame, of which somebody may vouch that he knows what
+/// it is of: a bank that signs it, a sensor that publishes it.
+///
+/// The frame is made of the integers that the program takes; [`Scales`](crate::Scales) says how
+/// they come from real values.
+///
+/// # Errors
+/// If the frame has the wrong length or an entry over its width.
+pub fn frame_digest(program: &Program, frame: &[i64], salt: &Salt) -> Result<VectorDigest, Error> {
+    let shape = program.frame_shape();
+    check_vector("frame", frame, &shape)?;
+    Ok(VectorDigest::new(element_bytes(&vector_digest(
+        salt.0, frame, &shape,
+    ))))
+}
+
+/// The digest of private inputs that a statement shows, from the digests of its frames, in order:
+/// for a verifier who was given those by whoever vouches for the frames. `None` if one is no
+/// digest.
+#[must_use]
+pub fn digest_of_frames(frames: &[VectorDigest]) -> Option<VectorDigest> {
+    let mut digest = F::ZERO;
+    for frame in frames {
+        let frame = Option::from(F::from_repr((*frame.as_bytes()).into()))?;
+        digest = absorb_input(digest, frame);
+    }
+    Some(VectorDigest::new(element_bytes(&digest)))
+}
+
 /// The salt keys of a session; without one where the vectors are public and their salts 0.
 #[derive(Clone, Debug)]
 pub(crate) struct Salts {
     pub(crate) inputs: Option<SaltKey>,
     pub(crate) outputs: Option<SaltKey>,
+    /// Salts of frames that somebody else chose, by index; of frames that are not folded yet.
+    pub(crate) given: BTreeMap<u64, Salt>,
 }
 
 impl Salts {
@@ -83,11 +148,15 @@ impl Salts {
         Self {
             inputs: (visibility.inputs == InputVisibility::Private).then(SaltKey::random),
             outputs: (visibility.outputs == OutputVisibility::Hidden).then(SaltKey::random),
+            given: BTreeMap::new(),
         }
     }
 
     /// The salt of frame `index`.
     pub(crate) fn input(&self, index: u64) -> F {
+        if let Some(salt) = self.given.get(&index) {
+            return salt.0;
+        }
         self.inputs.as_ref().map_or(F::ZERO, |k| k.salt(index))
     }
 
@@ -148,9 +217,18 @@ impl DigestBuilder {
     /// # Errors
     /// If it has the wrong length or an entry over its width.
     pub fn push(&mut self, vector: &[i64]) -> Result<(), Error> {
+        let salt = Salt(self.key.salt(self.count));
+        self.push_salted(vector, &salt)
+    }
+
+    /// The same, for a vector whose salt somebody else chose.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push).
+    pub fn push_salted(&mut self, vector: &[i64], salt: &Salt) -> Result<(), Error> {
         check_vector(self.what, vector, &self.shape)?;
         let before = if self.last_only { F::ZERO } else { self.digest };
-        let digest = vector_digest(self.key.salt(self.count), vector, &self.shape);
+        let digest = vector_digest(salt.0, vector, &self.shape);
         self.digest = (self.absorb)(before, digest);
         self.count += 1;
         Ok(())

@@ -12,7 +12,7 @@ use super::{
     InputVisibility, OutputVisibility, Params, Visibility,
     binding::BindingParts,
     params::{Compressed, Recursive},
-    salts::{SaltKey, Salts},
+    salts::{Salt, SaltKey, Salts},
     step::{PreparedStep, Run, StepContext},
 };
 use crate::{
@@ -57,6 +57,7 @@ pub struct Session {
     pub(super) scales: Option<Scales>,
     pub(super) visibility: Visibility,
     pub(super) context: Vec<u8>,
+    pub(super) parameters: Vec<i64>,
     pub(crate) mask: Mask,
     pub(super) mask_commitment: Commitment<E1>,
     pub(super) salts: Salts,
@@ -70,6 +71,13 @@ pub struct Session {
     /// Steps at the last proof, and values of the mask that proofs have shown.
     pub(crate) proved: Proved,
     times: StageTimes,
+}
+
+/// What a run is begun with.
+pub(super) struct Settings {
+    pub(super) visibility: Visibility,
+    pub(super) context: Vec<u8>,
+    pub(super) parameters: Vec<i64>,
 }
 
 /// The proofs that a session has made.
@@ -95,12 +103,11 @@ impl Session {
         params: Params,
         bank: Arc<CommittedBank>,
         scales: Option<Scales>,
-        visibility: Visibility,
-        context: Vec<u8>,
-    ) -> Self {
+        settings: Settings,
+    ) -> Result<Self, Error> {
         let mask = Mask::random(&params.program().bank(), bank.commitment().column_bits());
-        let salts = Salts::random(visibility);
-        Self::with_mask(params, bank, scales, visibility, context, mask, salts)
+        let salts = Salts::random(settings.visibility);
+        Self::with_mask(params, bank, scales, settings, mask, salts)
     }
 
     /// A session before its first frame.
@@ -108,12 +115,17 @@ impl Session {
         params: Params,
         bank: Arc<CommittedBank>,
         scales: Option<Scales>,
-        visibility: Visibility,
-        context: Vec<u8>,
+        settings: Settings,
         mask: Mask,
         salts: Salts,
-    ) -> Self {
+    ) -> Result<Self, Error> {
+        let Settings {
+            visibility,
+            context,
+            parameters,
+        } = settings;
         let program = params.program();
+        let carried = program.initial_with(&parameters)?;
         let mask_commitment = mask.commit(bank.key());
         let binding = BindingParts {
             params: params.digest(),
@@ -124,13 +136,14 @@ impl Session {
             context: &context,
         }
         .digest();
-        let run = Run::initial(program, binding);
-        Self {
+        let run = Run::initial(program, binding, carried);
+        Ok(Self {
             params,
             bank,
             scales,
             visibility,
             context,
+            parameters,
             mask,
             mask_commitment,
             salts,
@@ -141,7 +154,7 @@ impl Session {
             public_outputs: Vec::new(),
             proved: Proved::default(),
             times: StageTimes::default(),
-        }
+        })
     }
 
     /// Runs the model on a frame of real values and gives the output; folds the step if it is full.
@@ -166,6 +179,12 @@ impl Session {
     /// If the frame has the wrong length or an entry over its width; the session is then as
     /// before. If folding fails, which valid inputs do not cause; the session is then of no use.
     pub fn push_integers(&mut self, frame: &[i64]) -> Result<Vec<i64>, Error> {
+        let most = self.params.program().max_frames();
+        if self.frames() >= most {
+            return Err(Error::usage(
+                "the run has as many frames as its sums have room for: begin another",
+            ));
+        }
         let output = match self.params.program().spread {
             Spread::Frames { .. } => self.push_to_step(frame)?,
             Spread::Layers { .. } => self.push_through_layers(frame)?,
@@ -180,6 +199,42 @@ impl Session {
             self.public_outputs.extend(&output);
         }
         Ok(output)
+    }
+
+    /// The same for a frame of real values and integers that follow it in the frame: a label, a
+    /// group.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push).
+    pub fn push_with(
+        &mut self,
+        frame: ArrayView1<'_, f32>,
+        more: &[i64],
+    ) -> Result<Vec<i64>, Error> {
+        let scales = self
+            .scales
+            .ok_or_else(|| Error::usage("a prover of integer weights takes integer frames"))?;
+        let mut frame = scales.quantize_input(frame)?;
+        frame.extend(more);
+        self.push_integers(&frame)
+    }
+
+    /// The same for an integer frame whose digest somebody vouches for, made with this salt (see
+    /// [`frame_digest`](crate::frame_digest)).
+    ///
+    /// # Errors
+    /// As [`push_integers`](Self::push_integers); if the inputs are public.
+    pub fn push_vouched(&mut self, frame: &[i64], salt: &Salt) -> Result<Vec<i64>, Error> {
+        if self.visibility.inputs == InputVisibility::Public {
+            return Err(Error::usage("public inputs have no salt"));
+        }
+        let index = self.frames();
+        self.salts.given.insert(index, *salt);
+        let output = self.push_integers(frame);
+        if output.is_err() {
+            self.salts.given.remove(&index);
+        }
+        output
     }
 
     /// The next slot of a step.
@@ -280,6 +335,8 @@ impl Session {
             }
         }
         self.run = step.next;
+        let folded = self.run.state.frames;
+        self.salts.given.retain(|index, _| *index >= folded);
         self.times.fold += started.elapsed();
         Ok(())
     }
@@ -406,6 +463,7 @@ impl Session {
             steps: self.run.steps,
             frames: state.frames,
             context: self.context.clone(),
+            parameters: self.parameters.clone(),
             inputs: match self.visibility.inputs {
                 InputVisibility::Private => Vectors::Digest(state.inputs),
                 InputVisibility::Public => Vectors::Entries(self.public_frames.clone()),

@@ -35,12 +35,12 @@ pub(crate) struct Run {
 
 impl Run {
     /// Before the first step.
-    pub(crate) fn initial(program: &Program, binding: F) -> Self {
+    pub(crate) fn initial(program: &Program, binding: F, carried: Vec<Vec<i64>>) -> Self {
         Self {
             state: RunState::initial(program, binding),
-            carried: program.initial_carried(),
+            z: initial_z(program, binding, &carried),
+            carried,
             carried_salt: F::ZERO,
-            z: initial_z(program, binding),
             steps: 0,
         }
     }

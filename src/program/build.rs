@@ -71,7 +71,7 @@ impl NetworkShape {
         Ok(program)
     }
 
-    fn maps(&self) -> Vec<MapShape> {
+    pub(super) fn maps(&self) -> Vec<MapShape> {
         self.layers
             .iter()
             .map(|l| MapShape {
@@ -88,9 +88,9 @@ impl NetworkShape {
         }
     }
 
-    fn whole(&self, frames_per_step: u32) -> Program {
-        let mut operations = Vec::new();
-        let mut x = Register::FRAME;
+    /// The operations of all layers on `x`; gives the register of the output.
+    pub(super) fn push_layers(&self, operations: &mut Vec<Operation>, x: Register) -> Register {
+        let mut x = x;
         let last = self.layers.len() - 1;
         for (l, layer) in self.layers.iter().enumerate() {
             let raw_output = l == last && layer.activation == Activation::Identity;
@@ -121,6 +121,13 @@ impl NetworkShape {
                 Activation::Table(table) => x = push(Operation::Table { input: x, table }),
             }
         }
+        x
+    }
+
+    fn whole(&self, frames_per_step: u32) -> Program {
+        let mut operations = Vec::new();
+        let x = self.push_layers(&mut operations, Register::FRAME);
+        let last = self.layers.len() - 1;
         Program {
             maps: self.maps(),
             tables: self.tables.clone(),
@@ -136,6 +143,7 @@ impl NetworkShape {
                 len: self.layers[last].outputs,
             },
             emission: Emission::Each,
+            frame_limit: u64::MAX,
         }
     }
 
@@ -199,6 +207,7 @@ impl NetworkShape {
                 len: self.layers[last].outputs,
             },
             emission: Emission::Each,
+            frame_limit: u64::MAX,
         };
         // The carried vector is as long as the result of the last slot, which depends on the
         // length of the first register (a slot may pass its input on) only through slot 0, and
@@ -223,6 +232,7 @@ impl NetworkShape {
             },
             initial: vec![0; carried_len as usize],
             next: x,
+            parameter: false,
         });
         Ok(program)
     }

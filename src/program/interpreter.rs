@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Activation, Emission, Node, Operation, Program, Register, Spread, Unrolled};
+use super::{Activation, Emission, Monomial, Node, Operation, Program, Register, Spread, Unrolled};
 use crate::{
     error::{Error, Reason},
     weights::WeightBank,
@@ -213,18 +213,7 @@ impl Execution {
                 constant,
                 monomials,
                 ..
-            } => {
-                let mut y = vec![i128::from(*constant); shape.len];
-                for m in monomials {
-                    let left = register(&m.left).iter();
-                    let right = m.right.as_ref().map(register);
-                    for (i, (y, left)) in y.iter_mut().zip(left).enumerate() {
-                        let right = right.map_or(1, |r| r[i]);
-                        *y += i128::from(m.coefficient) * i128::from(*left) * i128::from(right);
-                    }
-                }
-                fit(y)?
-            }
+            } => fit(self.sums(shape.len, *constant, monomials))?,
             Operation::Requantize { input, drop, width } => {
                 let shift = u32::from(step.shift(*input));
                 let (drop, width) = (u32::from(*drop), u32::from(*width));
@@ -239,6 +228,44 @@ impl Execution {
                 .map(|x| program.look_up(*table, *x))
                 .collect(),
             Operation::Carried { .. } => Vec::new(),
+            Operation::Polynomial {
+                constant,
+                monomials,
+                ..
+            } => fit(self.sums(shape.len, *constant, monomials))?,
+            Operation::Dot {
+                input,
+                coefficients,
+                ..
+            } => {
+                let products = register(input).iter().zip(coefficients);
+                fit(vec![
+                    products.map(|(x, c)| i128::from(*x) * i128::from(*c)).sum(),
+                ])?
+            }
+            Operation::Sign { input } => {
+                register(input).iter().map(|y| i64::from(*y >= 0)).collect()
+            }
+            Operation::Zero { input } => {
+                register(input).iter().map(|y| i64::from(*y == 0)).collect()
+            }
+            Operation::Indicators { input, len } => {
+                let x = register(input)[0];
+                (0..i64::from(*len)).map(|c| i64::from(x == c)).collect()
+            }
+            Operation::ArgMax { input } => {
+                let x = register(input);
+                let at = layerfold_gadgets::compare::argmax_native(x);
+                (0..x.len()).map(|i| i64::from(Some(i) == at)).collect()
+            }
+            Operation::Accumulate { part, input } => {
+                // In the step, the part is what the slot before left.
+                let before = step.carried_before(at, *part as usize);
+                let sums = register(&before).iter().zip(register(input));
+                fit(sums
+                    .map(|(sum, x)| i128::from(*sum) + i128::from(*x))
+                    .collect())?
+            }
             Operation::Slice { input, start, len } => {
                 let start = *start as usize;
                 register(input)[start..start + *len as usize].to_vec()
@@ -269,6 +296,22 @@ impl Execution {
                 x
             }
         })
+    }
+}
+
+impl Execution {
+    /// `constant + Σ coefficient·left·right`, entry by entry.
+    fn sums(&self, len: usize, constant: i64, monomials: &[Monomial]) -> Vec<i128> {
+        let mut sums = vec![i128::from(constant); len];
+        for m in monomials {
+            let left = &self.registers[m.left.index()];
+            let right = m.right.map(|r| &self.registers[r.index()]);
+            for (i, (sum, left)) in sums.iter_mut().zip(left).enumerate() {
+                let right = right.map_or(1, |r| r[i]);
+                *sum += i128::from(m.coefficient) * i128::from(*left) * i128::from(right);
+            }
+        }
+        sums
     }
 }
 
@@ -322,11 +365,46 @@ impl Program {
         output
     }
 
-    /// The vector carried into the first step of a run, part by part.
+    /// The vector carried into the first step of a run, part by part; parameters as the program has
+    /// them.
     #[must_use]
     pub fn initial_carried(&self) -> Vec<Vec<i64>> {
         let widened = |c: &super::Carried| c.initial.iter().map(|v| i64::from(*v)).collect();
         self.carried.iter().map(widened).collect()
+    }
+
+    /// The same, with the parameters of a run, one after the other.
+    ///
+    /// # Errors
+    /// If there are not as many parameters as the program has, or one is over its width.
+    pub fn initial_with(&self, parameters: &[i64]) -> Result<Vec<Vec<i64>>, Error> {
+        let mut carried = self.initial_carried();
+        let mut left = parameters;
+        let expected: usize = self.parameter_shapes().iter().map(|s| s.len).sum();
+        for ((part, c), shape) in carried
+            .iter_mut()
+            .zip(&self.carried)
+            .zip(self.carried_shapes())
+        {
+            if !c.parameter {
+                continue;
+            }
+            let Some((own, rest)) = left.split_at_checked(shape.len) else {
+                break;
+            };
+            check_vector("parameters", own, &shape)?;
+            *part = own.to_vec();
+            left = rest;
+        }
+        if parameters.len() != expected {
+            return Err(Reason::Shape {
+                what: "parameters",
+                expected,
+                got: parameters.len(),
+            }
+            .into());
+        }
+        Ok(carried)
     }
 
     /// The output of a step of a program with one frame to a step, if it emits one.

@@ -7,6 +7,7 @@
 //! and the circuit synthesiser in `circuit`, which must agree with it bit for bit.
 
 mod build;
+mod claim;
 mod dimensions;
 pub mod interpreter;
 mod sequence;
@@ -20,6 +21,7 @@ use sha3::{
 };
 
 pub use build::{LayerShape, NetworkShape, Schedule};
+pub use claim::{Claim, Label, Predicate, Threshold};
 pub use dimensions::BankDimensions;
 pub use sequence::{CellKind, CellShape, ElmanActivation, SequenceShape};
 pub(crate) use unroll::{Node, Unrolled};
@@ -76,6 +78,9 @@ pub struct Carried {
     pub initial: Vec<i32>,
     /// The register whose value is carried on.
     pub next: Register,
+    /// Whether the value before the first step is a parameter of the statement, chosen for each
+    /// run, rather than `initial`. It is carried on unchanged.
+    pub parameter: bool,
 }
 
 /// Which map of the bank an affine operation uses.
@@ -189,6 +194,60 @@ pub enum Operation {
         /// Shift `s` of the requantise that reads `y`.
         shift: u8,
     },
+    /// Entry by entry, `constant + Σ_t coefficient_t·left_t·right_t`, in a register that has room
+    /// for whatever values the sum can have.
+    Polynomial {
+        /// Added to the sum.
+        constant: i64,
+        /// The summands.
+        monomials: Vec<Monomial>,
+        /// Entries are held as integers of so many bits,
+        width: u8,
+        /// from which this is subtracted.
+        offset: u64,
+    },
+    /// `Σ_i coefficient_i·x[i]`, a register of one entry that has room for it, as
+    /// [`Polynomial`](Self::Polynomial).
+    Dot {
+        /// Any register.
+        input: Register,
+        /// As many as the register has entries.
+        coefficients: Vec<i32>,
+        /// Bits of the result.
+        width: u8,
+        /// What is subtracted from its integer.
+        offset: u64,
+    },
+    /// `[y ≥ 0]`, entry by entry; bits.
+    Sign {
+        /// An accumulator without a shift, or a slice of one.
+        input: Register,
+    },
+    /// `[y = 0]`, entry by entry; bits.
+    Zero {
+        /// An accumulator, or a slice of one.
+        input: Register,
+    },
+    /// `[x = c]` for `c = 0, …, len − 1`; bits, all 0 if `x` is none of them.
+    Indicators {
+        /// A register of one entry.
+        input: Register,
+        /// Number of bits.
+        len: u32,
+    },
+    /// The one-hot vector of the largest entry, of equal ones the first; bits.
+    ArgMax {
+        /// A register of less than 64 bits.
+        input: Register,
+    },
+    /// `carried[part] + x`, the next value of that part. It is not range-checked: the number of
+    /// frames is bounded instead, see [`Program::max_frames`].
+    Accumulate {
+        /// Index of the part of the carried vector.
+        part: u32,
+        /// A register of the same length.
+        input: Register,
+    },
     /// Entries `start..start + len`.
     Slice {
         /// Any register.
@@ -200,7 +259,7 @@ pub enum Operation {
     },
     /// One register after the other.
     Concat {
-        /// Registers of one width, none of them an accumulator.
+        /// Registers of one width and offset. The result is no accumulator, whatever they are.
         inputs: Vec<Register>,
     },
     /// End of a slot of a layered schedule, layer `l = phase·K + slot`:
@@ -235,6 +294,12 @@ impl Operation {
             Self::Requantize { input, .. }
             | Self::Relu { input }
             | Self::Table { input, .. }
+            | Self::Dot { input, .. }
+            | Self::Sign { input }
+            | Self::Zero { input }
+            | Self::Indicators { input, .. }
+            | Self::ArgMax { input }
+            | Self::Accumulate { input, .. }
             | Self::Slice { input, .. } => *input = f(*input),
             Self::Select { first, rest } => {
                 *first = f(*first);
@@ -245,7 +310,7 @@ impl Operation {
                 *passed = f(*passed);
             }
             Self::Carried { .. } => {}
-            Self::Combine { monomials, .. } => {
+            Self::Combine { monomials, .. } | Self::Polynomial { monomials, .. } => {
                 for m in monomials {
                     m.left = f(m.left);
                     m.right = m.right.map(&mut f);
@@ -309,6 +374,8 @@ pub struct Program {
     pub(crate) head: Vec<Operation>,
     pub(crate) output: Output,
     pub(crate) emission: Emission,
+    /// The most frames of a run.
+    pub(crate) frame_limit: u64,
 }
 
 /// What is known of a register before any step runs.
@@ -330,6 +397,15 @@ impl RegisterShape {
             len: len as usize,
             width: u32::from(width),
             offset: 1 << (width - 1),
+            accumulator: false,
+        }
+    }
+
+    fn bits(len: usize) -> Self {
+        Self {
+            len,
+            width: 1,
+            offset: 0,
             accumulator: false,
         }
     }
@@ -377,6 +453,28 @@ impl Program {
         match at.checked_sub(self.operations.len()) {
             Some(at) => self.head.get(at),
             None => self.operations.get(at),
+        }
+    }
+
+    /// The most frames that a run may have: sums over frames that are not range-checked stay in
+    /// their registers for so many.
+    #[must_use]
+    pub fn max_frames(&self) -> u64 {
+        self.frame_limit
+    }
+
+    /// Shapes of the parameters of a statement, in order.
+    #[must_use]
+    pub fn parameter_shapes(&self) -> Vec<RegisterShape> {
+        let parts = self.carried.iter().zip(self.carried_shapes());
+        parts.filter(|(c, _)| c.parameter).map(|(_, s)| s).collect()
+    }
+
+    /// The register of a part of the carried vector, as a frame finds it.
+    pub(crate) fn carried_register(part: usize) -> Register {
+        match part {
+            0 => Register::CARRIED,
+            _ => Register::result_of(part - 1),
         }
     }
 
@@ -489,12 +587,38 @@ impl Program {
                 let shape = self.carried[*part as usize].shape;
                 RegisterShape::signed(shape.len, shape.width)
             }
+            Operation::Polynomial {
+                monomials,
+                width,
+                offset,
+                ..
+            } => RegisterShape {
+                len: monomials.first().map_or(0, |m| of(&m.left).len),
+                width: u32::from(*width),
+                offset: *offset,
+                accumulator: false,
+            },
+            Operation::Dot { width, offset, .. } => RegisterShape {
+                len: 1,
+                width: u32::from(*width),
+                offset: *offset,
+                accumulator: false,
+            },
+            Operation::Sign { input } | Operation::Zero { input } | Operation::ArgMax { input } => {
+                RegisterShape::bits(of(input).len)
+            }
+            Operation::Indicators { len, .. } => RegisterShape::bits(*len as usize),
+            Operation::Accumulate { part, .. } => {
+                let shape = self.carried[*part as usize].shape;
+                RegisterShape::signed(shape.len, shape.width)
+            }
             Operation::Slice { input, len, .. } => RegisterShape {
                 len: *len as usize,
                 ..of(input)
             },
             Operation::Concat { inputs } => RegisterShape {
                 len: inputs.iter().map(|r| of(r).len).sum(),
+                accumulator: false,
                 ..inputs.first().map_or(RegisterShape::signed(0, 1), of)
             },
             Operation::Select { first, rest } => {

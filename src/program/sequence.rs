@@ -260,6 +260,7 @@ impl Builder<'_> {
                 shape: VectorShape { len, width },
                 initial: vec![0; len as usize],
                 next: register,
+                parameter: false,
             });
         }
     }
@@ -481,6 +482,7 @@ impl SequenceShape {
             head,
             output,
             emission: self.emission,
+            frame_limit: u64::MAX,
         };
         program.validate()?;
         Ok(program)

@@ -250,6 +250,15 @@ impl Unrolled {
         (register, at)
     }
 
+    /// The register of a part of the carried vector that the slot of a node finds.
+    pub(crate) fn carried_before(&self, node: usize, part: usize) -> Register {
+        let slot = self.slots.partition_point(|s| s.nodes.end <= node);
+        match slot {
+            0 => self.opened[part],
+            _ => self.slots[slot - 1].carried[part],
+        }
+    }
+
     /// The shift `s` of an accumulator.
     pub(crate) fn shift(&self, accumulator: Register) -> u8 {
         let (source, _) = self.accumulator(accumulator);
@@ -278,6 +287,11 @@ impl Unrolled {
         let mut last = vec![None; self.shapes.len()];
         for (at, node) in self.nodes.iter().enumerate() {
             let mut reads = match node {
+                Node::Operation(operation @ Operation::Accumulate { part, .. }) => {
+                    let mut reads = operation.reads();
+                    reads.push(self.carried_before(at, *part as usize));
+                    reads
+                }
                 Node::Operation(operation) => operation.reads(),
                 Node::Keep { new, old, .. } => vec![*new, *old],
                 Node::Frame | Node::Carried => Vec::new(),

@@ -19,6 +19,8 @@ const MAX_WORK: u64 = 1 << 28;
 const MAX_OPERATIONS: usize = 1 << 12;
 /// Largest number of frames in a step.
 const MAX_FRAMES: u64 = 1 << 12;
+/// Largest width of a sum over frames, and of an exact sum within one.
+const MAX_SUM_WIDTH: u64 = 48;
 /// Most summands of an element-wise sum, and most registers that one reads.
 const MAX_MONOMIALS: usize = 16;
 const MAX_FACTORS: usize = 8;
@@ -138,7 +140,13 @@ impl Program {
                 1,
                 MAX_ENTRIES,
             )?;
-            width("width of the carried vector", carried.shape.width)?;
+            // Wider ones are sums over frames.
+            within(
+                "width of the carried vector",
+                carried.shape.width.into(),
+                2,
+                MAX_SUM_WIDTH,
+            )?;
             let len = carried.shape.len as u64;
             within(
                 "length of the initial vector",
@@ -146,8 +154,9 @@ impl Program {
                 len,
                 len,
             )?;
-            let half = 1i32 << (carried.shape.width - 1);
-            if carried.initial.iter().any(|v| !(-half..half).contains(v)) {
+            let half = 1i64 << (carried.shape.width - 1);
+            let fits = |v: &i32| (-half..half).contains(&i64::from(*v));
+            if !carried.initial.iter().all(fits) {
                 return Err(ProgramError::Structure(
                     "an initial value is over the width of the carried vector",
                 ));
@@ -226,7 +235,7 @@ impl Program {
                 };
             input = Register::result_of(at + 2);
         }
-        same &= matches!(self.carried.as_slice(), [c] if c.next == input);
+        same &= matches!(self.carried.as_slice(), [c] if c.next == input && !c.parameter);
         same &= self.head.is_empty() && self.emission == Emission::Each;
         let last = self.maps[self.maps.len() - 1];
         let last_slot = (self.maps.len() - 1) % slots;
@@ -299,6 +308,13 @@ impl Program {
             Operation::Requantize { .. }
             | Operation::Slice { .. }
             | Operation::Combine { .. }
+            | Operation::Sign { .. }
+            | Operation::Zero { .. }
+            | Operation::ArgMax { .. }
+            | Operation::Polynomial { .. }
+            | Operation::Dot { .. }
+            | Operation::Concat { .. }
+            | Operation::Accumulate { .. }
             | Operation::Carried { .. } => {}
             _ if operation.reads().iter().any(|r| shape(r).accumulator) => {
                 return fail("reads an accumulator that was not requantised");
@@ -342,6 +358,10 @@ impl Program {
                 within("shift", (*shift).into(), 0, u64::from(*bits) - 1)?;
                 for term in terms {
                     let len = shape(&term.input).len as u64;
+                    // Products of 16-bit weights are summed in 64 bits.
+                    if shape(&term.input).width > u32::from(*WIDTHS.end()) {
+                        return fail("multiplies entries of more than 16 bits with a map");
+                    }
                     let fits = match (term.map, layered) {
                         (MapRef::Fixed(l), false) => {
                             let Some(map) = self.maps.get(l as usize) else {
@@ -379,21 +399,84 @@ impl Program {
             } => {
                 within("accumulator bits", (*bits).into(), 2, 62)?;
                 within("shift", (*shift).into(), 0, u64::from(*bits) - 1)?;
-                if monomials.is_empty() || monomials.len() > MAX_MONOMIALS {
-                    return fail("has no summand, or too many");
+                let range = self.sum_range(operation, *constant, monomials, shapes, ranges);
+                match range {
+                    Err(problem) => return fail(problem),
+                    Ok(range) if !range.fits(*bits, *shift) => {
+                        return fail("a sum can leave its accumulator");
+                    }
+                    Ok(_) => {}
                 }
-                let len = shape(&monomials[0].left).len;
-                if operation.reads().iter().any(|r| shape(r).len != len) {
-                    return fail("sums registers of different lengths");
+            }
+            Operation::Polynomial {
+                constant,
+                monomials,
+                width,
+                offset,
+            } => {
+                within("width of a sum", (*width).into(), 1, MAX_SUM_WIDTH)?;
+                let range = self.sum_range(operation, *constant, monomials, shapes, ranges);
+                match range {
+                    Err(problem) => return fail(problem),
+                    Ok(range) if !range.within(*width, *offset) => {
+                        return fail("a sum can leave its register");
+                    }
+                    Ok(_) => {}
                 }
-                if monomials.iter().any(|m| m.right == Some(m.left)) {
-                    return fail("multiplies a register with itself");
+            }
+            Operation::Dot {
+                input,
+                coefficients,
+                width,
+                offset,
+            } => {
+                within("width of a sum", (*width).into(), 1, MAX_SUM_WIDTH)?;
+                if coefficients.len() != shape(input).len {
+                    return fail("has not as many coefficients as entries");
                 }
-                let Some(range) = extremes(*constant, monomials, ranges) else {
-                    return fail("sums too many registers");
+                if !dot_range(coefficients, ranges[input.index()]).within(*width, *offset) {
+                    return fail("a sum can leave its register");
+                }
+            }
+            Operation::Sign { input } => {
+                if !shape(input).accumulator || self.shift_of(*input) != 0 {
+                    return fail("takes the sign of what is no accumulator without a shift");
+                }
+            }
+            Operation::Zero { input } => {
+                if !shape(input).accumulator {
+                    return fail("compares what is no accumulator");
+                }
+            }
+            Operation::Indicators { input, len } => {
+                within("number of indicators", (*len).into(), 1, 1 << 12)?;
+                if shape(input).len != 1 {
+                    return fail("has not one entry to compare");
+                }
+            }
+            Operation::ArgMax { input } => {
+                if shape(input).width > 62 {
+                    return fail("compares too wide entries");
+                }
+            }
+            Operation::Accumulate { part, input } => {
+                let register = Register::result_of(at);
+                let Some(carried) = self.carried.get(*part as usize) else {
+                    return fail("is not a part of the carried vector");
                 };
-                if !range.fits(*bits, *shift) {
-                    return fail("a sum can leave its accumulator");
+                if layered || at >= self.operations.len() || carried.next != register {
+                    return fail("is not the next value of its part of the carried vector");
+                }
+                if carried.shape.len as usize != shape(input).len {
+                    return fail("adds a register of another length");
+                }
+                let half = 1i128 << (carried.shape.width - 1);
+                let range = ranges[input.index()];
+                let each = range.least.unsigned_abs().max(range.most.unsigned_abs());
+                let begin = carried.initial.iter().map(|v| u128::from(v.unsigned_abs()));
+                let room = (half - 1).unsigned_abs() - begin.max().unwrap_or(0);
+                if u128::from(self.frame_limit).saturating_mul(each) > room {
+                    return fail("a sum over the frames can leave its register");
                 }
             }
             Operation::Table { input, table } => {
@@ -448,6 +531,29 @@ impl Program {
         Ok(())
     }
 
+    /// The values of an element-wise sum.
+    fn sum_range(
+        &self,
+        operation: &Operation,
+        constant: i64,
+        monomials: &[Monomial],
+        shapes: &[RegisterShape],
+        ranges: &[Range],
+    ) -> Result<Range, &'static str> {
+        let shape = |r: &Register| &shapes[r.index()];
+        if monomials.is_empty() || monomials.len() > MAX_MONOMIALS {
+            return Err("has no summand, or too many");
+        }
+        let len = shape(&monomials[0].left).len;
+        if operation.reads().iter().any(|r| shape(r).len != len) {
+            return Err("sums registers of different lengths");
+        }
+        if monomials.iter().any(|m| m.right == Some(m.left)) {
+            return Err("multiplies a register with itself");
+        }
+        extremes(constant, monomials, ranges).ok_or("sums too many registers")
+    }
+
     /// The shift of an accumulator that is defined, or of the one it is a slice of.
     fn shift_of(&self, register: Register) -> u32 {
         let mut register = register;
@@ -482,6 +588,18 @@ impl Program {
                 most: of(input).most.max(0),
             },
             Operation::Slice { input, .. } => of(input),
+            Operation::Polynomial {
+                constant,
+                monomials,
+                ..
+            } => extremes(*constant, monomials, ranges)
+                .or_else(|| shapes.last().map(Range::of))
+                .unwrap_or(Range { least: 0, most: 0 }),
+            Operation::Dot {
+                input,
+                coefficients,
+                ..
+            } => dot_range(coefficients, of(input)),
             Operation::Concat { inputs } => Range {
                 least: inputs.iter().map(|r| of(r).least).min().unwrap_or(0),
                 most: inputs.iter().map(|r| of(r).most).max().unwrap_or(0),
@@ -529,7 +647,10 @@ impl Program {
         };
         let each = match operation {
             Operation::Affine { .. } => return read().saturating_add(len),
-            Operation::Combine { monomials, .. } => monomials.len() as u64 + 1,
+            Operation::Combine { monomials, .. } | Operation::Polynomial { monomials, .. } => {
+                monomials.len() as u64 + 1
+            }
+            Operation::ArgMax { input } => u64::from(shapes[input.index()].width) + 4,
             Operation::Table { .. } => 35,
             Operation::Layer { .. } => 48 + 16 * self.tables.len() as u64,
             _ => 4,
@@ -578,6 +699,13 @@ impl Program {
                 ));
             }
         }
+        for (part, carried) in self.carried.iter().enumerate() {
+            let register = Self::carried_register(part);
+            if carried.parameter && carried.next != register {
+                return Err(ProgramError::Structure("a parameter changes"));
+            }
+        }
+        within("largest number of frames", self.frame_limit, 1, u64::MAX)?;
         // Every part is opened, in order.
         let opened = self
             .operations
@@ -654,11 +782,28 @@ impl Range {
         }
     }
 
+    /// Whether a register of this width and offset holds all of it.
+    fn within(self, width: u8, offset: u64) -> bool {
+        let offset = i128::from(offset);
+        -offset <= self.least && self.most < (1i128 << width) - offset
+    }
+
     /// Whether an accumulator of `bits` bits and this shift holds all of it.
     pub(super) fn fits(self, bits: u8, shift: u8) -> bool {
         let offset = i128::from(super::accumulator_offset(bits, shift));
         -offset <= self.least && self.most < (1i128 << bits) - offset
     }
+}
+
+/// The values of `Σ coefficient·x` over all values of the entries.
+fn dot_range(coefficients: &[i32], entries: Range) -> Range {
+    let mut range = Range { least: 0, most: 0 };
+    for c in coefficients {
+        let ends = [entries.least, entries.most].map(|x| x.saturating_mul((*c).into()));
+        range.least = range.least.saturating_add(ends[0].min(ends[1]));
+        range.most = range.most.saturating_add(ends[0].max(ends[1]));
+    }
+    range
 }
 
 /// The least and the largest value of `constant + Σ coefficient·left·right` over all values of the

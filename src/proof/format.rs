@@ -4,7 +4,8 @@
 //! magic     8 bytes  "LFproof\0"
 //! format    2 bytes  little-endian
 //! backend   1 byte
-//! public    postcard: digests of program and model, steps, frames, context, inputs, outputs
+//! public    postcard: digests of program and model, steps, frames, context, parameters, inputs,
+//!           outputs
 //! argument  postcard: C_m, P, V, the SNARK, the opening; at most 64 KiB
 //! ```
 //!
@@ -44,6 +45,8 @@ pub(crate) struct PublicPart {
     pub(crate) steps: u64,
     pub(crate) frames: u64,
     pub(crate) context: Vec<u8>,
+    /// Of the statement, one after the other.
+    pub(crate) parameters: Vec<i64>,
     pub(crate) inputs: Vectors,
     pub(crate) outputs: Vectors,
 }

@@ -136,6 +136,8 @@ pub struct Statement {
     pub frames: u64,
     /// The context that the run is bound to.
     pub context: Vec<u8>,
+    /// Integers that the program leaves to each run, as a threshold; one after the other.
+    pub parameters: Vec<i64>,
     /// The inputs, or their digest.
     pub inputs: Inputs,
     /// The outputs, or their digest.
@@ -189,6 +191,9 @@ impl fmt::Display for Statement {
         if !self.context.is_empty() {
             write!(f, ", context 0x")?;
             self.context.iter().try_for_each(|b| write!(f, "{b:02x}"))?;
+        }
+        if !self.parameters.is_empty() {
+            write!(f, ", parameters {:?}", self.parameters)?;
         }
         match &self.outputs {
             Outputs::Hidden { .. } => write!(f, "; the outputs are hidden"),

@@ -46,6 +46,18 @@ pub enum VerifyError {
         /// Frames claimed.
         frames: u64,
     },
+    /// The run has more frames than its sums over frames have room for.
+    #[error("{frames} frames are more than the {most} that the sums have room for")]
+    TooManyFrames {
+        /// Frames claimed.
+        frames: u64,
+        /// The most that the program allows.
+        most: u64,
+    },
+    /// The parameters of the statement are not those of this program: too few, too many, or one
+    /// over its width.
+    #[error("the parameters are not those of a statement of this program")]
+    Parameters,
     /// The number of public entries is not what the program has for so many frames.
     #[error("public {what}: expected {expected} entries, got {got}")]
     PublicShape {
@@ -99,6 +111,7 @@ pub struct Verifier {
     context: Option<Vec<u8>>,
     visibility: Option<Visibility>,
     frames: Option<u64>,
+    parameters: Option<Vec<i64>>,
     inputs: Option<Expected>,
     outputs: Option<Expected>,
 }
@@ -139,6 +152,7 @@ impl Verifier {
             context: None,
             visibility: None,
             frames: None,
+            parameters: None,
             inputs: None,
             outputs: None,
         }
@@ -162,6 +176,13 @@ impl Verifier {
     #[must_use]
     pub fn frames(mut self, frames: u64) -> Self {
         self.frames = Some(frames);
+        self
+    }
+
+    /// Accepts only proofs of statements with these parameters, one after the other.
+    #[must_use]
+    pub fn parameters(mut self, parameters: &[i64]) -> Self {
+        self.parameters = Some(parameters.to_vec());
         self
     }
 
@@ -204,9 +225,14 @@ impl Verifier {
         let public = &proof.public;
         self.check_expectations(public)?;
         self.check_counts(public)?;
+        let carried = self
+            .params
+            .program()
+            .initial_with(&public.parameters)
+            .map_err(|_| VerifyError::Parameters)?;
         self.check_lengths(&proof.argument)?;
         let binding = self.binding(public, &proof.argument.mask);
-        let z_0 = initial_z(self.params.program(), binding);
+        let z_0 = initial_z(self.params.program(), binding, &carried);
         let steps = usize::try_from(public.steps).map_err(|_| VerifyError::Steps)?;
         let key = self
             .params
@@ -241,6 +267,7 @@ impl Verifier {
             steps: public.steps,
             frames: public.frames,
             context: public.context.clone(),
+            parameters: public.parameters.clone(),
             inputs: public
                 .inputs
                 .clone()
@@ -296,6 +323,10 @@ impl Verifier {
         if self.frames.is_some_and(|f| f != public.frames) {
             return unexpected("number of frames");
         }
+        let parameters = &self.parameters;
+        if parameters.as_ref().is_some_and(|p| *p != public.parameters) {
+            return unexpected("parameters");
+        }
         for (what, expected, got) in [
             ("inputs", &self.inputs, &public.inputs),
             ("outputs", &self.outputs, &public.outputs),
@@ -323,6 +354,13 @@ impl Verifier {
             return Err(VerifyError::StepCount {
                 steps: public.steps,
                 frames: public.frames,
+            });
+        }
+        let most = program.max_frames();
+        if public.frames > most {
+            return Err(VerifyError::TooManyFrames {
+                frames: public.frames,
+                most,
             });
         }
         let [inputs, outputs] = self.public_shapes();

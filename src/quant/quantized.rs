@@ -7,7 +7,7 @@ use ndarray::{Array1, ArrayView1};
 use super::{Scales, fit::LayerScale};
 use crate::{
     error::Error,
-    program::{NetworkShape, Program, Schedule, interpreter::StepTrace},
+    program::{Claim, NetworkShape, Program, Schedule, interpreter::StepTrace},
     weights::WeightBank,
 };
 
@@ -78,6 +78,30 @@ impl QuantizedModel {
     /// If the schedule does not fit the network.
     pub fn program_with(&self, schedule: Schedule) -> Result<Program, Error> {
         Ok(self.shape.program(schedule)?)
+    }
+
+    /// The program that shows a claim about the outputs instead of them, with up to so many frames
+    /// to a step.
+    ///
+    /// # Errors
+    /// As [`NetworkShape::claim_program`].
+    pub fn claim_program(&self, claim: Claim, frames_per_step: u32) -> Result<Program, Error> {
+        Ok(self.shape.claim_program(claim, frames_per_step)?)
+    }
+
+    /// The least integer output whose real value is at least `value`: the threshold of a claim.
+    ///
+    /// # Errors
+    /// If the value is not finite, or too large.
+    pub fn threshold(&self, value: f64) -> Result<i64, Error> {
+        let units = (value / self.ends.output).ceil();
+        if units.abs() < 2f64.powi(39) {
+            #[expect(clippy::cast_possible_truncation, reason = "bounded")]
+            return Ok(units as i64);
+        }
+        Err(Error::usage(
+            "the threshold is not a number of the outputs' size",
+        ))
     }
 
     /// Real value of one unit of an input.

@@ -133,7 +133,7 @@ impl Bench {
     }
 
     pub(super) fn run(&self) -> Run {
-        Run::initial(&self.program, F::from(7))
+        Run::initial(&self.program, F::from(7), self.program.initial_carried())
     }
 
     pub(super) fn trace(&self, run: &Run, frame: &[i64]) -> StepTrace {

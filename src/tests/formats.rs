@@ -43,8 +43,9 @@ fn bytes_of_programs() {
     // Without the table, which is 512 bytes long.
     let mut short = whole.clone();
     short.tables.clear();
-    expect!["01020300030800000101000100000002140000020200"].assert_eq(&hex(&short.to_bytes()));
-    expect!["c5351b492f103d82f17b0b82b2d1f3dd6ad50ddfd3651ca6576a36d24f85d94c"]
+    expect!["01020300030800000101000100000002140000020200ffffffffffffffffff01"]
+        .assert_eq(&hex(&short.to_bytes()));
+    expect!["20ab1e8f538c9d3e914a9cd5e160b92ac3f01e5a6cd20ca8680888fbe794c4d1"]
         .assert_eq(&hex(&whole.digest()));
     let activations = [Activation::Table(0), Activation::Relu, Activation::Identity];
     let layered = network(&[3, 2, 4, 2], &activations)
@@ -52,8 +53,8 @@ fn bytes_of_programs() {
         .unwrap();
     let mut short = layered.clone();
     short.tables.clear();
-    expect!["030203040202040003080104080400000000080102030200010007040001000101000202140601030008090402000001010105041406010600080907050100030200"].assert_eq(&hex(&short.to_bytes()));
-    expect!["280889aeab1e78afdcff8c0838e09cd0983cfae064348f54b182ed88222a658f"]
+    expect!["03020304020204000308010408040000000008000102030200010007040001000101000202140601030008100402000001010105041406010600081007050100030200ffffffffffffffffff01"].assert_eq(&hex(&short.to_bytes()));
+    expect!["0b4ff7cd2cee1d17687c57322d2ed8ccf7742a8138d6720f79db4fd39b3c844b"]
         .assert_eq(&hex(&layered.digest()));
 }
 
@@ -83,7 +84,7 @@ fn digests_of_vectors_and_states() {
         absorb_output(F::from(1), digest),
         &expect!["9e893b029a2332bf6888ce7532b6dcd668fd8cbb567576928fa706daf5ef8b2a"],
     );
-    let [activations, run] = initial_z(&program, F::from(5));
+    let [activations, run] = initial_z(&program, F::from(5), &program.initial_carried());
     check(
         activations,
         &expect!["d989e652f6151d5c0a983cf53d9a73f8f6b0389c649a25f374a40ef9561f9d3b"],

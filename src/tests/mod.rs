@@ -6,6 +6,7 @@
 mod agreement;
 mod cheat;
 mod circuit_attacks;
+mod claims;
 mod completeness;
 mod counts;
 mod fixtures;

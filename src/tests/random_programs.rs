@@ -31,6 +31,7 @@ fn base() -> Program {
             len: 1,
         },
         emission: Emission::Each,
+        frame_limit: u64::MAX,
     }
 }
 
@@ -276,6 +277,7 @@ fn random_program(seed: u64) -> Option<Program> {
             } else {
                 Register::result_of(part - 1)
             },
+            parameter: false,
         });
         if part > 0 {
             p.operations.push(Operation::Carried { part: part as u32 });
@@ -616,6 +618,7 @@ fn the_head_is_checked_when_weights_are_committed() {
         shape: VectorShape { len: 1, width: 8 },
         initial: vec![0],
         next: Register::FRAME,
+        parameter: false,
     }];
     p.emission = Emission::Last;
     p.maps = vec![MapShape {

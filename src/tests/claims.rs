@@ -1,0 +1,551 @@
+//! Claims about outputs: the integers of every claim, and lies that the verifier must catch.
+
+use proptest::prelude::*;
+
+use super::fixtures::{Bench, bank, frame, network};
+use crate::{
+    DigestBuilder, ErrorKind, Inputs, Outputs, Params, Proof, Prover, Salt, Verifier, VerifyError,
+    Visibility, digest_of_frames, frame_digest,
+    program::{
+        Activation, Claim, Label, NetworkShape, Predicate, Program, Schedule, Threshold,
+        interpreter::Interpreter,
+    },
+    proof::Vectors,
+    weights::WeightBank,
+};
+
+const INPUTS: u32 = 4;
+const CLASSES: u32 = 3;
+
+fn shape(last: Activation) -> NetworkShape {
+    network(&[INPUTS, 5, CLASSES], &[Activation::Relu, last])
+}
+
+/// The outputs of the network itself.
+fn outputs(shape: &NetworkShape, bank: &WeightBank, x: &[i64]) -> Vec<i64> {
+    let program = shape.program(Schedule::WholeNetwork).unwrap();
+    program.run(bank, &mut Vec::new(), x).unwrap()
+}
+
+fn largest(y: &[i64]) -> usize {
+    (0..y.len()).rev().max_by_key(|i| y[*i]).unwrap()
+}
+
+/// Places of the entries from the largest on, of equal ones the first first.
+fn rank(y: &[i64], label: usize) -> usize {
+    let before = |j: usize| y[j] > y[label] || (y[j] == y[label] && j < label);
+    (0..y.len()).filter(|j| before(*j)).count()
+}
+
+fn holds(predicate: Predicate, y: &[i64], label: i64, parameter: i64) -> bool {
+    let class = |l: Label| match l {
+        Label::Constant(c) => Some(c as usize),
+        Label::Frame => usize::try_from(label).ok().filter(|l| *l < y.len()),
+    };
+    match predicate {
+        Predicate::AtLeast { entry, threshold } => {
+            y[entry as usize]
+                >= match threshold {
+                    Threshold::Constant(t) => t,
+                    Threshold::Parameter => parameter,
+                }
+        }
+        Predicate::Within { entry, least, most } => (least..=most).contains(&y[entry as usize]),
+        Predicate::IsLabel(l) => class(l) == Some(largest(y)),
+        Predicate::AmongLargest { k, label } => {
+            class(label).is_some_and(|l| rank(y, l) < k as usize)
+        }
+    }
+}
+
+/// What a claim says of a run, by plain integers.
+fn expected(claim: Claim, runs: &[(Vec<i64>, i64, i64)], parameter: i64) -> Vec<i64> {
+    let last = &runs[runs.len() - 1];
+    let count = |p: Predicate, group: Option<i64>| {
+        let of = runs.iter().filter(|(y, label, g)| {
+            group.is_none_or(|group| group == *g) && holds(p, y, *label, parameter)
+        });
+        of.count() as i64
+    };
+    match claim {
+        Claim::ArgMax => vec![largest(&last.0) as i64],
+        Claim::Holds(p) => vec![holds(p, &last.0, last.1, parameter).into()],
+        Claim::Count(p) => vec![count(p, None)],
+        Claim::CountByGroup { predicate, groups } => {
+            let groups = 0..i64::from(groups);
+            let all = groups
+                .clone()
+                .map(|g| runs.iter().filter(|r| r.2 == g).count() as i64);
+            groups
+                .clone()
+                .map(|g| count(predicate, Some(g)))
+                .chain(all)
+                .collect()
+        }
+        Claim::Confusion => (0..CLASSES as i64)
+            .flat_map(|label| {
+                (0..CLASSES as usize).map(move |class| {
+                    let of = |r: &&(Vec<i64>, i64, i64)| r.1 == label && largest(&r.0) == class;
+                    runs.iter().filter(of).count() as i64
+                })
+            })
+            .collect(),
+        Claim::Sum { entry } => vec![runs.iter().map(|r| r.0[entry as usize]).sum()],
+        Claim::Least { entry } => vec![runs.iter().map(|r| r.0[entry as usize]).min().unwrap()],
+        Claim::Most { entry } => vec![runs.iter().map(|r| r.0[entry as usize]).max().unwrap()],
+    }
+}
+
+fn predicates() -> Vec<Predicate> {
+    let mut all = vec![
+        Predicate::AtLeast {
+            entry: 2,
+            threshold: Threshold::Constant(-1000),
+        },
+        Predicate::AtLeast {
+            entry: 0,
+            threshold: Threshold::Parameter,
+        },
+        Predicate::Within {
+            entry: 1,
+            least: -40_000,
+            most: 20_000,
+        },
+    ];
+    for label in [Label::Frame, Label::Constant(0), Label::Constant(2)] {
+        all.push(Predicate::IsLabel(label));
+        all.extend((1..=CLASSES).map(|k| Predicate::AmongLargest { k, label }));
+    }
+    all
+}
+
+fn claims() -> Vec<Claim> {
+    let mut all = vec![
+        Claim::ArgMax,
+        Claim::Confusion,
+        Claim::Sum { entry: 1 },
+        Claim::Least { entry: 0 },
+        Claim::Most { entry: 2 },
+    ];
+    for predicate in predicates() {
+        all.push(Claim::Holds(predicate));
+        all.push(Claim::Count(predicate));
+        all.push(Claim::CountByGroup {
+            predicate,
+            groups: 2,
+        });
+    }
+    all
+}
+
+/// A frame of the claim's program.
+fn full(claim: Claim, x: &[i64], label: i64, group: i64) -> Vec<i64> {
+    let mut frame = x.to_vec();
+    if claim.takes_label() {
+        frame.push(label);
+    }
+    if claim.takes_group() {
+        frame.push(group);
+    }
+    frame
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 3, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_claim_is_what_plain_integers_say(
+        seed in any::<u64>(),
+        table in any::<bool>(),
+        extremes in any::<bool>(),
+        labels in prop::collection::vec((-2i64..5, -1i64..3), 5),
+        parameter in -20_000i64..20_000,
+    ) {
+        let shape = shape(if table { Activation::Table(0) } else { Activation::Identity });
+        for claim in claims() {
+            let program = shape.claim_program(claim, 2).unwrap();
+            prop_assert_eq!(&Program::from_bytes(&program.to_bytes()).unwrap(), &program);
+            let bank = bank(&program, seed);
+            let bench = Bench::new(program.clone(), bank.clone());
+            // Equal inputs give equal outputs; all zeros give ties through equal biases rarely, a
+            // saturated table often.
+            let inputs: Vec<Vec<i64>> = (0..5)
+                .map(|k| match (extremes, k) {
+                    (true, 0) => vec![127; 4],
+                    (true, 1) => vec![-128; 4],
+                    _ => frame(INPUTS, seed ^ k),
+                })
+                .collect();
+            let parameters = if program.parameter_shapes().is_empty() { vec![] } else { vec![parameter] };
+            let carried = program.initial_with(&parameters).unwrap();
+            let mut run = bench.run();
+            run.z = crate::circuit::state::initial_z(&program, run.state.binding, &carried);
+            run.carried = carried;
+            let mut so_far = Vec::new();
+            for (chunk, marks) in inputs.chunks(2).zip(labels.chunks(2)) {
+                let frames: Vec<Vec<i64>> = chunk
+                    .iter()
+                    .zip(marks)
+                    .map(|(x, (label, group))| full(claim, x, *label, *group))
+                    .collect();
+                for (x, (label, group)) in chunk.iter().zip(marks) {
+                    so_far.push((outputs(&shape, &bank, x), *label, *group));
+                }
+                let trace = bench.trace_of(&run, &frames);
+                let shown = match program.emission() {
+                    crate::program::Emission::Each => bench.step.slots[frames.len() - 1].output,
+                    crate::program::Emission::Last => bench.step.output,
+                };
+                let len = program.output_shape().len;
+                prop_assert_eq!(
+                    &trace.register(shown)[..len],
+                    expected(claim, &so_far, parameter),
+                    "{:?}", claim
+                );
+                let step = bench.prepare(&run, &trace);
+                let (cs, next) = bench.synthesize(run.z, &step.witness);
+                prop_assert_eq!(cs.which_is_unsatisfied(), None, "{:?}", claim);
+                prop_assert_eq!(next, step.next.z);
+                prop_assert!(bench.claim_holds(&step.next.state.claim));
+                run = step.next;
+            }
+        }
+    }
+}
+
+#[test]
+fn claims_about_what_does_not_exist_are_errors() {
+    let shape = shape(Activation::Identity);
+    for claim in [
+        Claim::Sum { entry: CLASSES },
+        Claim::Holds(Predicate::AtLeast {
+            entry: 9,
+            threshold: Threshold::Parameter,
+        }),
+        Claim::Count(Predicate::IsLabel(Label::Constant(CLASSES))),
+        Claim::Count(Predicate::AmongLargest {
+            k: 0,
+            label: Label::Frame,
+        }),
+        Claim::Count(Predicate::AmongLargest {
+            k: CLASSES + 1,
+            label: Label::Frame,
+        }),
+        Claim::CountByGroup {
+            predicate: Predicate::IsLabel(Label::Frame),
+            groups: 0,
+        },
+    ] {
+        assert!(shape.claim_program(claim, 1).is_err(), "{claim:?}");
+    }
+    let mut wide = shape.clone();
+    wide.bits = 40;
+    assert!(wide.claim_program(Claim::ArgMax, 1).is_err());
+    // A threshold that no output reaches is a claim all the same.
+    for t in [i64::from(i32::MAX), -i64::from(i32::MAX)] {
+        let predicate = Predicate::AtLeast {
+            entry: 0,
+            threshold: Threshold::Constant(t),
+        };
+        assert!(shape.claim_program(Claim::Holds(predicate), 1).is_ok());
+    }
+}
+
+/// Keys and a prover of a claim.
+struct Case {
+    shape: NetworkShape,
+    claim: Claim,
+    prover: Prover,
+}
+
+impl Case {
+    fn new(claim: Claim) -> Self {
+        let shape = shape(Activation::Identity);
+        let program = shape.claim_program(claim, 2).unwrap();
+        let params = Params::setup(&program).unwrap();
+        let prover = Prover::from_bank(&params, bank(&program, 8)).unwrap();
+        Self {
+            shape,
+            claim,
+            prover,
+        }
+    }
+
+    fn y(&self, x: &[i64]) -> Vec<i64> {
+        outputs(&self.shape, self.prover.bank.bank(), x)
+    }
+
+    fn verifier(&self) -> Verifier {
+        Verifier::new(self.prover.params(), self.prover.model_commitment())
+    }
+
+    /// A proof over labelled and grouped frames, with hidden inputs and a public result.
+    fn prove(&self, frames: &[Vec<i64>], parameters: &[i64], context: &[u8]) -> Proof {
+        let visibility = Visibility::private_inputs().public_outputs();
+        let mut session = self
+            .prover
+            .session_with(visibility, context, parameters)
+            .unwrap();
+        for frame in frames {
+            session.push_integers(frame).unwrap();
+        }
+        session.finish().unwrap()
+    }
+
+    fn result(&self, proof: &Proof) -> Vec<i64> {
+        match self.verifier().verify(proof).unwrap().outputs {
+            Outputs::Public { mut vectors } => vectors.pop().unwrap(),
+            Outputs::Hidden { .. } => panic!("the result is public"),
+        }
+    }
+}
+
+fn lie(proof: &mut Proof) -> &mut Vec<i64> {
+    match &mut proof.public.outputs {
+        Vectors::Entries(entries) => entries,
+        Vectors::Digest(_) => panic!("the result is public"),
+    }
+}
+
+#[test]
+fn a_threshold_at_below_and_above_the_score() {
+    let case = Case::new(Claim::Holds(Predicate::AtLeast {
+        entry: 1,
+        threshold: Threshold::Parameter,
+    }));
+    let x = frame(INPUTS, 3);
+    let score = case.y(&x)[1];
+    for (threshold, approved) in [(score - 1, 1), (score, 1), (score + 1, 0)] {
+        let mut proof = case.prove(std::slice::from_ref(&x), &[threshold], b"");
+        assert_eq!(case.result(&proof), [approved]);
+        assert!(
+            case.verifier()
+                .parameters(&[threshold])
+                .verify(&proof)
+                .is_ok()
+        );
+        // Another threshold than the lender asked for.
+        assert_eq!(
+            case.verifier().parameters(&[threshold + 1]).verify(&proof),
+            Err(VerifyError::Unexpected { what: "parameters" })
+        );
+        // The other answer.
+        lie(&mut proof)[0] ^= 1;
+        assert_eq!(case.verifier().verify(&proof), Err(VerifyError::FinalState));
+        // A result that is no bit.
+        lie(&mut proof)[0] = 2;
+        assert!(matches!(
+            case.verifier().verify(&proof),
+            Err(VerifyError::PublicRange { .. })
+        ));
+    }
+    // A proof for one threshold under the name of another.
+    let mut proof = case.prove(&[x], &[score + 1], b"");
+    proof.public.parameters = vec![score];
+    assert_eq!(case.verifier().verify(&proof), Err(VerifyError::Steps));
+    for wrong in [vec![], vec![score, 1], vec![1 << 39], vec![i64::MIN]] {
+        proof.public.parameters = wrong;
+        assert_eq!(case.verifier().verify(&proof), Err(VerifyError::Parameters));
+    }
+    let visibility = Visibility::private_inputs();
+    let missing = case.prover.session(visibility).unwrap_err();
+    assert_eq!(missing.kind(), ErrorKind::Input);
+}
+
+#[test]
+fn a_count_that_is_off_by_one_is_rejected() {
+    let case = Case::new(Claim::Count(Predicate::IsLabel(Label::Frame)));
+    let frames: Vec<Vec<i64>> = (0..5)
+        .map(|k| {
+            let x = frame(INPUTS, k);
+            // Every other label is right.
+            let class = largest(&case.y(&x)) as i64;
+            let label = if k % 2 == 0 { class } else { (class + 1) % 3 };
+            full(case.claim, &x, label, 0)
+        })
+        .collect();
+    let proof = case.prove(&frames, &[], b"");
+    assert_eq!(case.result(&proof), [3]);
+    for off in [-1, 1, 2] {
+        let mut other = case.prove(&frames, &[], b"");
+        lie(&mut other)[0] += off;
+        assert_eq!(case.verifier().verify(&other), Err(VerifyError::FinalState));
+    }
+}
+
+#[test]
+fn samples_left_out_repeated_or_with_other_labels_are_rejected() {
+    let case = Case::new(Claim::CountByGroup {
+        predicate: Predicate::IsLabel(Label::Frame),
+        groups: 2,
+    });
+    let sample: Vec<Vec<i64>> = (0..5)
+        .map(|k| full(case.claim, &frame(INPUTS, k), k as i64 % 3, k as i64 % 2))
+        .collect();
+    type Lie = fn(&mut Vec<Vec<i64>>);
+    let lies: [Lie; 5] = [
+        |s| drop(s.remove(1)),
+        |s| s.push(s[0].clone()),
+        |s| s[2][4] = (s[2][4] + 1) % 3,
+        // A group attribute changed.
+        |s| s[2][5] ^= 1,
+        |s| s.swap(0, 1),
+    ];
+    for (k, change) in lies.into_iter().enumerate() {
+        let mut other = sample.clone();
+        change(&mut other);
+        // A public data set: the verifier knows it.
+        let mut session = case
+            .prover
+            .session(Visibility::public_inputs().public_outputs())
+            .unwrap();
+        for frame in &other {
+            session.push_integers(frame).unwrap();
+        }
+        let mut proof = session.finish().unwrap();
+        let strict = case.verifier().inputs(&sample);
+        assert_eq!(
+            strict.verify(&proof),
+            Err(VerifyError::Unexpected { what: "inputs" }),
+            "{k}"
+        );
+        // Shown as the right one.
+        proof.public.inputs = Vectors::Entries(sample.concat());
+        proof.public.frames = sample.len() as u64;
+        assert!(matches!(
+            strict.verify(&proof),
+            Err(VerifyError::FinalState | VerifyError::StepCount { .. })
+        ));
+        // A private one: the verifier has the digest of the right one.
+        let visibility = Visibility::private_inputs().public_outputs();
+        let mut session = case.prover.session(visibility).unwrap();
+        let key = session.input_salts().unwrap().clone();
+        let mut digest = DigestBuilder::inputs(case.prover.params().program(), key);
+        sample.iter().for_each(|f| digest.push(f).unwrap());
+        for frame in &other {
+            session.push_integers(frame).unwrap();
+        }
+        let proof = session.finish().unwrap();
+        assert_eq!(
+            case.verifier().input_digest(digest.digest()).verify(&proof),
+            Err(VerifyError::Unexpected { what: "inputs" })
+        );
+    }
+}
+
+#[test]
+fn more_frames_than_a_sum_has_room_for_are_refused() {
+    let case = Case::new(Claim::Sum { entry: 0 });
+    let most = case.prover.params().program().max_frames();
+    // 47 bits for sums of 19 bits.
+    assert_eq!(most, ((1u64 << 47) - 1) >> 19);
+    let x = frame(INPUTS, 1);
+    let mut proof = case.prove(std::slice::from_ref(&x), &[], b"");
+    proof.public.frames = most + 1;
+    proof.public.steps = most + 1;
+    assert_eq!(
+        case.verifier().verify(&proof),
+        Err(VerifyError::TooManyFrames {
+            frames: most + 1,
+            most
+        })
+    );
+    // With a limit that can be reached.
+    let mut program = case.shape.claim_program(case.claim, 2).unwrap();
+    program.frame_limit = 2;
+    let params = Params::setup(&program).unwrap();
+    let prover = Prover::from_bank(&params, bank(&program, 8)).unwrap();
+    let mut session = prover.session(Visibility::private_inputs()).unwrap();
+    session.push_integers(&x).unwrap();
+    session.push_integers(&x).unwrap();
+    assert_eq!(
+        session.push_integers(&x).unwrap_err().kind(),
+        ErrorKind::Usage
+    );
+    // A limit that does not keep the sums in their register is no program.
+    program.frame_limit = most + 1;
+    assert!(program.validate().is_err());
+}
+
+#[test]
+fn sums_near_the_largest_value_are_exact() {
+    // 3000 outputs of the least and of the largest value there is, on integers alone.
+    let shape = shape(Activation::Identity);
+    let program = shape.claim_program(Claim::Sum { entry: 0 }, 1).unwrap();
+    let bank = bank(&program, 8);
+    let x = frame(INPUTS, 1);
+    let y = outputs(&shape, &bank, &x)[0];
+    let mut run = Interpreter::new(&program, &bank).unwrap();
+    for k in 1..=3000 {
+        assert_eq!(run.push(&x).unwrap(), [k * y]);
+    }
+}
+
+#[test]
+fn a_proof_under_another_context_is_rejected() {
+    let case = Case::new(Claim::Holds(Predicate::AtLeast {
+        entry: 0,
+        threshold: Threshold::Constant(0),
+    }));
+    let mut proof = case.prove(&[frame(INPUTS, 3)], &[], b"lender 1, 2026-11-20");
+    let other = case.verifier().context(b"lender 2, 2026-11-20");
+    assert_eq!(
+        other.verify(&proof),
+        Err(VerifyError::Unexpected { what: "context" })
+    );
+    proof.public.context = b"lender 2, 2026-11-20".to_vec();
+    assert_eq!(other.verify(&proof), Err(VerifyError::Steps));
+}
+
+#[test]
+fn inputs_that_somebody_vouches_for() {
+    let case = Case::new(Claim::Holds(Predicate::AtLeast {
+        entry: 0,
+        threshold: Threshold::Constant(0),
+    }));
+    let program = case.prover.params().program();
+    let x = frame(INPUTS, 3);
+    // The bank digests what it knows, and signs the digest.
+    let salt = Salt::random();
+    let vouched = frame_digest(program, &x, &salt).unwrap();
+    let prove = |x: &[i64], salt: &Salt| {
+        let visibility = Visibility::private_inputs().public_outputs();
+        let mut session = case.prover.session(visibility).unwrap();
+        session.push_vouched(x, salt).unwrap();
+        session.finish().unwrap()
+    };
+    let expected = digest_of_frames(&[vouched]).unwrap();
+    let verifier = case.verifier().input_digest(expected);
+    let statement = verifier.verify(&prove(&x, &salt)).unwrap();
+    assert_eq!(statement.inputs, Inputs::Private { digest: expected });
+    // An attribute changed; another salt; and a proof about somebody else.
+    let mut other = x.clone();
+    other[1] ^= 1;
+    for proof in [
+        prove(&other, &salt),
+        prove(&x, &Salt::random()),
+        prove(&frame(INPUTS, 4), &Salt::random()),
+    ] {
+        assert_eq!(
+            verifier.verify(&proof),
+            Err(VerifyError::Unexpected { what: "inputs" })
+        );
+    }
+    // Salts survive as bytes; a session keeps them until the frame is folded.
+    assert_eq!(Salt::from_bytes(salt.to_bytes()), Some(salt));
+    assert_eq!(Salt::from_bytes([0xff; 32]), None);
+    let visibility = Visibility::private_inputs().public_outputs();
+    let mut session = case.prover.session(visibility).unwrap();
+    session.push_vouched(&x, &salt).unwrap();
+    let checkpoint = session.checkpoint().unwrap();
+    let resumed = case.prover.resume(&checkpoint).unwrap();
+    assert!(verifier.verify(&resumed.finish().unwrap()).is_ok());
+    // Public inputs have no salt.
+    let mut session = case.prover.session(Visibility::public_inputs()).unwrap();
+    assert_eq!(
+        session.push_vouched(&x, &salt).unwrap_err().kind(),
+        ErrorKind::Usage
+    );
+    assert!(frame_digest(program, &x[1..], &salt).is_err());
+    assert!(digest_of_frames(&[crate::VectorDigest::new([0xff; 32])]).is_none());
+}
