@@ -9,15 +9,17 @@
 //! to the folder `OUT` (default `target/mnist-proof`), where the example `verify` reads them.
 #![expect(clippy::print_stdout, reason = "an example talks to people")]
 
-mod support;
+#[path = "support/idx.rs"]
+mod idx;
 
-use std::{error::Error, fs, path::PathBuf, time::Instant};
+use std::{error::Error, fmt::Write as _, fs, path::PathBuf, time::Instant};
 
+use idx::{images, labels, to_input};
 use layerfold::{
     Model, ModelCommitment, Outputs, Params, Precision, Proof, Prover, Tensors, Verifier,
     Visibility, program::Program,
 };
-use support::{argmax, images, labels, picture, to_input};
+use ndarray::Array1;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
@@ -134,4 +136,34 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn percent(share: f64) -> String {
     format!("{:.0} %", 100.0 * share)
+}
+
+/// A 28×28 image as text, two rows of pixels to a line.
+fn picture(pixels: &[u8]) -> String {
+    let mut out = String::new();
+    let lit = |row: usize, column: usize| pixels[row * 28 + column] > 96;
+    for row in (0..28).step_by(2) {
+        out.push_str("    ");
+        for column in 0..28 {
+            out.push(match (lit(row, column), lit(row + 1, column)) {
+                (true, true) => '█',
+                (true, false) => '▀',
+                (false, true) => '▄',
+                (false, false) => ' ',
+            });
+        }
+        let _ = writeln!(out);
+    }
+    out
+}
+
+/// Index of the largest value, the first of several.
+fn argmax(values: &Array1<f32>) -> usize {
+    let mut best = 0;
+    for (i, v) in values.iter().enumerate() {
+        if *v > values[best] {
+            best = i;
+        }
+    }
+    best
 }

@@ -71,7 +71,10 @@ fn frames_per_step(
     let mut size = |f: u32| -> Result<usize, ProgramError> {
         let program = program(f)?;
         let step = constraints(&program);
-        consider(cost(&program, step, frames), f);
+        // One frame may need a larger step than several are worth.
+        if f == 1 || step + NOVA_CONSTRAINTS <= 1 << MAX_FRAMES_LOG {
+            consider(cost(&program, step, frames), f);
+        }
         Ok(step)
     };
     let most = u32::try_from(frames).unwrap_or(u32::MAX).max(1);

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer, ser::SerializeStruct};
 
 use crate::{
     backend::F,
@@ -175,7 +175,54 @@ pub(super) fn visibility(inputs: &Vectors, outputs: &Vectors) -> Visibility {
     )
 }
 
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+impl Serialize for Statement {
+    /// The form of `docs/statement.schema.json`: digests, program and context as hexadecimal text.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Vectors<'a> {
+            visibility: &'static str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            digest: Option<String>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            vectors: Option<&'a [Vec<i64>]>,
+        }
+        let hidden = |visibility, digest: &VectorDigest| Vectors {
+            visibility,
+            digest: Some(digest.to_string()),
+            vectors: None,
+        };
+        let public = |vectors| Vectors {
+            visibility: "public",
+            digest: None,
+            vectors: Some(vectors),
+        };
+        let mut out = serializer.serialize_struct("Statement", 8)?;
+        out.serialize_field("model", &self.model.to_string())?;
+        out.serialize_field("program", &hex(&self.program))?;
+        out.serialize_field("steps", &self.steps)?;
+        out.serialize_field("frames", &self.frames)?;
+        out.serialize_field("context", &hex(&self.context))?;
+        out.serialize_field("parameters", &self.parameters)?;
+        let inputs = match &self.inputs {
+            Inputs::Private { digest } => hidden("private", digest),
+            Inputs::Public { frames } => public(frames.as_slice()),
+        };
+        out.serialize_field("inputs", &inputs)?;
+        let outputs = match &self.outputs {
+            Outputs::Hidden { digest } => hidden("hidden", digest),
+            Outputs::Public { vectors } => public(vectors.as_slice()),
+        };
+        out.serialize_field("outputs", &outputs)?;
+        out.end()
+    }
+}
+
 impl fmt::Display for Statement {
+    /// In plain words, without the vectors of a public input.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let runs = if self.frames == 1 { "input" } else { "inputs" };
         let shown = match self.inputs {
@@ -188,9 +235,15 @@ impl fmt::Display for Statement {
             "model {} ran on {} {shown} {runs} in {} {steps}",
             self.model, self.frames, self.steps
         )?;
-        if !self.context.is_empty() {
-            write!(f, ", context 0x")?;
-            self.context.iter().try_for_each(|b| write!(f, "{b:02x}"))?;
+        if let Inputs::Private { digest } = &self.inputs {
+            write!(f, ", digest {digest}")?;
+        }
+        match std::str::from_utf8(&self.context) {
+            Ok("") => {}
+            Ok(text) if text.chars().all(|c| !c.is_control()) => {
+                write!(f, ", context \"{text}\"")?;
+            }
+            _ => write!(f, ", context 0x{}", hex(&self.context))?,
         }
         if !self.parameters.is_empty() {
             write!(f, ", parameters {:?}", self.parameters)?;

@@ -549,3 +549,47 @@ fn inputs_that_somebody_vouches_for() {
     assert!(frame_digest(program, &x[1..], &salt).is_err());
     assert!(digest_of_frames(&[crate::VectorDigest::new([0xff; 32])]).is_none());
 }
+
+#[test]
+fn statements_in_words_and_as_json() {
+    let case = Case::new(Claim::Holds(Predicate::AtLeast {
+        entry: 1,
+        threshold: Threshold::Parameter,
+    }));
+    let proof = case.prove(&[frame(INPUTS, 3)], &[-99], b"loan 17");
+    let statement = case.verifier().verify(&proof).unwrap();
+    let words = statement.to_string();
+    for part in [
+        &*format!("model {}", statement.model),
+        "ran on 1 private input in 1 step",
+        "context \"loan 17\"",
+        "parameters [-99]",
+        "outputs: [[",
+    ] {
+        assert!(words.contains(part), "{words}");
+    }
+    let json: serde_json::Value = serde_json::to_value(&statement).unwrap();
+    let schema: serde_json::Value =
+        serde_json::from_str(include_str!("../../docs/statement.schema.json")).unwrap();
+    // The fields that the schema asks for, and no others.
+    let mut required: Vec<&str> = schema["required"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|f| f.as_str().unwrap())
+        .collect();
+    required.sort_unstable();
+    let fields: Vec<&str> = json
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
+    assert_eq!(fields, required);
+    assert_eq!(json["context"], "6c6f616e203137");
+    assert_eq!(json["parameters"], serde_json::json!([-99]));
+    assert_eq!(json["inputs"]["visibility"], "private");
+    assert_eq!(json["inputs"]["digest"].as_str().unwrap().len(), 64);
+    assert_eq!(json["outputs"]["visibility"], "public");
+    assert_eq!(json["outputs"]["vectors"].as_array().unwrap().len(), 1);
+}

@@ -1,8 +1,8 @@
-//! What the examples share: IDX files, and pictures in a terminal.
+//! IDX files, the format of MNIST.
 
-use std::{error::Error, fmt::Write as _, fs, path::Path};
+use std::{error::Error, fs, path::Path};
 
-use ndarray::{Array1, Array2};
+use ndarray::Array2;
 
 /// Images of an IDX file (`idx3-ubyte`), one to a row, as they are: 0 to 255.
 pub(crate) fn images(path: impl AsRef<Path>) -> Result<Array2<u8>, Box<dyn Error>> {
@@ -35,34 +35,4 @@ pub(crate) fn labels(path: impl AsRef<Path>) -> Result<Vec<u8>, Box<dyn Error>> 
 /// Pixels as the network takes them: 0 to 1.
 pub(crate) fn to_input(pixels: &Array2<u8>) -> Array2<f32> {
     pixels.mapv(|p| f32::from(p) / 255.0)
-}
-
-/// A 28×28 image as text, two rows of pixels to a line.
-pub(crate) fn picture(pixels: &[u8]) -> String {
-    let mut out = String::new();
-    let lit = |row: usize, column: usize| pixels[row * 28 + column] > 96;
-    for row in (0..28).step_by(2) {
-        out.push_str("    ");
-        for column in 0..28 {
-            out.push(match (lit(row, column), lit(row + 1, column)) {
-                (true, true) => '█',
-                (true, false) => '▀',
-                (false, true) => '▄',
-                (false, false) => ' ',
-            });
-        }
-        let _ = writeln!(out);
-    }
-    out
-}
-
-/// Index of the largest value, the first of several.
-pub(crate) fn argmax(values: &Array1<f32>) -> usize {
-    let mut best = 0;
-    for (i, v) in values.iter().enumerate() {
-        if *v > values[best] {
-            best = i;
-        }
-    }
-    best
 }
