@@ -6,7 +6,8 @@
 //!
 //! Her bank vouches for the attributes: it digests them with a salt and signs the digest. The
 //! lender knows the commitment to the model, the threshold and that digest, and verifies. `ROW`
-//! chooses one of the 300 held-out applicants (default 0). Then five proofs that are refused.
+//! chooses one of the 300 held-out applicants (default: the first who is approved). Then five proofs that
+//! are refused.
 //!
 //! The network was trained on the German credit data and serves to show how such a proof works; it
 //! is no better than a logistic regression there (see `examples/data/README.md`).
@@ -70,14 +71,8 @@ fn report(name: &str, scores: &[(f64, bool)]) {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let row = std::env::args()
-        .nth(1)
-        .map_or(Ok(0), |a| a.parse::<usize>())?;
     let (model, quantized) = model()?;
     let held_out: Array2<f32> = table(format!("{DATA}/credit-heldout.csv"))?;
-    if row >= held_out.nrows() {
-        return Err("there are 300 applicants: 0 to 299".into());
-    }
     let attributes = |row: usize| held_out.row(row).slice_move_to(INPUTS);
 
     println!(
@@ -93,6 +88,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     report("floats", &float);
     report("integers", &integer);
+    let row = match std::env::args().nth(1) {
+        Some(row) => row.parse()?,
+        None => integer.iter().position(|s| s.0 >= THRESHOLD).unwrap_or(0),
+    };
+    if row >= held_out.nrows() {
+        return Err("there are 300 applicants: 0 to 299".into());
+    }
 
     // One program for every threshold: it is a parameter of the statement.
     let claim = Claim::Holds(Predicate::AtLeast {

@@ -2,6 +2,9 @@
 //! `cargo bench --bench workloads -- NAME [--json] [--layers-per-step K] [--frames-per-step F]`.
 //!
 //! - `mnist-mlp`, and `batch-N`: N inferences of it in one proof;
+//! - `audit-N`: how many of N labelled images it is right on, in one proof;
+//! - `credit`: whether the score of the credit network, 20-32-16-1 with a sigmoid, is at least a
+//!   threshold that is a parameter of the statement;
 //! - `deep-L`: L layers of 128×128 with bias and ReLU, random He weights of a fixed seed;
 //! - `mlp-AxBxC…`: any widths, ReLU between layers;
 //! - `rnn-T`, `rnntanh-T`, `gru-T`, `lstm-T`: T frames of 16 entries into a cell of 64, random
@@ -19,8 +22,9 @@ use std::{fmt::Write as _, process::ExitCode};
 use clock::CpuBySpan;
 use cpu_time::ProcessTime;
 use layerfold::{
-    Model, Params, Precision, Proof, Prover, Quantized, RecurrentWeights, RnnActivation,
-    SequenceModel, Tensors, Verifier, Visibility, program::Program, program::Schedule,
+    ActivationFunction, Model, Params, Precision, Proof, Prover, Quantized, RecurrentWeights,
+    RnnActivation, SequenceModel, Tensors, Verifier, Visibility,
+    program::{Claim, Label, Predicate, Program, Schedule, Threshold},
 };
 use ndarray::{Array1, Array2};
 use rand::{Rng, SeedableRng};
@@ -35,6 +39,15 @@ enum Case {
         model: Model,
         calibration: Array2<f32>,
         inputs: Array2<f32>,
+    },
+    /// A claim about the outputs, with what follows each input in a frame.
+    Claim {
+        model: Model,
+        calibration: Array2<f32>,
+        inputs: Array2<f32>,
+        claim: Claim,
+        more: Vec<Vec<i64>>,
+        parameters: Vec<i64>,
     },
     Sequence {
         model: SequenceModel,
@@ -102,7 +115,7 @@ fn main() -> ExitCode {
     };
     let Some(name) = arguments.iter().find(|a| !a.starts_with("--")) else {
         eprintln!(
-            "usage: workloads mnist-mlp | batch-N | deep-L | mlp-AxBxC… | rnn-T | rnntanh-T | gru-T | lstm-T\n       [--json] [--layers-per-step K] [--frames-per-step F]"
+            "usage: workloads mnist-mlp | batch-N | audit-N | credit | deep-L | mlp-AxBxC… | rnn-T | rnntanh-T | gru-T | lstm-T\n       [--json] [--layers-per-step K] [--frames-per-step F]"
         );
         // `cargo bench` without a name runs every bench target.
         return ExitCode::SUCCESS;
@@ -216,9 +229,66 @@ fn mnist(inferences: usize) -> Result<Case, Failure> {
     })
 }
 
+/// The same network, and how many of so many labels it is right on.
+fn audit(count: usize) -> Result<Case, Failure> {
+    let Case::Feedforward {
+        model,
+        calibration,
+        inputs,
+    } = mnist(count)?
+    else {
+        return Err("not a feed-forward network".into());
+    };
+    let data = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data");
+    let labels = std::fs::read(format!("{data}/mnist-sample-labels-idx1-ubyte"))?;
+    let label = |k: usize| vec![i64::from(labels[8 + k % (labels.len() - 8)])];
+    Ok(Case::Claim {
+        model,
+        calibration,
+        inputs,
+        claim: Claim::Count(Predicate::IsLabel(Label::Frame)),
+        more: (0..count).map(label).collect(),
+        parameters: Vec::new(),
+    })
+}
+
+fn credit() -> Result<Case, Failure> {
+    let data = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data");
+    let layers = [
+        ("fc1", ActivationFunction::Relu),
+        ("fc2", ActivationFunction::Relu),
+        ("fc3", ActivationFunction::Sigmoid),
+    ];
+    let bytes = std::fs::read(format!("{data}/credit-20-32-16-1.safetensors"))?;
+    let text = std::fs::read_to_string(format!("{data}/credit-calibration.csv"))?;
+    let numbers: Vec<f32> = text
+        .lines()
+        .skip(1)
+        .flat_map(|line| line.split(',').map(str::parse))
+        .collect::<Result<_, _>>()?;
+    let calibration = Array2::from_shape_vec((numbers.len() / 20, 20), numbers)?;
+    Ok(Case::Claim {
+        model: Model::from_safetensors(&bytes, &layers)?,
+        inputs: calibration.select(ndarray::Axis(0), &[0]),
+        calibration,
+        claim: Claim::Holds(Predicate::AtLeast {
+            entry: 0,
+            threshold: Threshold::Parameter,
+        }),
+        more: vec![Vec::new()],
+        parameters: vec![104],
+    })
+}
+
 fn case(name: &str) -> Result<Case, Failure> {
     if name == "mnist-mlp" {
         return mnist(1);
+    }
+    if name == "credit" {
+        return credit();
+    }
+    if let Some(count) = name.strip_prefix("audit-") {
+        return audit(count.parse()?);
     }
     if let Some(inferences) = name.strip_prefix("batch-") {
         return mnist(inferences.parse()?);
@@ -264,9 +334,30 @@ fn run(name: &str, options: &Options) -> Result<Report, Failure> {
             let program = quantized.program_with(schedule)?;
             let expected = quantized.infer(inputs.row(inputs.nrows() - 1))?;
             let schedule = format!("{schedule:?}");
-            measure(
-                name, &clock, &schedule, &program, &quantized, &inputs, &expected,
-            )
+            let run = Run::of(&schedule, &program, &inputs, expected.as_slice());
+            measure(name, &clock, &quantized, &run)
+        }
+        Case::Claim {
+            model,
+            calibration,
+            inputs,
+            claim,
+            more,
+            parameters,
+        } => {
+            let quantized = model.quantize(&calibration, Precision::default())?;
+            let frames = match options.frames_per_step {
+                Some(f) => f,
+                None => quantized.shape().plan_claim(claim, inputs.nrows() as u64)?,
+            };
+            let program = quantized.claim_program(claim, frames)?;
+            let schedule = format!("FramesPerStep({frames})");
+            let run = Run {
+                more: &more,
+                parameters: &parameters,
+                ..Run::of(&schedule, &program, &inputs, None)
+            };
+            measure(name, &clock, &quantized, &run)
         }
         Case::Sequence {
             model,
@@ -281,9 +372,38 @@ fn run(name: &str, options: &Options) -> Result<Report, Failure> {
             let program = quantized.program(frames)?;
             let expected = quantized.infer(inputs.view())?.row(0).to_owned();
             let schedule = format!("FramesPerStep({frames})");
-            measure(
-                name, &clock, &schedule, &program, &quantized, &inputs, &expected,
-            )
+            let run = Run::of(&schedule, &program, &inputs, expected.as_slice());
+            measure(name, &clock, &quantized, &run)
+        }
+    }
+}
+
+/// What is proved.
+struct Run<'a> {
+    schedule: &'a str,
+    program: &'a Program,
+    inputs: &'a Array2<f32>,
+    /// What follows each input in a frame.
+    more: &'a [Vec<i64>],
+    parameters: &'a [i64],
+    /// The last output, if it is the network's own.
+    expected: Option<&'a [f32]>,
+}
+
+impl<'a> Run<'a> {
+    fn of(
+        schedule: &'a str,
+        program: &'a Program,
+        inputs: &'a Array2<f32>,
+        expected: Option<&'a [f32]>,
+    ) -> Self {
+        Self {
+            schedule,
+            program,
+            inputs,
+            more: &[],
+            parameters: &[],
+            expected,
         }
     }
 }
@@ -291,12 +411,10 @@ fn run(name: &str, options: &Options) -> Result<Report, Failure> {
 fn measure(
     name: &str,
     clock: &CpuBySpan,
-    schedule: &str,
-    program: &Program,
     quantized: &impl Quantized,
-    inputs: &Array2<f32>,
-    expected: &Array1<f32>,
+    run: &Run<'_>,
 ) -> Result<Report, Failure> {
+    let (program, inputs) = (run.program, run.inputs);
     let started = ProcessTime::now();
     let params = Params::setup(program)?;
     params.prepare_prover()?;
@@ -309,7 +427,8 @@ fn measure(
     clock.reset();
     let started = ProcessTime::now();
     let wall = std::time::Instant::now();
-    let mut session = prover.session(Visibility::private_inputs().public_outputs())?;
+    let visibility = Visibility::private_inputs().public_outputs();
+    let mut session = prover.session_with(visibility, b"", run.parameters)?;
     let mut output = Array1::zeros(0);
     let tenth = inputs.nrows().div_ceil(10);
     let (mut cpu_s_first, mut cpu_s_before_last, mut peak_mib_tenth) = (0.0, 0.0, 0.0);
@@ -317,7 +436,10 @@ fn measure(
         if k == inputs.nrows() - tenth {
             cpu_s_before_last = started.elapsed().as_secs_f64();
         }
-        output = session.push(input)?;
+        match run.more.get(k) {
+            Some(more) => drop(session.push_with(input, more)?),
+            None => output = session.push(input)?,
+        }
         if k + 1 == tenth {
             cpu_s_first = started.elapsed().as_secs_f64();
             peak_mib_tenth = peak_mib();
@@ -332,7 +454,9 @@ fn measure(
     let prove_cpu_s = started.elapsed().as_secs_f64();
     let prove_wall_s = wall.elapsed().as_secs_f64();
     let peak_mib = peak_mib();
-    assert_eq!(output, expected);
+    if let Some(expected) = run.expected {
+        assert_eq!(output.as_slice(), Some(expected));
+    }
 
     let bytes = proof.to_bytes();
     let commitment = prover.model_commitment();
@@ -344,7 +468,7 @@ fn measure(
     let constraints = params.constraints();
     Ok(Report {
         workload: name.to_owned(),
-        schedule: schedule.to_owned(),
+        schedule: run.schedule.to_owned(),
         weights: quantized.bank().weight_count(),
         frames,
         steps,
