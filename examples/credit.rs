@@ -146,6 +146,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         "lender    verifies in {:.2?}: {statement}",
         started.elapsed()
     );
+    println!("          {}", statement.in_words(claim));
     let approved = statement.outputs
         == layerfold::Outputs::Public {
             vectors: vec![vec![1]],

@@ -108,6 +108,26 @@ impl Predicate {
         }
     }
 
+    fn in_words(self, parameters: &[i64]) -> String {
+        let class = |label| match label {
+            Label::Constant(class) => format!("class {class}"),
+            Label::Frame => "the label".to_owned(),
+        };
+        match self {
+            Self::AtLeast { entry, threshold } => match (threshold, parameters.first()) {
+                (Threshold::Constant(t), _) | (Threshold::Parameter, Some(&t)) => {
+                    format!("output {entry} ≥ {t}")
+                }
+                (Threshold::Parameter, None) => format!("output {entry} ≥ the threshold"),
+            },
+            Self::Within { entry, least, most } => format!("{least} ≤ output {entry} ≤ {most}"),
+            Self::IsLabel(label) => format!("the largest output is that of {}", class(label)),
+            Self::AmongLargest { k, label } => {
+                format!("the output of {} is among the {k} largest", class(label))
+            }
+        }
+    }
+
     fn has_parameter(self) -> bool {
         matches!(
             self,
@@ -124,6 +144,44 @@ impl Claim {
         match self {
             Self::Holds(p) | Self::Count(p) | Self::CountByGroup { predicate: p, .. } => Some(p),
             _ => None,
+        }
+    }
+
+    /// A result in words; `parameters` are those of the statement.
+    pub(crate) fn in_words(self, result: &[i64], parameters: &[i64]) -> String {
+        let first = result.first().copied().unwrap_or_default();
+        let list = |values: &[i64]| {
+            let values: Vec<String> = values.iter().map(i64::to_string).collect();
+            values.join(", ")
+        };
+        match self {
+            Self::ArgMax => format!("the largest output is number {first}"),
+            Self::Holds(p) => format!("{} is {}", p.in_words(parameters), first == 1),
+            Self::Count(p) => format!("{} for {first} of them", p.in_words(parameters)),
+            Self::CountByGroup { predicate, groups } => {
+                let (holds, all) = result.split_at(result.len().min(groups as usize));
+                let pairs = holds.iter().zip(all).enumerate();
+                let groups: Vec<String> = pairs
+                    .map(|(group, (n, of))| format!("{n} of {of} in group {group}"))
+                    .collect();
+                format!(
+                    "{} for {}",
+                    predicate.in_words(parameters),
+                    groups.join(", ")
+                )
+            }
+            Self::Confusion => {
+                let classes = (1..).find(|c| c * c >= result.len()).unwrap_or(1);
+                let rows: Vec<String> = result
+                    .chunks(classes)
+                    .enumerate()
+                    .map(|(label, row)| format!("label {label} taken for {}", list(row)))
+                    .collect();
+                rows.join("; ")
+            }
+            Self::Sum { entry } => format!("the sum of output {entry} is {first}"),
+            Self::Least { entry } => format!("the least output {entry} is {first}"),
+            Self::Most { entry } => format!("the largest output {entry} is {first}"),
         }
     }
 

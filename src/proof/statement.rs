@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize, Serializer, ser::SerializeStruct};
 use crate::{
     backend::F,
     ivc::Visibility,
+    program::Claim,
     weights::{ModelDigest, element_bytes},
 };
 
@@ -152,6 +153,40 @@ impl Statement {
             matches!(self.inputs, Inputs::Public { .. }),
             matches!(self.outputs, Outputs::Public { .. }),
         )
+    }
+}
+
+impl Statement {
+    /// The statement in a sentence, with the result of the claim that its program makes, for each
+    /// frame or for all: "model 3f9a… ran on 1 private input, digest 81c0…; result: output 0 ≥ 620 is
+    /// true". Say which claim it is yourself: the verifier's keys are those of its program.
+    #[must_use]
+    pub fn in_words(&self, claim: Claim) -> String {
+        let short = |text: String| text.chars().take(8).collect::<String>() + "…";
+        let (kind, digest) = match &self.inputs {
+            Inputs::Private { digest } => {
+                ("private", format!(", digest {}", short(digest.to_string())))
+            }
+            Inputs::Public { .. } => ("public", String::new()),
+        };
+        let inputs = if self.frames == 1 { "input" } else { "inputs" };
+        let mut words = format!(
+            "model {} ran on {} {kind} {inputs}{digest}",
+            short(self.model.to_string()),
+            self.frames
+        );
+        match &self.outputs {
+            Outputs::Hidden { .. } => words += "; the result is hidden",
+            Outputs::Public { vectors } => {
+                let results: Vec<String> = vectors
+                    .iter()
+                    .map(|v| claim.in_words(v, &self.parameters))
+                    .collect();
+                words += "; result: ";
+                words += &results.join(", ");
+            }
+        }
+        words
     }
 }
 
