@@ -247,9 +247,11 @@ impl Session {
                 Some(execution) => execution,
                 None => Execution::begin(&step, 0, &self.run.carried)?,
             };
-            let output = execution
-                .push(&step, bank.bank(), frame)
-                .and_then(|()| execution.output(&step, bank.bank()));
+            let output = execution.push(&step, bank.bank(), frame).and_then(|()| {
+                let output = execution.output(&step, bank.bank());
+                // The session is then as before.
+                output.inspect_err(|_| execution.undo())
+            });
             if execution.present() > 0 {
                 self.pending = Some(execution);
             }

@@ -81,7 +81,8 @@ pub enum Claim {
         groups: u32,
     },
     /// How often each class of the label, an entry of the frame, was taken for each class: rows are
-    /// labels.
+    /// labels. A frame whose label is no class is in no cell: compare the total with the number of
+    /// frames.
     Confusion,
     /// The sum of an output over all frames.
     Sum {
@@ -424,7 +425,9 @@ impl Builder<'_> {
     /// Adds a register to a counter; `each` is the most that one frame adds.
     fn accumulate(&mut self, part: u32, input: Register, width: u8, each: u64) -> Register {
         let room = (1u64 << (width - 1)) - 1;
-        self.frame_limit = self.frame_limit.min(room / each.max(1)).max(1);
+        // One frame less: a slot without a frame adds too, to what nobody sees.
+        let most = (room / each.max(1)).saturating_sub(1);
+        self.frame_limit = self.frame_limit.min(most).max(1);
         self.push(Operation::Accumulate { part, input })
     }
 }
@@ -542,6 +545,10 @@ impl NetworkShape {
 
     fn check_claim(&self, claim: Claim, bits: u8, classes: u32) -> Result<(), ProgramError> {
         let structure = |problem| Err(ProgramError::Structure(problem));
+        super::validate::width("width of a frame", self.width)?;
+        if !(2..=31).contains(&bits) {
+            return structure("the outputs are too wide for a claim: 2 to 31 bits");
+        }
         let entry = match claim {
             Claim::Sum { entry } | Claim::Least { entry } | Claim::Most { entry } => Some(entry),
             _ => match claim.predicate() {
@@ -574,9 +581,6 @@ impl NetworkShape {
         }
         if claim.takes_label() && u64::from(classes) > 1 << (self.width - 1) {
             return structure("a label has no place in an entry of the frame");
-        }
-        if bits > 31 {
-            return structure("the outputs are too wide for a claim: 31 bits at most");
         }
         Ok(())
     }

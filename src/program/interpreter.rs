@@ -76,6 +76,11 @@ impl Execution {
         self.present
     }
 
+    /// Forgets the last frame.
+    pub(crate) fn undo(&mut self) {
+        self.present = self.present.saturating_sub(1);
+    }
+
     /// The frames so far.
     pub(crate) fn frames(&self, step: &Unrolled) -> Vec<Vec<i64>> {
         let slots = step.slots.iter().take(self.present);
@@ -359,6 +364,7 @@ impl Program {
             step: Unrolled::of_one_frame(self),
             bank,
             carried: std::mem::take(carried),
+            frames: 0,
         };
         let output = interpreter.push(frame);
         *carried = interpreter.carried;
@@ -433,6 +439,7 @@ pub struct Interpreter<'a> {
     step: Unrolled,
     bank: &'a WeightBank,
     carried: Vec<Vec<i64>>,
+    frames: u64,
 }
 
 impl std::fmt::Debug for Interpreter<'_> {
@@ -446,13 +453,28 @@ impl<'a> Interpreter<'a> {
     /// A model at the start of a run.
     ///
     /// # Errors
-    /// If the weights are not those of such a program, or a sum could leave its accumulator.
+    /// If the weights are not those of such a program, or a sum could leave its accumulator; if the
+    /// program has parameters.
     pub fn new(program: &Program, bank: &'a WeightBank) -> Result<Self, Error> {
+        Self::with_parameters(program, bank, &[])
+    }
+
+    /// The same for a statement with these parameters, one after the other.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new); if there are not as many parameters as the program has, or one is
+    /// over its width.
+    pub fn with_parameters(
+        program: &Program,
+        bank: &'a WeightBank,
+        parameters: &[i64],
+    ) -> Result<Self, Error> {
         bank.check(program)?;
         Ok(Self {
             step: Unrolled::of_one_frame(program),
             bank,
-            carried: program.initial_carried(),
+            carried: program.initial_with(parameters)?,
+            frames: 0,
         })
     }
 
@@ -460,8 +482,14 @@ impl<'a> Interpreter<'a> {
     /// ended here.
     ///
     /// # Errors
-    /// If the frame has the wrong length or an entry over its width.
+    /// If the frame has the wrong length or an entry over its width, or the program allows no more
+    /// frames.
     pub fn push(&mut self, frame: &[i64]) -> Result<Vec<i64>, Error> {
+        if self.frames >= self.step.program.max_frames() {
+            return Err(Error::usage(
+                "the run has as many frames as its sums have room for",
+            ));
+        }
         let step = &self.step;
         let zeros = vec![0; frame.len()];
         let mut output = Vec::new();
@@ -475,6 +503,7 @@ impl<'a> Interpreter<'a> {
                 .map(|r| execution.registers[r.index()].clone())
                 .collect();
         }
+        self.frames += 1;
         Ok(output)
     }
 

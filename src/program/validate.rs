@@ -13,6 +13,8 @@ const MAX_ROWS: u64 = 1 << 26;
 const MAX_BITS: u64 = 1 << 20;
 /// Largest number of constraints of a step, estimated from above.
 const MAX_CONSTRAINTS: u64 = 1 << 22;
+/// Largest number of terms in the constraints of a step, estimated from above.
+const MAX_TERMS: u64 = 1 << 25;
 /// Largest number of phases times entries of a step, and of entries that products read.
 const MAX_WORK: u64 = 1 << 28;
 /// Largest number of operations in a step.
@@ -56,6 +58,11 @@ pub enum ProgramError {
     /// The program as a whole breaks a rule of the language.
     #[error("{0}")]
     Structure(&'static str),
+}
+
+/// Whether entries are unsigned, or signed with both sides alike.
+fn standard_offset(shape: &RegisterShape) -> bool {
+    shape.offset == 0 || Some(shape.offset) == 1u64.checked_shl(shape.width.saturating_sub(1))
 }
 
 fn within(what: &'static str, got: u64, least: u64, most: u64) -> Result<(), ProgramError> {
@@ -359,7 +366,8 @@ impl Program {
                 for term in terms {
                     let len = shape(&term.input).len as u64;
                     // Products of 16-bit weights are summed in 64 bits.
-                    if shape(&term.input).width > u32::from(*WIDTHS.end()) {
+                    let read = shape(&term.input);
+                    if read.width > u32::from(*WIDTHS.end()) || !standard_offset(read) {
                         return fail("multiplies entries of more than 16 bits with a map");
                     }
                     let fits = match (term.map, layered) {
@@ -415,6 +423,9 @@ impl Program {
                 offset,
             } => {
                 within("width of a sum", (*width).into(), 1, MAX_SUM_WIDTH)?;
+                if *offset != 0 && *offset != 1 << (width - 1) {
+                    return fail("has an offset that is neither 0 nor half its range");
+                }
                 let range = self.sum_range(operation, *constant, monomials, shapes, ranges);
                 match range {
                     Err(problem) => return fail(problem),
@@ -431,6 +442,9 @@ impl Program {
                 offset,
             } => {
                 within("width of a sum", (*width).into(), 1, MAX_SUM_WIDTH)?;
+                if *offset != 0 && *offset != 1 << (width - 1) {
+                    return fail("has an offset that is neither 0 nor half its range");
+                }
                 if coefficients.len() != shape(input).len {
                     return fail("has not as many coefficients as entries");
                 }
@@ -470,12 +484,17 @@ impl Program {
                 if carried.shape.len as usize != shape(input).len {
                     return fail("adds a register of another length");
                 }
+                // From where it begins, so many times what one frame adds, on each side; once more
+                // for a slot without a frame.
                 let half = 1i128 << (carried.shape.width - 1);
                 let range = ranges[input.index()];
-                let each = range.least.unsigned_abs().max(range.most.unsigned_abs());
-                let begin = carried.initial.iter().map(|v| u128::from(v.unsigned_abs()));
-                let room = (half - 1).unsigned_abs() - begin.max().unwrap_or(0);
-                if u128::from(self.frame_limit).saturating_mul(each) > room {
+                let times = i128::from(self.frame_limit) + 1;
+                let begin = |v: &i32| i128::from(*v);
+                let least = carried.initial.iter().map(begin).min().unwrap_or(0);
+                let most = carried.initial.iter().map(begin).max().unwrap_or(0);
+                let least = least.saturating_add(range.least.min(0).saturating_mul(times));
+                let most = most.saturating_add(range.most.max(0).saturating_mul(times));
+                if least < -half || most >= half {
                     return fail("a sum over the frames can leave its register");
                 }
             }
@@ -483,8 +502,8 @@ impl Program {
                 if self.tables.get(*table as usize).is_none() {
                     return fail("names a table that does not exist");
                 }
-                if shape(input).width != 8 {
-                    return fail("looks up entries that are not 8 bits wide");
+                if (shape(input).width, shape(input).offset) != (8, 128) {
+                    return fail("looks up entries that are not signed and 8 bits wide");
                 }
             }
             Operation::Carried { part } => {
@@ -526,7 +545,11 @@ impl Program {
                     return fail("passes on a register of another width");
                 }
             }
-            Operation::Relu { .. } => {}
+            Operation::Relu { input } => {
+                if shape(input).width > 62 {
+                    return fail("compares too wide entries");
+                }
+            }
         }
         Ok(())
     }
@@ -627,7 +650,48 @@ impl Program {
             .chain(shapes.iter().map(|s| s.len as u64 * u64::from(s.width)));
         let constraints = constraints.fold(0, u64::saturating_add);
         let constraints = constraints.saturating_mul(frames);
-        within("constraints of a step", constraints, 1, MAX_CONSTRAINTS)
+        within("constraints of a step", constraints, 1, MAX_CONSTRAINTS)?;
+        let terms = self.most_terms(shapes).saturating_mul(frames);
+        within("terms of all constraints of a step", terms, 1, MAX_TERMS)
+    }
+
+    /// At least as many terms as the operations of a frame read: sums that are not range-checked are
+    /// linear combinations, as long as what they are made of.
+    fn most_terms(&self, shapes: &[RegisterShape]) -> u64 {
+        // Of each register, the terms of an entry.
+        let mut terms: Vec<u64> = shapes[..2].iter().map(|s| u64::from(s.width)).collect();
+        let mut total = 0u64;
+        for (operation, shape) in self.all_operations().zip(&shapes[2..]) {
+            let of = |r: &Register| terms[r.index()];
+            let len = |r: &Register| shapes[r.index()].len as u64;
+            let reads = operation.reads();
+            let read = reads.iter().fold(0, |sum: u64, r| {
+                sum.saturating_add(len(r).saturating_mul(of(r)))
+            });
+            let times = match operation {
+                Operation::Indicators { len, .. } => u64::from(*len),
+                Operation::ArgMax { input } => 4 + len(input) / 8,
+                _ => 2,
+            };
+            total = total.saturating_add(read.saturating_mul(times));
+            terms.push(match operation {
+                Operation::Polynomial { monomials, .. } => {
+                    monomials.iter().fold(1, |sum: u64, m| {
+                        sum.saturating_add(if m.right.is_some() { 1 } else { of(&m.left) })
+                    })
+                }
+                Operation::Dot { input, .. } => of(input).saturating_mul(len(input)),
+                Operation::Accumulate { input, part } => {
+                    let width = u64::from(self.carried[*part as usize].shape.width);
+                    of(input).saturating_mul(2).saturating_add(width)
+                }
+                Operation::Slice { input, .. } => of(input),
+                Operation::Concat { inputs } => inputs.iter().map(of).max().unwrap_or(0),
+                // Bits of an accumulator, or the end of a tree of choices.
+                _ => u64::from(shape.width).max(64),
+            });
+        }
+        total
     }
 
     /// At least as many constraints as an operation has beyond the bits of its result.
@@ -650,6 +714,7 @@ impl Program {
             Operation::Combine { monomials, .. } | Operation::Polynomial { monomials, .. } => {
                 monomials.len() as u64 + 1
             }
+            Operation::Dot { coefficients, .. } => return coefficients.len() as u64,
             Operation::ArgMax { input } => u64::from(shapes[input.index()].width) + 4,
             Operation::Table { .. } => 35,
             Operation::Layer { .. } => 48 + 16 * self.tables.len() as u64,

@@ -480,7 +480,7 @@ fn more_frames_than_a_sum_has_room_for_are_refused() {
     let case = Case::new(Claim::Sum { entry: 0 });
     let most = case.prover.params().program().max_frames();
     // 47 bits for sums of 19 bits.
-    assert_eq!(most, ((1u64 << 47) - 1) >> 19);
+    assert_eq!(most, (((1u64 << 47) - 1) >> 19) - 1);
     let x = frame(INPUTS, 1);
     let mut proof = case.prove(std::slice::from_ref(&x), &[], b"");
     proof.public.frames = most + 1;
@@ -505,8 +505,84 @@ fn more_frames_than_a_sum_has_room_for_are_refused() {
         ErrorKind::Usage
     );
     // A limit that does not keep the sums in their register is no program.
-    program.frame_limit = most + 1;
+    program.frame_limit = most + 2;
     assert!(program.validate().is_err());
+}
+
+#[test]
+fn a_sum_that_begins_at_an_end_of_its_register_has_no_room() {
+    use crate::program::{
+        Carried, Emission, MapRef, MapShape, Operation, Output, Register, Spread, Term, VectorShape,
+    };
+    let program = |initial: Vec<i32>, frame_limit| Program {
+        maps: vec![MapShape {
+            rows: 1,
+            columns: 2,
+        }],
+        tables: vec![],
+        frame: VectorShape { len: 2, width: 8 },
+        carried: vec![Carried {
+            shape: VectorShape { len: 2, width: 8 },
+            initial,
+            next: Register::result_of(1),
+            parameter: false,
+        }],
+        spread: Spread::Frames { per_step: 2 },
+        operations: vec![
+            Operation::Affine {
+                terms: vec![Term {
+                    map: MapRef::Fixed(0),
+                    input: Register::FRAME,
+                }],
+                rows: 1,
+                bits: 30,
+                shift: 0,
+            },
+            Operation::Accumulate {
+                part: 0,
+                input: Register::FRAME,
+            },
+        ],
+        head: vec![],
+        output: Output {
+            register: Register::result_of(1),
+            len: 2,
+        },
+        emission: Emission::Last,
+        frame_limit,
+    };
+    // 127 on top of 127 has no place in 8 bits, which would pack like a neighbour that is larger.
+    for initial in [vec![-128, 0], vec![127, 0], vec![0, 0]] {
+        for limit in [1, 2, 3, u64::MAX] {
+            let p = program(initial.clone(), limit);
+            assert!(p.validate().is_err(), "{initial:?} {limit}");
+            assert!(Program::from_bytes(&p.to_bytes()).is_err());
+        }
+    }
+    let mut wide = program(vec![i32::MIN, i32::MAX], 3);
+    wide.carried[0].shape.width = 32;
+    assert!(wide.validate().is_err());
+    wide.carried[0].initial = vec![-1000, 1000];
+    assert!(wide.validate().is_ok());
+    wide.frame_limit = 1 << 24;
+    assert!(wide.validate().is_err());
+}
+
+#[test]
+fn a_full_run_can_end_in_a_step_that_is_partly_filled() {
+    let shape = shape(Activation::Identity);
+    let mut program = shape.claim_program(Claim::Sum { entry: 0 }, 2).unwrap();
+    program.frame_limit = 3;
+    let bank = bank(&program, 8);
+    let bench = Bench::new(program, bank);
+    let x = frame(INPUTS, 1);
+    let mut run = bench.run();
+    for frames in [2, 1] {
+        let step = bench.prepare(&run, &bench.trace_of(&run, &vec![x.clone(); frames]));
+        let (cs, _) = bench.synthesize(run.z, &step.witness);
+        assert_eq!(cs.which_is_unsatisfied(), None);
+        run = step.next;
+    }
 }
 
 #[test]

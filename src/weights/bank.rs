@@ -197,7 +197,10 @@ impl WeightBank {
                             continue;
                         };
                         if i < self.maps[l].rows {
-                            let input = 1i128 << (shapes[term.input.index()].width - 1);
+                            // Signed entries reach 2^(w−1), unsigned ones 2^w − 1.
+                            let shape = &shapes[term.input.index()];
+                            let offset = i128::from(shape.offset);
+                            let input = offset.max((1i128 << shape.width) - 1 - offset);
                             reach += self.maps[l].reach(i, b == 0, input);
                             index = l;
                         }
