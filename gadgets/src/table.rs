@@ -171,10 +171,10 @@ pub fn lookup_many<F: PrimeField, CS: ConstraintSystem<F>>(
 ///
 /// **Statement** `result_i = table_i[q]`, `q = requantize_drop_native(y, s, drop, 8)`, for the accumulator's `y` and `s`.
 ///
-/// **Assumes** as [`requantize`](crate::requantize::requantize).
+/// **Assumes** as [`requantize`].
 ///
 /// **Enforces** if the quotient has more than 8 bits, with its sign `m`:
-/// 1. `z`, whether it is in range, as [`requantize`](crate::requantize::requantize) does (two constraints);
+/// 1. `z`, whether it is in range, as [`requantize`] does (two constraints);
 /// 2. the lookup at the lowest 7 bits of the quotient and `m`, as [`lookup_many`] does, with the value `v_i`;
 /// 3. `t_i = z·(v_i − e_i)`, `e_i = m·table_i[127] + (1 − m)·table_i[−128]`; the result is `t_i + e_i`.
 ///
@@ -184,7 +184,7 @@ pub fn lookup_many<F: PrimeField, CS: ConstraintSystem<F>>(
 ///
 /// **Cost** `13 + 16·tables` with more than 8 bits, `11 + 15·tables` with 8, `20 + 15·tables` with fewer.
 ///
-/// **Soundness** As for [`requantize`](crate::requantize::requantize): if the quotient is in range, `z = 1` and those 8 bits
+/// **Soundness** As for [`requantize`]: if the quotient is in range, `z = 1` and those 8 bits
 /// are its own; if not, `z = 0` and the result is the value at the end of the range that `m` says. Whatever the bits, every
 /// `v_i` is a value of the table, and so is the result.
 ///
