@@ -12,9 +12,9 @@ use crate::{
 /// Nova's own constraints in the primary circuit.
 const NOVA_CONSTRAINTS: usize = 9_819;
 /// One fold of an empty step.
-const FOLD: f64 = 0.11;
+const FOLD: f64 = 0.125;
 /// A constraint of a step in a fold: a mixture of bits and full-size elements.
-const PER_CONSTRAINT: f64 = 3.3e-6;
+const PER_CONSTRAINT: f64 = 4.4e-6;
 /// Compression of a primary circuit of `2^14`, and of each power of two after it.
 const COMPRESS: [(u32, f64); 5] = [(14, 1.1), (15, 1.7), (16, 2.7), (17, 4.8), (18, 9.0)];
 /// The largest step with several frames, `2^17`: it folds in some 500 MiB.

@@ -658,8 +658,25 @@ impl Program {
     /// At least as many terms as the operations of a frame read: sums that are not range-checked are
     /// linear combinations, as long as what they are made of.
     fn most_terms(&self, shapes: &[RegisterShape]) -> u64 {
-        // Of each register, the terms of an entry.
+        // The second slot of a step reads what the first made, sums and all; after every other slot
+        // a choice cuts them.
+        let opened: Vec<u64> = self.carried.iter().map(|c| c.shape.width.into()).collect();
+        let (first, terms) = self.terms_of_a_frame(shapes, &opened);
+        let next: Vec<u64> = self
+            .carried
+            .iter()
+            .map(|c| terms.get(c.next.index()).copied().unwrap_or(u64::MAX))
+            .collect();
+        first.max(self.terms_of_a_frame(shapes, &next).0)
+    }
+
+    /// The terms that the operations of a frame read, and those of an entry of every register, if
+    /// parts of the carried vector have so many.
+    fn terms_of_a_frame(&self, shapes: &[RegisterShape], carried: &[u64]) -> (u64, Vec<u64>) {
         let mut terms: Vec<u64> = shapes[..2].iter().map(|s| u64::from(s.width)).collect();
+        if let Some(first) = carried.first() {
+            terms[Register::CARRIED.index()] = *first;
+        }
         let mut total = 0u64;
         for (operation, shape) in self.all_operations().zip(&shapes[2..]) {
             let of = |r: &Register| terms[r.index()];
@@ -682,16 +699,16 @@ impl Program {
                 }
                 Operation::Dot { input, .. } => of(input).saturating_mul(len(input)),
                 Operation::Accumulate { input, part } => {
-                    let width = u64::from(self.carried[*part as usize].shape.width);
-                    of(input).saturating_mul(2).saturating_add(width)
+                    of(input).saturating_add(carried[*part as usize])
                 }
+                Operation::Carried { part } => carried[*part as usize],
                 Operation::Slice { input, .. } => of(input),
                 Operation::Concat { inputs } => inputs.iter().map(of).max().unwrap_or(0),
                 // Bits of an accumulator, or the end of a tree of choices.
                 _ => u64::from(shape.width).max(64),
             });
         }
-        total
+        (total, terms)
     }
 
     /// At least as many constraints as an operation has beyond the bits of its result.

@@ -787,6 +787,43 @@ fn programs_of_too_many_constraints_are_not_valid() {
 }
 
 #[test]
+fn long_sums_that_the_next_frame_reads_are_bounded() {
+    // The sum of a long frame is carried on, and in the next slot read again and again.
+    let program = |reads: usize| {
+        let mut p = base();
+        p.frame.len = 2_000;
+        p.spread = Spread::Frames { per_step: 2 };
+        let sum = Operation::Dot {
+            input: Register::FRAME,
+            coefficients: vec![1; 2_000],
+            width: 20,
+            offset: 1 << 19,
+        };
+        let next = push(&mut p, sum);
+        p.carried = vec![Carried {
+            shape: VectorShape { len: 1, width: 20 },
+            initial: vec![0],
+            next,
+            parameter: false,
+        }];
+        for _ in 0..reads {
+            let copies = vec![Register::CARRIED; 250];
+            push(&mut p, Operation::Concat { inputs: copies });
+        }
+        p.output.register = affine(&mut p, Register::FRAME, 2_000, 1, 40, 0);
+        p
+    };
+    assert_eq!(program(1).validate(), Ok(()));
+    assert!(matches!(
+        program(20).validate(),
+        Err(ProgramError::Dimension {
+            what: "terms of all constraints of a step",
+            ..
+        })
+    ));
+}
+
+#[test]
 fn the_head_is_checked_when_weights_are_committed() {
     let mut p = base();
     p.frame = VectorShape { len: 1, width: 8 };
