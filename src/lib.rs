@@ -58,6 +58,7 @@ mod ipa;
 mod ivc;
 mod model;
 pub mod notes;
+pub mod plan;
 pub mod program;
 mod proof;
 mod quant;

@@ -1,11 +1,16 @@
 //! Whole cases, by name:
-//! `cargo bench --bench workloads -- NAME [--json] [--layers-per-step K] [--frames-per-step F]`.
+//! `cargo bench --bench workloads -- NAME [--json] [--layers-per-step K] [--frames-per-step F]
+//! [--plan] [--costs FILE]`. With `--plan` it says what the planner weighed and proves nothing; FILE
+//! is what `--bench calibrate` wrote.
 //!
 //! - `mnist-mlp`, and `batch-N`: N inferences of it in one proof;
 //! - `audit-N`: how many of N labelled images it is right on, in one proof;
 //! - `credit`: whether the score of the credit network, 20-32-16-1 with a sigmoid, is at least a
 //!   threshold that is a parameter of the statement;
 //! - `deep-L`: L layers of 128×128 with bias and ReLU, random He weights of a fixed seed;
+//! - `depth-N`: N layers, alternately of 200 and 100 neurons, from 784 inputs to 1000 outputs (from
+//!   32 to 100 for N up to 40), ReLU between them;
+//! - `dense-4m`: four layers of 1000×1000, ReLU between them;
 //! - `mlp-AxBxC…`: any widths, ReLU between layers;
 //! - `rnn-T`, `rnntanh-T`, `gru-T`, `lstm-T`: T frames of 16 entries into a cell of 64, random
 //!   uniform weights of a fixed seed, the last state being the output.
@@ -24,7 +29,8 @@ use cpu_time::ProcessTime;
 use layerfold::{
     ActivationFunction, Model, Params, Precision, Proof, Prover, Quantized, RecurrentWeights,
     RnnActivation, SequenceModel, Tensors, Verifier, Visibility,
-    program::{Claim, Label, Predicate, Program, Schedule, Threshold},
+    plan::{CostModel, Plan, Planner},
+    program::{Claim, Label, Predicate, Program, ProgramError, Schedule, Threshold},
 };
 use ndarray::{Array1, Array2};
 use rand::{Rng, SeedableRng};
@@ -59,6 +65,9 @@ enum Case {
 #[derive(Default)]
 struct Options {
     json: bool,
+    /// Say what the planner weighed, and prove nothing.
+    plan: bool,
+    planner: Planner,
     layers_per_step: Option<u32>,
     frames_per_step: Option<u32>,
 }
@@ -108,27 +117,39 @@ fn main() -> ExitCode {
         let at = arguments.iter().position(|a| a == name)?;
         arguments.get(at + 1)?.parse().ok()
     };
+    let costs = arguments.iter().position(|a| a == "--costs");
+    let planner = match costs.map(|at| costs_in(arguments.get(at + 1))) {
+        None => Planner::default(),
+        Some(Ok(costs)) => Planner::with_costs(costs),
+        Some(Err(e)) => {
+            eprintln!("--costs: {e}");
+            return ExitCode::FAILURE;
+        }
+    };
     let options = Options {
+        planner,
+        plan: arguments.iter().any(|a| a == "--plan"),
         json: arguments.iter().any(|a| a == "--json"),
         layers_per_step: number("--layers-per-step"),
         frames_per_step: number("--frames-per-step"),
     };
     let Some(name) = arguments.iter().find(|a| !a.starts_with("--")) else {
         eprintln!(
-            "usage: workloads mnist-mlp | batch-N | audit-N | credit | deep-L | mlp-AxBxC… | rnn-T | rnntanh-T | gru-T | lstm-T\n       [--json] [--layers-per-step K] [--frames-per-step F]"
+            "usage: workloads mnist-mlp | batch-N | audit-N | credit | deep-L | depth-N | dense-4m | mlp-AxBxC… | rnn-T | rnntanh-T | gru-T | lstm-T\n       [--json] [--layers-per-step K] [--frames-per-step F] [--plan] [--costs FILE]"
         );
         // `cargo bench` without a name runs every bench target.
         return ExitCode::SUCCESS;
     };
     match run(name, &options) {
-        Ok(report) if options.json => match serde_json::to_string_pretty(&report) {
+        Ok(None) => ExitCode::SUCCESS,
+        Ok(Some(report)) if options.json => match serde_json::to_string_pretty(&report) {
             Ok(text) => {
                 println!("{text}");
                 ExitCode::SUCCESS
             }
             Err(_) => ExitCode::FAILURE,
         },
-        Ok(report) => {
+        Ok(Some(report)) => {
             print!("{}", table(&report));
             ExitCode::SUCCESS
         }
@@ -137,6 +158,28 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn costs_in(file: Option<&String>) -> Result<CostModel, Failure> {
+    let text = std::fs::read_to_string(file.ok_or("no file")?)?;
+    Ok(serde_json::from_str(&text)?)
+}
+
+/// The schedule that was asked for, or the planner's; `None` if only the plan is wanted.
+fn planned(
+    asked: Option<Schedule>,
+    options: &Options,
+    plan: impl FnOnce() -> Result<Plan, ProgramError>,
+) -> Result<Option<Schedule>, Failure> {
+    if let (Some(schedule), false) = (asked, options.plan) {
+        return Ok(Some(schedule));
+    }
+    let plan = plan()?;
+    if options.plan {
+        println!("{}", plan.explain());
+        return Ok(None);
+    }
+    Ok(Some(plan.chosen.schedule))
 }
 
 /// Random weights with He's standard deviation and small biases.
@@ -280,6 +323,19 @@ fn credit() -> Result<Case, Failure> {
     })
 }
 
+/// Widths of the networks that other provers were measured on: 100 and 200 alternating.
+fn depth(layers: usize) -> Result<Vec<usize>, Failure> {
+    if layers < 2 {
+        return Err("a deep network has two layers or more".into());
+    }
+    let (inputs, outputs) = if layers <= 40 { (32, 100) } else { (784, 1000) };
+    let hidden = (0..layers - 1).map(|l| [100, 200][l % 2]);
+    Ok(std::iter::once(inputs)
+        .chain(hidden)
+        .chain([outputs])
+        .collect())
+}
+
 fn case(name: &str) -> Result<Case, Failure> {
     if name == "mnist-mlp" {
         return mnist(1);
@@ -303,6 +359,12 @@ fn case(name: &str) -> Result<Case, Failure> {
         let layers: usize = layers.parse()?;
         return random_mlp(&vec![128; layers + 1], true);
     }
+    if let Some(layers) = name.strip_prefix("depth-") {
+        return random_mlp(&depth(layers.parse()?)?, false);
+    }
+    if name == "dense-4m" {
+        return random_mlp(&[1000; 5], false);
+    }
     if let Some(widths) = name.strip_prefix("mlp-") {
         let widths: Vec<usize> = widths
             .split('x')
@@ -316,7 +378,9 @@ fn case(name: &str) -> Result<Case, Failure> {
     Err("no such workload".into())
 }
 
-fn run(name: &str, options: &Options) -> Result<Report, Failure> {
+fn run(name: &str, options: &Options) -> Result<Option<Report>, Failure> {
+    let planner = &options.planner;
+    let of_frames = options.frames_per_step.map(Schedule::FramesPerStep);
     let clock = CpuBySpan::default();
     tracing::subscriber::set_global_default(clock.clone())?;
     match case(name)? {
@@ -326,16 +390,17 @@ fn run(name: &str, options: &Options) -> Result<Report, Failure> {
             inputs,
         } => {
             let quantized = model.quantize(&calibration, Precision::default())?;
-            let schedule = match (options.layers_per_step, options.frames_per_step) {
-                (Some(k), _) => Schedule::LayersPerStep(k),
-                (None, Some(f)) => Schedule::FramesPerStep(f),
-                _ => Schedule::plan_for(quantized.shape(), inputs.nrows() as u64)?,
+            let asked = options.layers_per_step.map(Schedule::LayersPerStep);
+            let inferences = inputs.nrows() as u64;
+            let plan = || planner.plan(quantized.shape(), inferences);
+            let Some(schedule) = planned(asked.or(of_frames), options, plan)? else {
+                return Ok(None);
             };
             let program = quantized.program_with(schedule)?;
             let expected = quantized.infer(inputs.row(inputs.nrows() - 1))?;
             let schedule = format!("{schedule:?}");
             let run = Run::of(&schedule, &program, &inputs, expected.as_slice());
-            measure(name, &clock, &quantized, &run)
+            measure(name, &clock, &quantized, &run).map(Some)
         }
         Case::Claim {
             model,
@@ -346,10 +411,12 @@ fn run(name: &str, options: &Options) -> Result<Report, Failure> {
             parameters,
         } => {
             let quantized = model.quantize(&calibration, Precision::default())?;
-            let frames = match options.frames_per_step {
-                Some(f) => f,
-                None => quantized.shape().plan_claim(claim, inputs.nrows() as u64)?,
+            let (shape, count) = (quantized.shape(), inputs.nrows() as u64);
+            let plan = || planner.plan_claim(shape, claim, count);
+            let Some(schedule) = planned(of_frames, options, plan)? else {
+                return Ok(None);
             };
+            let frames = schedule.frames_per_step();
             let program = quantized.claim_program(claim, frames)?;
             let schedule = format!("FramesPerStep({frames})");
             let run = Run {
@@ -357,7 +424,7 @@ fn run(name: &str, options: &Options) -> Result<Report, Failure> {
                 parameters: &parameters,
                 ..Run::of(&schedule, &program, &inputs, None)
             };
-            measure(name, &clock, &quantized, &run)
+            measure(name, &clock, &quantized, &run).map(Some)
         }
         Case::Sequence {
             model,
@@ -365,15 +432,17 @@ fn run(name: &str, options: &Options) -> Result<Report, Failure> {
             inputs,
         } => {
             let quantized = model.quantize(&calibration, Precision::default())?;
-            let frames = match options.frames_per_step {
-                Some(f) => f,
-                None => quantized.shape().plan(inputs.nrows() as u64)?,
+            let (shape, count) = (quantized.shape(), inputs.nrows() as u64);
+            let plan = || planner.plan_sequence(shape, count);
+            let Some(schedule) = planned(of_frames, options, plan)? else {
+                return Ok(None);
             };
+            let frames = schedule.frames_per_step();
             let program = quantized.program(frames)?;
             let expected = quantized.infer(inputs.view())?.row(0).to_owned();
             let schedule = format!("FramesPerStep({frames})");
             let run = Run::of(&schedule, &program, &inputs, expected.as_slice());
-            measure(name, &clock, &quantized, &run)
+            measure(name, &clock, &quantized, &run).map(Some)
         }
     }
 }

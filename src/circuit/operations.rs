@@ -15,17 +15,9 @@ use layerfold_gadgets::{
 
 use crate::{
     backend::F,
-    program::{
-        Activation, MapRef, Node, Operation, Program, Register, RegisterShape, Spread, Unrolled,
-    },
+    program::{Activation, Node, Operation, Program, Register, RegisterShape, SlotUse, Unrolled},
+    weights::sumcheck::circuit::Gate,
 };
-
-/// A sum of phase selectors.
-enum Gate {
-    Zero,
-    One,
-    Some(Num<F>),
-}
 
 /// The selectors of the phase, `sel_0..sel_{S-1}`; none if `S = 1`.
 pub(super) struct Selectors(Option<OneHot>);
@@ -69,7 +61,7 @@ impl Selectors {
     }
 
     /// `Σ_p [f(p)]·sel_p`.
-    fn gate(&self, f: impl Fn(u64) -> bool) -> Gate {
+    pub(super) fn gate(&self, f: impl Fn(u64) -> bool) -> Gate {
         let chosen: Vec<bool> = (0..self.steps()).map(f).collect();
         match &self.0 {
             // Σ sel_p = 1
@@ -173,6 +165,8 @@ pub(super) fn synthesize<CS: ConstraintSystem<F>>(
         let shape = &step.shapes[result.index()];
         let entries = match node {
             Node::Frame | Node::Carried => continue,
+            // The products that read it select between the extensions of its two vectors.
+            Node::Operation(Operation::Select { .. }) if step.only_multiplied(result) => continue,
             Node::Keep { slot, new, old } => {
                 let (new, old) = (registers.get(*new), registers.get(*old));
                 keep(&mut cs, &inputs.on[*slot], new, old, shape)?
@@ -379,20 +373,16 @@ impl Context<'_> {
             Operation::Select { first, rest } => {
                 select(cs, self.selectors, input(first), input(rest), shape)
             }
-            Operation::Layer {
-                input: q,
-                passed,
-                slot,
-            } => {
+            Operation::Layer { input: q, slot } => {
                 let layer = LayerEnd {
+                    uses: self.step.program.slot_uses(*slot),
                     program: &self.step.program,
                     selectors: self.selectors,
                     tables: self.tables,
-                    slot: *slot,
                     fused: only_relu_reads(self.step, *q),
                     shape,
                 };
-                layer.synthesize(cs, input(q), input(passed))
+                layer.synthesize(cs, input(q))
             }
             // Handled where registers are defined.
             Operation::Affine { .. } | Operation::Combine { .. } | Operation::Carried { .. } => {
@@ -462,15 +452,9 @@ fn each<S: PrimeField, T, CS: ConstraintSystem<S>>(
 
 /// Whether a requantised register is read by ReLU and by nothing else, so that both can be one.
 fn only_relu_reads(step: &Unrolled, register: Register) -> bool {
-    if let Spread::Layers { activations, .. } = &step.program.spread {
-        // The layers of this requantise's slot.
-        let slot = (register.index() - 4) / 3;
-        let slots = step.program.layers_per_step().unwrap_or(1) as usize;
-        return activations
-            .iter()
-            .skip(slot)
-            .step_by(slots)
-            .all(|a| *a == Activation::Relu);
+    if let Some(Node::Operation(Operation::Layer { slot, .. })) = step.sole_reader(register) {
+        let uses = step.program.slot_uses(*slot);
+        return uses.iter().all(|u| u.activation == Activation::Relu);
     }
     matches!(
         step.sole_reader(register),
@@ -542,49 +526,38 @@ fn select<CS: ConstraintSystem<F>>(
         .collect()
 }
 
-/// The end of a slot: `l ≥ L ? x[i] : [i < m_l]·act_l(q)[i]`.
+/// The end of a slot: `[i < rows]·act(q)[i]`.
 ///
-/// **Enforces** for each entry: 1. `g = identity + relu·[q ≥ 0]`, selectors of the layers of that
-/// kind that have row `i`; 2. `g·q`; 3. for each table, its selector times its value; 4. the
-/// selector of the phases beyond the last layer times `x[i]`. The result is the sum. The selectors
-/// of 1, 3 and 4 are disjoint sums of one one-hot vector, so at most one of the summands is not
-/// zero: the result is an entry of the same width, or zero. A product whose selector is constant
-/// is not spent.
+/// **Enforces** for each entry: 1. `g = identity + relu·[q ≥ 0]`, selectors of the phases of that
+/// kind that have row `i`; 2. `g·q`; 3. for each table, its selector times its value. The result is
+/// the sum. The selectors of 1 and 3 are disjoint sums of one one-hot vector, so at most one of the
+/// summands is not zero: the result is an entry of the same width, or zero. A product whose selector
+/// is constant is not spent.
 struct LayerEnd<'a> {
+    /// Phase by phase.
+    uses: &'a [SlotUse],
     program: &'a Program,
     selectors: &'a Selectors,
     tables: &'a [Table],
-    slot: u32,
     /// Whether `q` went through ReLU already.
     fused: bool,
     shape: &'a RegisterShape,
 }
 
 impl LayerEnd<'_> {
-    fn layer(&self, phase: u64) -> Option<usize> {
-        self.program.resolve(MapRef::Slot(self.slot), phase)
-    }
-
-    fn activation(&self, layer: usize) -> Activation {
-        match &self.program.spread {
-            Spread::Layers { activations, .. } => activations[layer],
-            Spread::Frames { .. } => Activation::Identity,
-        }
-    }
-
-    /// Selector of the phases whose layer has row `i` and an activation that `kind` accepts.
+    /// Selector of the phases in which the slot has row `i` and an activation that `kind` accepts.
     fn gate(&self, i: usize, kind: impl Fn(Activation) -> bool) -> Gate {
         self.selectors.gate(|p| {
-            self.layer(p)
-                .is_some_and(|l| i < self.program.maps[l].rows as usize && kind(self.activation(l)))
+            let used = self.uses.get(p as usize);
+            used.is_some_and(|u| i < u.rows as usize && kind(u.activation))
         })
     }
 
-    /// Tables that layers of this slot use.
+    /// Tables that the slot uses.
     fn tables(&self) -> Vec<u32> {
-        let mut tables: Vec<u32> = (0..self.selectors.steps())
-            .filter_map(|p| self.layer(p))
-            .filter_map(|l| match self.activation(l) {
+        let uses = self.uses.iter();
+        let mut tables: Vec<u32> = uses
+            .filter_map(|u| match u.activation {
                 Activation::Table(t) => Some(t),
                 _ => None,
             })
@@ -598,25 +571,15 @@ impl LayerEnd<'_> {
         &self,
         cs: &mut CS,
         requantized: &[Entry<F>],
-        passed: &[Entry<F>],
     ) -> Result<Vec<Entry<F>>, SynthesisError> {
         (0..self.shape.len)
             .map(|i| {
                 let mut cs = cs.namespace(|| format!("entry {i}"));
-                let mut sum = Num::zero();
-                if let Some(q) = requantized.get(i) {
-                    sum = self.activated(&mut cs, i, q)?;
-                }
-                if let Some(x) = passed.get(i) {
-                    let past = self.selectors.gate(|p| self.layer(p).is_none());
-                    let x = gated(cs.namespace(|| "passed on"), &past, &x.signed::<CS>())?;
-                    sum = sum.add(&x);
-                }
-                Ok(entry::<CS>(
-                    &sum,
-                    self.value(i, requantized, passed),
-                    self.shape,
-                ))
+                let q = requantized
+                    .get(i)
+                    .ok_or(SynthesisError::AssignmentMissing)?;
+                let result = self.activated(&mut cs, i, q)?;
+                Ok(entry::<CS>(&result, self.value(i, q), self.shape))
             })
             .collect()
     }
@@ -638,7 +601,7 @@ impl LayerEnd<'_> {
                     let nonnegative = q.nonnegative().ok_or_else(|| {
                         SynthesisError::IncompatibleLengthVector("sign of an entry".to_owned())
                     })?;
-                    let kept = gated(cs.namespace(|| "relu"), &relu, &nonnegative)?;
+                    let kept = relu.times(cs.namespace(|| "relu"), &nonnegative)?;
                     Gate::Some(match identity {
                         Gate::Zero => kept,
                         Gate::One => kept.add(&one),
@@ -647,7 +610,7 @@ impl LayerEnd<'_> {
                 }
             }
         };
-        let mut sum = gated(cs.namespace(|| "kept"), &gate, &q.signed::<CS>())?;
+        let mut sum = gate.times(cs.namespace(|| "kept"), &q.signed::<CS>())?;
         let tables = self.tables();
         if !tables.is_empty() {
             let used: Vec<&Table> = tables.iter().map(|t| &self.tables[*t as usize]).collect();
@@ -655,37 +618,17 @@ impl LayerEnd<'_> {
             for (t, value) in tables.iter().zip(values) {
                 let gate = self.gate(i, |a| a == Activation::Table(*t));
                 let cs = cs.namespace(|| format!("table {t} kept"));
-                sum = sum.add(&gated(cs, &gate, &value.signed::<CS>())?);
+                sum = sum.add(&gate.times(cs, &value.signed::<CS>())?);
             }
         }
         Ok(sum)
     }
 
-    fn value(&self, i: usize, requantized: &[Entry<F>], passed: &[Entry<F>]) -> Option<i64> {
-        let Some(l) = self.layer(self.selectors.phase()) else {
-            return value_or_zero(passed.get(i));
-        };
-        if i >= self.program.maps[l].rows as usize {
+    fn value(&self, i: usize, q: &Entry<F>) -> Option<i64> {
+        let used = self.uses.get(self.selectors.phase() as usize)?;
+        if i >= used.rows as usize {
             return Some(0);
         }
-        let q = value_or_zero(requantized.get(i))?;
-        Some(match self.activation(l) {
-            Activation::Identity => q,
-            Activation::Relu => q.max(0),
-            Activation::Table(t) => self.tables[t as usize].lookup(q)?,
-        })
+        Some(self.program.activate(used.activation, q.value()?))
     }
-}
-
-/// `gate·x`; one constraint unless the gate is constant.
-fn gated<CS: ConstraintSystem<F>>(
-    cs: CS,
-    gate: &Gate,
-    x: &Num<F>,
-) -> Result<Num<F>, SynthesisError> {
-    Ok(match gate {
-        Gate::Zero => Num::zero(),
-        Gate::One => x.clone(),
-        Gate::Some(gate) => Num::from(num::mul(cs, gate, x)?),
-    })
 }

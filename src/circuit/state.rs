@@ -103,8 +103,8 @@ pub(crate) fn absorb_output(outputs: F, digest: F) -> F {
     hash_native(Kind::Outputs, 0, 0, &[outputs, digest])
 }
 
-/// `R = H(5, K, n; pack(y_1), …, pack(y_K), pack(x-registers))`.
-pub(crate) fn registers_digest(step: &Unrolled, trace: &StepTrace) -> F {
+/// `R = H(5, K, n; pack(y_1), …, pack(y_K), D(frames), pack(x-registers))`.
+pub(crate) fn registers_digest(step: &Unrolled, trace: &StepTrace, frame_salts: &[F]) -> F {
     let accumulators: Vec<Register> = step
         .affine_operations()
         .map(|(i, _)| Register::result_of(i))
@@ -112,6 +112,14 @@ pub(crate) fn registers_digest(step: &Unrolled, trace: &StepTrace) -> F {
     let mut elements = Vec::new();
     for register in accumulators.iter().chain(step.bound()) {
         let shape = step.shape(*register);
+        if let Some(slot) = step.slots.iter().position(|s| s.frame == *register) {
+            elements.push(vector_digest(
+                frame_salts[slot],
+                trace.register(*register),
+                shape,
+            ));
+            continue;
+        }
         elements.extend(pack_native::<F>(
             &unsigned(trace.register(*register), shape),
             shape.width,
@@ -161,6 +169,8 @@ pub(crate) struct StepWitness {
     pub(crate) selected_phase: u64,
     /// `on_2 … on_F`; an honest prover's are those of the frames that are there.
     pub(crate) on: Vec<bool>,
+    /// `z.activations`.
+    pub(crate) activations: F,
     /// Parts of the carried vector.
     pub(crate) carried: Vec<Vec<i64>>,
     pub(crate) carried_salt: F,
@@ -191,6 +201,7 @@ impl StepWitness {
             state: RunState::initial(&step.program, F::ZERO),
             selected_phase: 0,
             on: vec![false; frames - 1],
+            activations: F::ZERO,
             carried: step.opened.iter().map(|r| zeros(*r)).collect(),
             carried_salt: F::ZERO,
             frames: step.slots.iter().map(|s| zeros(s.frame)).collect(),

@@ -14,8 +14,11 @@ use super::{
 };
 use crate::{
     backend::F,
-    program::{Emission, MapRef, Register, RegisterShape, Unrolled},
-    weights::sumcheck::circuit::{AffineCircuit, ClaimCircuit, MapIndex, ProductCircuit, verify},
+    program::{Emission, MapRef, Register, RegisterShape, Term, Unrolled},
+    weights::sumcheck::circuit::{
+        AffineCircuit, ClaimCircuit, Front, Gate, InputCircuit, MapIndex, ProductCircuit,
+        ProverHints, verify,
+    },
 };
 
 /// The parts of `z.run` in the circuit.
@@ -77,8 +80,8 @@ impl StateCircuit {
 ///
 /// **Assumes** nothing of the witness.
 ///
-/// **Enforces** 1. `z.run` opens to the state, `z.activations` to the carried vector, all entries
-/// in range; 2. `1 = on_1 ≥ on_2 ≥ … ≥ on_F`; 3. accumulators in range; 4. every operation but the
+/// **Enforces** 1. `z.run` opens to the state, `z.activations` to the carried vector unless the
+/// phase reads the frame instead, all entries in range; 2. `1 = on_1 ≥ on_2 ≥ … ≥ on_F`; 3. accumulators in range; 4. every operation but the
 /// products; where a slot is off, the carried vector, the counter and the digests stay as they
 /// are; 5. the products and the old claim follow from the new claim; 6. the next `z` holds the same
 /// binding, the counters, the digests, the next carried vector and the new claim.
@@ -86,8 +89,8 @@ impl StateCircuit {
 /// **Does not enforce** that the new claim is true.
 ///
 /// **Soundness** Nothing is chosen after the challenge: the seed hashes `z`, the frames (through
-/// `inputs'`, or as data where a step may not absorb them), every accumulator and every derived
-/// register that a product reads.
+/// `inputs'`, or by their digests where a step may not absorb them), every accumulator and every
+/// derived register that a product reads. What the phase selects is in `z` or in `inputs'`.
 pub(crate) fn synthesize<CS: ConstraintSystem<F>>(
     cs: &mut CS,
     step: &Unrolled,
@@ -123,55 +126,21 @@ pub(crate) fn synthesize<CS: ConstraintSystem<F>>(
     )?;
     let on = presence(cs.namespace(|| "frames that are there"), &witness.on)?;
 
-    let mut vectors = Vectors {
-        cs: &mut *cs,
-        packed: Vec::new(),
-    };
-    let carried = step
-        .opened
-        .iter()
-        .zip(&witness.carried)
-        .enumerate()
-        .map(|(part, (register, values))| {
-            vectors.alloc(&numbered("carried", part), values, step.shape(*register))
-        })
-        .collect::<Result<Vec<_>, _>>()?;
-    let activations = if carried.is_empty() {
-        // Nothing is carried: z.activations is 0, here and in every step.
-        num::enforce_equal_variable(
-            vectors.cs.namespace(|| "z.activations is zero"),
-            &Num::zero(),
-            z_activations,
-        );
-        Num::zero()
+    let opened = if steps > 1 {
+        open_selected(cs, step, &selectors, z_activations, witness)?
     } else {
-        let parts: Vec<&[Entry<F>]> = carried.iter().map(Vec::as_slice).collect();
-        let digest = vectors.digest("carried digest", witness.carried_salt, &parts)?;
-        num::enforce_equal_variable(
-            vectors.cs.namespace(|| "z.activations opens"),
-            &digest.clone().into(),
-            z_activations,
-        );
-        Num::from(digest)
+        open_all(cs, step, z_activations, witness)?
     };
-    let mut frames = Vec::with_capacity(slots);
-    let mut packed_frames = Vec::with_capacity(slots);
     let mut next_inputs = state.inputs.clone();
     let mut next_frames = state.frames.clone();
     let consumes = selectors.indicator::<CS>(|p| p == 0);
-    for (slot, values) in witness.frames.iter().enumerate() {
-        let name = numbered("frame", slot);
-        let frame = vectors.alloc(&name, values, step.shape(Register::FRAME))?;
-        let salt = witness.frame_salts[slot];
-        let digest = vectors.digest(&numbered("frame digest", slot), salt, &[&frame])?;
-        packed_frames.push(vectors.packed.pop().unwrap_or_default());
-        frames.push(frame);
+    for (slot, digest) in opened.frame_digests.iter().enumerate() {
         let absorbed = hash(
-            vectors.cs.namespace(|| numbered("inputs", slot)),
+            cs.namespace(|| numbered("inputs", slot)),
             Kind::Inputs,
             0,
             0,
-            &[next_inputs.clone(), digest.into()],
+            &[next_inputs.clone(), digest.clone()],
         )?;
         // With several steps to an inference there is one slot, and with several slots one step.
         let (moves, conditional) = match slot {
@@ -183,7 +152,7 @@ pub(crate) fn synthesize<CS: ConstraintSystem<F>>(
             _ => numbered("inputs move", slot),
         };
         next_inputs = when(
-            vectors.cs.namespace(|| name),
+            cs.namespace(|| name),
             conditional,
             moves,
             &absorbed.into(),
@@ -199,8 +168,8 @@ pub(crate) fn synthesize<CS: ConstraintSystem<F>>(
         Inputs {
             selectors: &selectors,
             on: &on,
-            frames,
-            carried,
+            frames: opened.frames,
+            carried: opened.carried,
             accumulators: &witness.accumulators,
         },
     )?;
@@ -210,10 +179,10 @@ pub(crate) fn synthesize<CS: ConstraintSystem<F>>(
         cs,
         step,
         &registers,
-        &packed_frames,
+        &opened.frame_digests,
         witness.tau,
         [
-            activations,
+            opened.activations,
             run.into(),
             next_frames.clone(),
             next_inputs.clone(),
@@ -221,44 +190,35 @@ pub(crate) fn synthesize<CS: ConstraintSystem<F>>(
     )?;
 
     // 4–7. The sumcheck.
+    let mut inputs = ReadRegisters {
+        step,
+        selectors: &selectors,
+        registers: &registers,
+        read: Vec::new(),
+    };
     let affine: Vec<AffineCircuit<'_>> = step
         .affine_operations()
         .map(|(at, terms)| AffineCircuit {
-            products: terms
-                .iter()
-                .enumerate()
-                .map(|(b, term)| ProductCircuit {
-                    map: match term.map {
-                        MapRef::Fixed(l) => MapIndex::Constant(l.into()),
-                        MapRef::Slot(k) => {
-                            let slots = u64::from(program.layers_per_step().unwrap_or(1));
-                            MapIndex::Bits(selectors.bits::<CS>(dimensions.lambda as usize, |p| {
-                                p * slots + u64::from(k)
-                            }))
-                        }
-                    },
-                    input: registers.get(term.input),
-                    with_bias: b == 0,
-                })
-                .collect(),
+            products: inputs.products::<CS>(terms),
             output: registers.accumulators(Register::result_of(at)),
         })
         .collect();
+    let inputs = inputs.circuits::<CS>();
     let claim = verify(
         cs.namespace(|| "sumcheck"),
         &dimensions,
         &seed,
         &state.claim,
+        &inputs,
         &affine,
-        &witness.messages,
-        witness.value,
+        &ProverHints {
+            messages: &witness.messages,
+            value: witness.value,
+        },
     )?;
 
     // 8. The next state.
-    let mut vectors = Vectors {
-        cs: &mut *cs,
-        packed: Vec::new(),
-    };
+    let mut vectors = Vectors { cs: &mut *cs };
     let len = program.output.len as usize;
     let last = selectors.indicator::<CS>(|p| p == steps - 1);
     let emitted = match program.emission {
@@ -318,6 +278,216 @@ pub(crate) fn synthesize<CS: ConstraintSystem<F>>(
     };
     let next_run = next.digest(cs.namespace(|| "next state digest"))?;
     Ok([next_activations, next_run])
+}
+
+/// The carried vector and the frames, as the step reads them.
+struct Opened {
+    /// `z.activations`.
+    activations: Num<F>,
+    carried: Vec<Vec<Entry<F>>>,
+    frames: Vec<Vec<Entry<F>>>,
+    frame_digests: Vec<Num<F>>,
+}
+
+/// Opens the carried vector and the frames of a step that reads both.
+///
+/// **Enforces** 1. all entries are in range; 2. `z.activations` is the digest of the carried vector,
+/// or 0 if nothing is carried; 3. the digests are those of the frames.
+fn open_all<CS: ConstraintSystem<F>>(
+    cs: &mut CS,
+    step: &Unrolled,
+    z_activations: Variable,
+    witness: &StepWitness,
+) -> Result<Opened, SynthesisError> {
+    let mut vectors = Vectors { cs };
+    let carried = step
+        .opened
+        .iter()
+        .zip(&witness.carried)
+        .enumerate()
+        .map(|(part, (register, values))| {
+            vectors.alloc(&numbered("carried", part), values, step.shape(*register))
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    let activations = if carried.is_empty() {
+        // Nothing is carried: z.activations is 0, here and in every step.
+        num::enforce_equal_variable(
+            vectors.cs.namespace(|| "z.activations is zero"),
+            &Num::zero(),
+            z_activations,
+        );
+        Num::zero()
+    } else {
+        let parts: Vec<&[Entry<F>]> = carried.iter().map(Vec::as_slice).collect();
+        let digest = vectors.digest("carried digest", witness.carried_salt, &parts)?;
+        num::enforce_equal_variable(
+            vectors.cs.namespace(|| "z.activations opens"),
+            &digest.clone().into(),
+            z_activations,
+        );
+        Num::from(digest)
+    };
+    let (mut frames, mut frame_digests) = (Vec::new(), Vec::new());
+    for (slot, values) in witness.frames.iter().enumerate() {
+        let name = numbered("frame", slot);
+        let frame = vectors.alloc(&name, values, step.shape(Register::FRAME))?;
+        let salt = witness.frame_salts[slot];
+        let digest = vectors.digest(&numbered("frame digest", slot), salt, &[&frame])?;
+        frame_digests.push(digest.into());
+        frames.push(frame);
+    }
+    Ok(Opened {
+        activations,
+        carried,
+        frames,
+        frame_digests,
+    })
+}
+
+/// Opens what a step of a layered schedule begins with: one vector, which is the frame in phase 0
+/// and the carried vector in all others.
+///
+/// **Enforces** 1. all entries are in range; 2. `(1 − sel_0)·(D(salt; first entries) −
+/// z.activations) = 0`; 3. the frame's digest is that of the first entries. If frame and carried
+/// vector have one length the two digests are one.
+///
+/// **Does not enforce** in phase 0, what `z.activations` holds, which is not read there; in the
+/// other phases, what the frame's digest is of, which is not absorbed there. Entries beyond the
+/// length of the vector that the phase selects are in range and free; products multiply them by a
+/// selector that is zero.
+fn open_selected<CS: ConstraintSystem<F>>(
+    cs: &mut CS,
+    step: &Unrolled,
+    selectors: &Selectors,
+    z_activations: Variable,
+    witness: &StepWitness,
+) -> Result<Opened, SynthesisError> {
+    let is_first = witness.selected_phase == 0;
+    let (frame_shape, carried_shape) = (step.shape(Register::FRAME), step.shape(Register::CARRIED));
+    let (frame, carried) = match (&witness.frames[..], &witness.carried[..]) {
+        ([frame], [carried])
+            if frame.len() == frame_shape.len && carried.len() == carried_shape.len =>
+        {
+            (frame, carried)
+        }
+        _ => return Err(SynthesisError::AssignmentMissing),
+    };
+    let len = frame.len().max(carried.len());
+    let mut values = if is_first { frame } else { carried }.clone();
+    values.resize(len, 0);
+    let mut vectors = Vectors { cs };
+    let shape = RegisterShape {
+        len,
+        ..*frame_shape
+    };
+    let entries = vectors.alloc("selected", &values, &shape)?;
+    let (frame, carried) = (&entries[..frame.len()], &entries[..carried.len()]);
+    let (frame_salt, carried_salt) = (witness.frame_salts[0], witness.carried_salt);
+    let (frame_digest, carried_digest) = if frame.len() == carried.len() {
+        let salt = if is_first { frame_salt } else { carried_salt };
+        let digest = vectors.digest("selected digest", salt, &[frame])?;
+        (digest.clone(), digest)
+    } else {
+        (
+            vectors.digest("frame digest", frame_salt, &[frame])?,
+            vectors.digest("carried digest", carried_salt, &[carried])?,
+        )
+    };
+    let cs = vectors.cs;
+    let activations =
+        AllocatedNum::alloc(cs.namespace(|| "activations"), || Ok(witness.activations))?;
+    let activations = Num::from(activations);
+    num::enforce_equal_variable(
+        cs.namespace(|| "activations of z"),
+        &activations,
+        z_activations,
+    );
+    let not_first = selectors.indicator::<CS>(|p| p != 0);
+    let difference = num::sub(&Num::from(carried_digest), &activations);
+    cs.enforce(
+        || "z.activations opens after phase 0",
+        |_| not_first.lc(F::ONE),
+        |_| difference.lc(F::ONE),
+        |lc| lc,
+    );
+    Ok(Opened {
+        activations,
+        carried: vec![carried.to_vec()],
+        frames: vec![frame.to_vec()],
+        frame_digests: vec![frame_digest.into()],
+    })
+}
+
+/// The registers that products read, each once.
+struct ReadRegisters<'a> {
+    step: &'a Unrolled,
+    selectors: &'a Selectors,
+    registers: &'a Registers,
+    read: Vec<Register>,
+}
+
+impl<'a> ReadRegisters<'a> {
+    /// The products of an affine operation.
+    fn products<CS: ConstraintSystem<F>>(&mut self, terms: &[Term]) -> Vec<ProductCircuit> {
+        let program = &self.step.program;
+        let lambda = program.bank().lambda as usize;
+        let there = |b: usize, p: u64| program.resolve(terms[b].map, p).is_some();
+        // The bias is that of the first term that is there.
+        let is_first = |b: usize, p: u64| there(b, p) && !(0..b).any(|before| there(before, p));
+        let phases = program.steps_per_frame();
+        terms
+            .iter()
+            .enumerate()
+            .map(|(b, term)| {
+                let read = self.read.iter().position(|r| *r == term.input);
+                let input = read.unwrap_or_else(|| {
+                    self.read.push(term.input);
+                    self.read.len() - 1
+                });
+                let map = match term.map {
+                    MapRef::Fixed(l) => MapIndex::Constant(l.into()),
+                    map @ MapRef::Route(_) => {
+                        let index = |p| program.resolve(map, p).map_or(0, |l| l as u64);
+                        MapIndex::Bits(self.selectors.bits::<CS>(lambda, index))
+                    }
+                };
+                let front = if (0..phases).all(|p| is_first(b, p) == there(b, p)) {
+                    Front::One
+                } else {
+                    match self.selectors.gate(|p| is_first(b, p)) {
+                        Gate::Zero => Front::Zero,
+                        Gate::One => Front::One,
+                        Gate::Some(front) => Front::Some(front),
+                    }
+                };
+                ProductCircuit {
+                    map,
+                    input,
+                    gate: self.selectors.gate(|p| there(b, p)),
+                    front,
+                }
+            })
+            .collect()
+    }
+
+    fn circuits<CS: ConstraintSystem<F>>(self) -> Vec<InputCircuit<'a>> {
+        let of = |register: &Register| match self.step.selected(*register) {
+            Some((first, rest)) if self.step.only_multiplied(*register) => {
+                let (first, rest) = (self.registers.get(first), self.registers.get(rest));
+                // Of one length, they are the same entries: see `open_selected`.
+                if first.len() == rest.len() {
+                    return InputCircuit::Entries(first);
+                }
+                InputCircuit::Selected {
+                    bit: self.selectors.indicator::<CS>(|p| p == 0),
+                    first,
+                    rest,
+                }
+            }
+            _ => InputCircuit::Entries(self.registers.get(*register)),
+        };
+        self.read.iter().map(of).collect()
+    }
 }
 
 /// The next `z.activations`.
@@ -386,10 +556,9 @@ fn when<CS: ConstraintSystem<F>>(
     }
 }
 
-/// Allocates and digests vectors, keeping what it packed.
+/// Allocates and digests vectors.
 struct Vectors<'a, CS> {
     cs: &'a mut CS,
-    packed: Vec<Vec<AllocatedNum<F>>>,
 }
 
 impl<CS: ConstraintSystem<F>> Vectors<'_, CS> {
@@ -426,8 +595,7 @@ impl<CS: ConstraintSystem<F>> Vectors<'_, CS> {
             packed.extend(pack(cs.namespace(|| numbered("pack", part)), entries)?);
         }
         let mut elements = vec![Num::from(salt)];
-        elements.extend(packed.iter().cloned().map(Num::from));
-        self.packed.push(packed);
+        elements.extend(packed.into_iter().map(Num::from));
         let entries: usize = parts.iter().map(|p| p.len()).sum();
         hash(
             cs.namespace(|| "hash"),
@@ -444,7 +612,7 @@ fn seed<CS: ConstraintSystem<F>>(
     cs: &mut CS,
     step: &Unrolled,
     registers: &Registers,
-    packed_frames: &[Vec<AllocatedNum<F>>],
+    frame_digests: &[Num<F>],
     tau: F,
     state: [Num<F>; 4],
 ) -> Result<Num<F>, SynthesisError> {
@@ -457,7 +625,7 @@ fn seed<CS: ConstraintSystem<F>>(
     for register in accumulators.iter().chain(step.bound()) {
         let slot = step.slots.iter().position(|s| s.frame == *register);
         if let Some(slot) = slot {
-            elements.extend(packed_frames[slot].iter().cloned().map(Num::from));
+            elements.push(frame_digests[slot].clone());
             continue;
         }
         let cs = cs.namespace(|| format!("pack register {}", register.index()));

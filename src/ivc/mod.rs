@@ -3,7 +3,6 @@
 pub(crate) mod binding;
 mod checkpoint;
 mod params;
-mod plan;
 mod prover;
 pub(crate) mod salts;
 mod session;

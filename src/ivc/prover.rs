@@ -48,7 +48,8 @@ impl Prover {
         Ok(prover)
     }
 
-    /// Commits to integer weights; sessions then take and give integers only.
+    /// Commits to integer weights; sessions then take and give integers only. The maps are those of
+    /// the program, or those of the network if the program [cuts them](WeightBank::arranged_for).
     ///
     /// # Errors
     /// If the maps have not the shapes of the program, or a sum could leave its accumulator.
@@ -65,6 +66,7 @@ impl Prover {
         bank: WeightBank,
         seed: BlindingSeed,
     ) -> Result<Self, Error> {
+        let bank = bank.arranged_for(params.program())?;
         let bank = CommittedBank::commit(bank, params.program(), seed)?;
         params.prepare_prover()?;
         Ok(Self {

@@ -15,7 +15,7 @@ use crate::{
         },
     },
     error::Error,
-    program::{Emission, MapRef, Program, Register, Unrolled, interpreter::StepTrace},
+    program::{Emission, Program, Register, Unrolled, interpreter::StepTrace},
     weights::{
         Mask, WeightBank,
         sumcheck::{AffineInstance, Product, StepProof, prover},
@@ -84,7 +84,7 @@ impl StepContext<'_> {
         }
 
         let tau = F::random(OsRng);
-        let registers = registers_digest(step, trace);
+        let registers = registers_digest(step, trace, &frame_salts);
         let seed = seed(step, tau, run.z, frames, inputs, registers);
         let proof = self.prove_products(run, trace, seed)?;
 
@@ -130,6 +130,7 @@ impl StepContext<'_> {
             state: state.clone(),
             selected_phase: state.phase,
             on: trace.on[1..].to_vec(),
+            activations: run.z[0],
             carried: run.carried.clone(),
             carried_salt: run.carried_salt,
             frames: step
@@ -163,21 +164,16 @@ impl StepContext<'_> {
     #[tracing::instrument(name = "sumcheck", skip_all)]
     fn prove_products(&self, run: &Run, trace: &StepTrace, seed: F) -> Result<StepProof, Error> {
         let program = &self.step.program;
-        let slots = u64::from(program.layers_per_step().unwrap_or(1));
         let operations: Vec<AffineInstance<'_>> = self
             .step
             .affine_operations()
             .map(|(_, terms)| AffineInstance {
-                products: terms
-                    .iter()
-                    .enumerate()
-                    .map(|(b, term)| Product {
-                        map: match term.map {
-                            MapRef::Fixed(l) => l.into(),
-                            MapRef::Slot(k) => run.state.phase * slots + u64::from(k),
-                        },
-                        input: trace.register(term.input),
-                        with_bias: b == 0,
+                products: program
+                    .products(terms, run.state.phase)
+                    .map(|(map, input, with_bias)| Product {
+                        map: map as u64,
+                        input: trace.register(input),
+                        with_bias,
                     })
                     .collect(),
             })

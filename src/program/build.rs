@@ -1,8 +1,8 @@
 //! From the shape of a fully connected network to its program, for a schedule.
 
 use super::{
-    Activation, Carried, Emission, MapRef, MapShape, Operation, Output, Program, ProgramError,
-    Register, Spread, Table, Term, VectorShape,
+    Activation, Emission, MapRef, MapShape, Operation, Output, Program, ProgramError, Register,
+    Spread, Table, Term, VectorShape, layered::Placement,
 };
 
 /// One dense layer and its activation.
@@ -32,16 +32,28 @@ pub struct NetworkShape {
 }
 
 /// How layers are spread over the steps of a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub enum Schedule {
     /// Every step is a whole inference, of one frame.
     WholeNetwork,
     /// Every step is whole inferences of up to this many frames, one after the other.
     FramesPerStep(u32),
-    /// Every step is this many consecutive layers, padded to a common shape. As many layers as the
-    /// network has, or more, is the same as [`WholeNetwork`](Self::WholeNetwork).
+    /// Every step has this many slots, each of a layer, padded to a common shape. Layers at the
+    /// ends that are wider than the others take several slots of one step, rather than making the
+    /// slots of all steps wider. As many slots as the network has layers, or more, are the same as
+    /// [`WholeNetwork`](Self::WholeNetwork).
     LayersPerStep(u32),
+}
+
+impl std::fmt::Display for Schedule {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::WholeNetwork => f.pad("whole network"),
+            Self::FramesPerStep(n) => write!(f, "{n} frames per step"),
+            Self::LayersPerStep(n) => write!(f, "{n} layers per step"),
+        }
+    }
 }
 
 impl NetworkShape {
@@ -54,6 +66,39 @@ impl NetworkShape {
     /// [`ProgramError`] if a dimension is zero or too large, layers do not fit each other, or an
     /// activation names a table that does not exist.
     pub fn program(&self, schedule: Schedule) -> Result<Program, ProgramError> {
+        self.check_chain()?;
+        let program = match schedule {
+            Schedule::LayersPerStep(k) if (k as usize) < self.layers.len() => self.layered(k)?,
+            Schedule::FramesPerStep(frames) => self.whole(frames),
+            _ => self.whole(1),
+        };
+        program.validate()?;
+        Ok(program)
+    }
+
+    /// Steps of an inference with so many layers to a step, and entries of the slots of one.
+    pub(crate) fn slots(&self, layers_per_step: u32) -> Option<(u64, u64)> {
+        let rows: Vec<u32> = self.layers.iter().map(|l| l.outputs).collect();
+        Placement::of(&rows, layers_per_step as usize).map(|p| p.size())
+    }
+
+    /// A layered program with slots of given lengths.
+    #[cfg(test)]
+    pub(crate) fn in_slots(&self, lengths: &[u32]) -> Option<Program> {
+        let rows: Vec<u32> = self.layers.iter().map(|l| l.outputs).collect();
+        let program = Placement::in_slots(&rows, lengths)?.program(self);
+        program.validate().is_ok().then_some(program)
+    }
+
+    /// The whole network as one list, for the interpreter: it may be too large for a circuit.
+    pub(crate) fn inference_program(&self) -> Result<Program, ProgramError> {
+        self.check_chain()?;
+        let program = self.whole(1);
+        program.validate_language()?;
+        Ok(program)
+    }
+
+    fn check_chain(&self) -> Result<(), ProgramError> {
         if self.layers.is_empty() {
             return Err(ProgramError::Structure("the network has no layer"));
         }
@@ -62,13 +107,7 @@ impl NetworkShape {
                 "a layer has not as many inputs as the one before has neurons",
             ));
         }
-        let program = match schedule {
-            Schedule::LayersPerStep(k) if (k as usize) < self.layers.len() => self.layered(k)?,
-            Schedule::FramesPerStep(frames) => self.whole(frames),
-            _ => self.whole(1),
-        };
-        program.validate()?;
-        Ok(program)
+        Ok(())
     }
 
     pub(super) fn maps(&self) -> Vec<MapShape> {
@@ -81,7 +120,7 @@ impl NetworkShape {
             .collect()
     }
 
-    fn frame(&self) -> VectorShape {
+    pub(super) fn frame(&self) -> VectorShape {
         VectorShape {
             len: self.layers[0].inputs,
             width: self.width,
@@ -147,8 +186,8 @@ impl NetworkShape {
         }
     }
 
-    fn layered(&self, layers_per_step: u32) -> Result<Program, ProgramError> {
-        if layers_per_step == 0 {
+    fn layered(&self, slots: u32) -> Result<Program, ProgramError> {
+        if slots == 0 {
             return Err(ProgramError::Dimension {
                 what: "layers per step",
                 got: 0,
@@ -156,84 +195,10 @@ impl NetworkShape {
                 most: self.layers.len() as u64,
             });
         }
-        let slots = layers_per_step as usize;
-        let mut operations = vec![Operation::Select {
-            first: Register::FRAME,
-            rest: Register::CARRIED,
-        }];
-        let mut x = Register::result_of(0);
-        for slot in 0..slots {
-            let rows = self.layers.iter().skip(slot).step_by(slots);
-            operations.push(Operation::Affine {
-                terms: vec![Term {
-                    map: MapRef::Slot(slot as u32),
-                    input: x,
-                }],
-                rows: rows.map(|l| l.outputs).max().unwrap_or(1),
-                bits: self.bits,
-                shift: self.shift,
-            });
-            operations.push(Operation::Requantize {
-                input: Register::result_of(1 + 3 * slot),
-                drop: 0,
-                width: self.width,
-            });
-            operations.push(Operation::Layer {
-                input: Register::result_of(2 + 3 * slot),
-                passed: x,
-                slot: slot as u32,
-            });
-            x = Register::result_of(3 + 3 * slot);
-        }
-        let last = self.layers.len() - 1;
-        let last_slot = last % slots;
-        let output = match self.layers[last].activation {
-            Activation::Identity => Register::result_of(1 + 3 * last_slot),
-            _ => Register::result_of(3 + 3 * last_slot),
-        };
-        let mut program = Program {
-            maps: self.maps(),
-            tables: self.tables.clone(),
-            frame: self.frame(),
-            carried: Vec::new(),
-            spread: Spread::Layers {
-                layers_per_step,
-                activations: self.layers.iter().map(|l| l.activation).collect(),
-            },
-            operations,
-            head: Vec::new(),
-            output: Output {
-                register: output,
-                len: self.layers[last].outputs,
-            },
-            emission: Emission::Each,
-            frame_limit: u64::MAX,
-        };
-        // The carried vector is as long as the result of the last slot, which depends on the
-        // length of the first register (a slot may pass its input on) only through slot 0, and
-        // slot 0 never passes: some layer is left in every step.
-        let carried_len = {
-            let mut len = 0u32;
-            for slot in 0..slots {
-                let rows = self.layers.iter().skip(slot).step_by(slots);
-                let rows = rows.map(|l| l.outputs).max().unwrap_or(1);
-                len = if program.slot_may_pass(slot as u32) {
-                    rows.max(len)
-                } else {
-                    rows
-                };
-            }
-            len
-        };
-        program.carried.push(Carried {
-            shape: VectorShape {
-                len: carried_len,
-                width: self.width,
-            },
-            initial: vec![0; carried_len as usize],
-            next: x,
-            parameter: false,
-        });
-        Ok(program)
+        let rows: Vec<u32> = self.layers.iter().map(|l| l.outputs).collect();
+        let placement = Placement::of(&rows, slots as usize).ok_or(ProgramError::Structure(
+            "a layer does not fit the steps: more layers to a step are needed",
+        ))?;
+        Ok(placement.program(self))
     }
 }

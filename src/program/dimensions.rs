@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Program, Spread};
+use super::Program;
 
 /// Numbers of index bits of the bank `W(l, i, j)`: map, row, column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -17,12 +17,7 @@ pub struct BankDimensions {
 
 impl BankDimensions {
     pub(super) fn of(program: &Program) -> Self {
-        let maps = match &program.spread {
-            Spread::Frames { .. } => program.maps.len() as u64,
-            Spread::Layers {
-                layers_per_step, ..
-            } => program.steps_per_frame() * u64::from(*layers_per_step),
-        };
+        let maps = program.maps.len() as u64;
         let rows = program.maps.iter().map(|m| m.rows).max().unwrap_or(1);
         let columns = program.maps.iter().map(|m| m.columns).max().unwrap_or(1);
         Self {

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Activation, Emission, Monomial, Node, Operation, Program, Register, Spread, Unrolled};
+use super::{Activation, Emission, Monomial, Node, Operation, Program, Register, Unrolled};
 use crate::{
     error::{Error, Reason},
     weights::WeightBank,
@@ -149,6 +149,27 @@ impl Execution {
         })
     }
 
+    /// What follows, in a step of one frame, from a lie about the result of node `at`.
+    #[cfg(test)]
+    pub(crate) fn after_a_lie(
+        step: &Unrolled,
+        bank: &WeightBank,
+        phase: u64,
+        trace: StepTrace,
+        at: usize,
+    ) -> Result<StepTrace, Error> {
+        let mut execution = Self {
+            registers: trace.registers,
+            phase,
+            present: 1,
+        };
+        execution.run_nodes(step, bank, at + 1..step.nodes.len(), true)?;
+        Ok(StepTrace {
+            registers: execution.registers,
+            on: trace.on,
+        })
+    }
+
     /// Runs the operations of one slot, whose frame is there or not.
     pub(crate) fn run_slot(
         &mut self,
@@ -207,10 +228,8 @@ impl Execution {
         Ok(match operation {
             Operation::Affine { terms, rows, .. } => {
                 let mut y = vec![0i128; *rows as usize];
-                for (b, term) in terms.iter().enumerate() {
-                    if let Some(l) = program.resolve(term.map, self.phase) {
-                        bank.maps()[l].accumulate(register(&term.input), b == 0, &mut y);
-                    }
+                for (l, input, with_bias) in program.products(terms, self.phase) {
+                    bank.maps()[l].accumulate(register(&input), with_bias, &mut y);
                 }
                 fit(y)?
             }
@@ -284,19 +303,12 @@ impl Execution {
                 x.resize(shape.len, 0);
                 x
             }
-            Operation::Layer {
-                input,
-                passed,
-                slot,
-            } => {
-                let mut x = match program.resolve(super::MapRef::Slot(*slot), self.phase) {
-                    None => register(passed).to_vec(),
-                    Some(l) => register(input)
-                        .iter()
-                        .take(program.maps[l].rows as usize)
-                        .map(|q| program.activate(l, *q))
-                        .collect(),
-                };
+            Operation::Layer { input, slot } => {
+                let used = program.slot_uses(*slot)[self.phase as usize];
+                let rows = register(input).iter().take(used.rows as usize);
+                let mut x: Vec<i64> = rows
+                    .map(|q| program.activate(used.activation, *q))
+                    .collect();
                 x.resize(shape.len, 0);
                 x
             }
@@ -418,14 +430,11 @@ impl Program {
         trace.register(self.output.register)[..self.output.len as usize].to_vec()
     }
 
-    fn activate(&self, layer: usize, q: i64) -> i64 {
-        match &self.spread {
-            Spread::Frames { .. } => q,
-            Spread::Layers { activations, .. } => match activations[layer] {
-                Activation::Identity => q,
-                Activation::Relu => q.max(0),
-                Activation::Table(t) => self.look_up(t, q),
-            },
+    pub(crate) fn activate(&self, activation: Activation, q: i64) -> i64 {
+        match activation {
+            Activation::Identity => q,
+            Activation::Relu => q.max(0),
+            Activation::Table(t) => self.look_up(t, q),
         }
     }
 

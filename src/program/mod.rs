@@ -10,6 +10,7 @@ mod build;
 mod claim;
 mod dimensions;
 pub mod interpreter;
+mod layered;
 mod sequence;
 mod unroll;
 mod validate;
@@ -88,8 +89,9 @@ pub struct Carried {
 pub enum MapRef {
     /// The map of this index, in every step.
     Fixed(u32),
-    /// Map `phase·K + slot` of a layered schedule.
-    Slot(u32),
+    /// The map that this route of a layered schedule has in the phase of the step; if it has none
+    /// there, the term is left out.
+    Route(u32),
 }
 
 /// One product `A·x` of an affine operation.
@@ -262,13 +264,11 @@ pub enum Operation {
         /// Registers of one width and offset. The result is no accumulator, whatever they are.
         inputs: Vec<Register>,
     },
-    /// End of a slot of a layered schedule, layer `l = phase·K + slot`:
-    /// `l ≥ L ? x[i] : [i < rows_l]·act_l(q)[i]`.
+    /// End of a slot of a layered schedule: `[i < rows]·act(q)[i]`, rows and activation being
+    /// those of the slot in the phase of the step.
     Layer {
         /// The requantised accumulator `q`.
         input: Register,
-        /// The input `x` of the slot, passed on if the slot is beyond the last layer.
-        passed: Register,
         /// Position of the slot in the step.
         slot: u32,
     },
@@ -300,14 +300,11 @@ impl Operation {
             | Self::Indicators { input, .. }
             | Self::ArgMax { input }
             | Self::Accumulate { input, .. }
+            | Self::Layer { input, .. }
             | Self::Slice { input, .. } => *input = f(*input),
             Self::Select { first, rest } => {
                 *first = f(*first);
                 *rest = f(*rest);
-            }
-            Self::Layer { input, passed, .. } => {
-                *input = f(*input);
-                *passed = f(*passed);
             }
             Self::Carried { .. } => {}
             Self::Combine { monomials, .. } | Self::Polynomial { monomials, .. } => {
@@ -330,13 +327,38 @@ pub enum Spread {
         /// `F`.
         per_step: u32,
     },
-    /// Every step runs `layers_per_step` consecutive layers; a frame takes `⌈L/K⌉` steps.
+    /// A frame takes `S` steps, its phases, of `K` slots each. A slot is one layer, or a block of
+    /// the rows of one; what it does depends on the phase.
     Layers {
-        /// `K`.
-        layers_per_step: u32,
-        /// Activation of each layer, in order; layer `l` uses map `l`.
-        activations: Vec<Activation>,
+        /// For every slot, what it does in each phase. A slot is idle in a phase if none of its terms
+        /// has a map there; its sums are then zero.
+        slots: Vec<Vec<SlotUse>>,
+        /// For every term of the slots' affine operations, the map it has in each phase, if any.
+        routes: Vec<Vec<Option<u32>>>,
+        /// For every map, which part of which layer it is.
+        blocks: Vec<Block>,
     },
+}
+
+/// What a slot of a layered schedule does in one phase.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SlotUse {
+    /// Rows of the layer that it computes; the others are zero.
+    pub rows: u32,
+    /// What is applied to them.
+    pub activation: Activation,
+}
+
+/// Which part of a layer's matrix a map is: its rows and columns from here on, as many as the map
+/// has. The map with column 0 has the bias.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Block {
+    /// The layer, an index of the network's own maps.
+    pub layer: u32,
+    /// First row.
+    pub row: u32,
+    /// First column.
+    pub column: u32,
 }
 
 /// Which frames of a run have an output.
@@ -489,10 +511,7 @@ impl Program {
     pub fn steps_per_frame(&self) -> u64 {
         match &self.spread {
             Spread::Frames { .. } => 1,
-            Spread::Layers {
-                layers_per_step,
-                activations,
-            } => (activations.len() as u64).div_ceil(u64::from((*layers_per_step).max(1))),
+            Spread::Layers { slots, .. } => slots.first().map_or(1, |s| s.len() as u64),
         }
     }
 
@@ -502,16 +521,6 @@ impl Program {
         match self.spread {
             Spread::Frames { per_step } => per_step,
             Spread::Layers { .. } => 1,
-        }
-    }
-
-    /// Layers per step `K` of a layered schedule.
-    pub(crate) fn layers_per_step(&self) -> Option<u32> {
-        match &self.spread {
-            Spread::Frames { .. } => None,
-            Spread::Layers {
-                layers_per_step, ..
-            } => Some(*layers_per_step),
         }
     }
 
@@ -628,46 +637,57 @@ impl Program {
                     ..a
                 }
             }
-            Operation::Layer {
-                input,
-                passed,
-                slot,
-            } => {
-                let (q, x) = (of(input), of(passed));
-                let len = if self.slot_may_pass(*slot) {
-                    q.len.max(x.len)
-                } else {
-                    q.len
-                };
-                RegisterShape { len, ..q }
+            Operation::Layer { input, slot } => {
+                let rows = self.slot_uses(*slot).iter().map(|u| u.rows as usize);
+                RegisterShape {
+                    len: rows.max().unwrap_or(0),
+                    ..of(input)
+                }
             }
         }
     }
 
-    /// Whether a slot is beyond the last layer in some phase.
-    pub(crate) fn slot_may_pass(&self, slot: u32) -> bool {
+    /// Which part of which layer every map is, in a layered schedule.
+    pub(crate) fn blocks(&self) -> Option<&[Block]> {
         match &self.spread {
-            Spread::Frames { .. } => false,
-            Spread::Layers {
-                layers_per_step,
-                activations,
-            } => {
-                let last =
-                    (self.steps_per_frame() - 1) * u64::from(*layers_per_step) + u64::from(slot);
-                last >= activations.len() as u64
-            }
+            Spread::Frames { .. } => None,
+            Spread::Layers { blocks, .. } => Some(blocks),
         }
     }
 
-    /// The map that `map` stands for in `phase`, `None` if the slot is beyond the last layer.
-    pub(crate) fn resolve(&self, map: MapRef, phase: u64) -> Option<usize> {
-        match map {
-            MapRef::Fixed(l) => Some(l as usize),
-            MapRef::Slot(k) => {
-                let l = phase * u64::from(self.layers_per_step()?) + u64::from(k);
-                (l < self.maps.len() as u64).then_some(l as usize)
-            }
+    /// What a slot of a layered schedule does, phase by phase.
+    pub(crate) fn slot_uses(&self, slot: u32) -> &[SlotUse] {
+        match &self.spread {
+            Spread::Frames { .. } => &[],
+            Spread::Layers { slots, .. } => slots.get(slot as usize).map_or(&[], Vec::as_slice),
         }
+    }
+
+    /// The map that `map` stands for in `phase`, `None` if its term is left out there.
+    pub(crate) fn resolve(&self, map: MapRef, phase: u64) -> Option<usize> {
+        match (map, &self.spread) {
+            (MapRef::Fixed(l), _) => Some(l as usize),
+            (MapRef::Route(r), Spread::Layers { routes, .. }) => {
+                let map = *routes.get(r as usize)?.get(phase as usize)?;
+                map.map(|l| l as usize)
+            }
+            (MapRef::Route(_), Spread::Frames { .. }) => None,
+        }
+    }
+
+    /// The products of an affine operation in a phase: for each term that is not left out, its map
+    /// and whether the bias is taken from it, which is so for the first of them.
+    pub(crate) fn products(
+        &self,
+        terms: &[Term],
+        phase: u64,
+    ) -> impl Iterator<Item = (usize, Register, bool)> {
+        let there = terms
+            .iter()
+            .filter_map(move |t| Some((self.resolve(t.map, phase)?, t.input)));
+        there
+            .enumerate()
+            .map(|(k, (map, input))| (map, input, k == 0))
     }
 
     /// Name of the program: `Digest("layerfold/program/1"; postcard(program))`.

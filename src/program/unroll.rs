@@ -196,9 +196,10 @@ impl Unrolled {
     }
 
     /// The registers that the challenge must be bound to as data: all that an affine operation
-    /// reads, through slices and concatenations, but the vector carried to the step, and a frame
-    /// that is always absorbed into `inputs`; once each, frames first, then in order of definition.
-    /// Where some step does not absorb a frame, all frames are among them, read or not.
+    /// reads, through slices, concatenations and choices by the phase, but the vector carried to
+    /// the step, and a frame that is absorbed into `inputs` whenever it is read; once each, frames
+    /// first, then in order of definition. Where a slot may have no frame, all frames are among them,
+    /// read or not; what is hashed of them is their digest.
     pub(crate) fn bound(&self) -> &[Register] {
         &self.bound
     }
@@ -220,13 +221,17 @@ impl Unrolled {
             match node {
                 Some(Node::Operation(Operation::Slice { input, .. })) => left.push(*input),
                 Some(Node::Operation(Operation::Concat { inputs })) => left.extend(inputs),
+                // The phase is part of the state, which is hashed.
+                Some(Node::Operation(Operation::Select { first, rest })) => {
+                    left.extend([*first, *rest]);
+                }
                 _ => {
                     read.insert(register);
                 }
             }
         }
-        let always_absorbed = self.slots.len() == 1 && self.program.steps_per_frame() == 1;
-        let mut bound: Vec<Register> = if always_absorbed {
+        // A step of a layered schedule reads a frame in phase 0 only, and absorbs it there.
+        let mut bound: Vec<Register> = if self.slots.len() == 1 {
             Vec::new()
         } else {
             frames.iter().copied().collect()
@@ -273,6 +278,28 @@ impl Unrolled {
     /// Shape of a register.
     pub(crate) fn shape(&self, register: Register) -> &RegisterShape {
         &self.shapes[register.index()]
+    }
+
+    /// The two registers that a register is selected from.
+    pub(crate) fn selected(&self, register: Register) -> Option<(Register, Register)> {
+        match register.index().checked_sub(2).map(|i| &self.nodes[i]) {
+            Some(Node::Operation(Operation::Select { first, rest })) => Some((*first, *rest)),
+            _ => None,
+        }
+    }
+
+    /// Whether nothing but affine operations reads a register, in a layered schedule.
+    pub(crate) fn only_multiplied(&self, register: Register) -> bool {
+        let other = |node: &Node| match node {
+            Node::Operation(Operation::Affine { .. }) | Node::Frame | Node::Carried => false,
+            Node::Operation(operation) => operation.reads().contains(&register),
+            Node::Keep { new, old, .. } => register == *new || register == *old,
+        };
+        let kept = self
+            .slots
+            .iter()
+            .flat_map(|s| s.carried.iter().chain([&s.output]));
+        !self.nodes.iter().any(other) && !kept.chain([&self.output]).any(|r| *r == register)
     }
 
     /// The only node that reads a register, `None` if there are several or none, or if the register

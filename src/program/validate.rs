@@ -96,21 +96,29 @@ impl Program {
     /// # Errors
     /// The first rule that is broken.
     pub fn validate(&self) -> Result<(), ProgramError> {
-        self.validate_shapes()?;
-        self.validate_spread()?;
-        let shapes = self.validate_operations()?;
-        self.validate_results(&shapes)?;
-        self.validate_bank()
-    }
-
-    fn validate_shapes(&self) -> Result<(), ProgramError> {
-        within("number of maps", self.maps.len() as u64, 1, MAX_MAPS as u64)?;
         within(
             "number of operations",
             (self.operations.len() + self.head.len()) as u64,
             1,
             MAX_OPERATIONS as u64,
         )?;
+        let shapes = self.validate_language()?;
+        self.validate_sizes(&shapes)?;
+        self.validate_bank()
+    }
+
+    /// The rules of the language, without bounds on the size of a step: all that the interpreter
+    /// needs. Gives the shapes of all registers.
+    pub(crate) fn validate_language(&self) -> Result<Vec<RegisterShape>, ProgramError> {
+        self.validate_shapes()?;
+        self.validate_spread()?;
+        let shapes = self.validate_operations()?;
+        self.validate_results(&shapes)?;
+        Ok(shapes)
+    }
+
+    fn validate_shapes(&self) -> Result<(), ProgramError> {
+        within("number of maps", self.maps.len() as u64, 1, MAX_MAPS as u64)?;
         for map in &self.maps {
             within("rows of a map", map.rows.into(), 1, MAX_ENTRIES)?;
             within("columns of a map", map.columns.into(), 1, MAX_ENTRIES)?;
@@ -172,62 +180,81 @@ impl Program {
         Ok(())
     }
 
-    /// A layered schedule has exactly one form: `Select`, then `Affine, Requantize, Layer` for
-    /// each slot, each reading the one before.
+    /// A layered schedule has exactly one form: `Select`, then `Affine, Requantize, Layer` for each
+    /// slot, whose terms read the selected vector or slots before; and, if the output is that of
+    /// several slots, a slice of each and their concatenation.
     fn validate_spread(&self) -> Result<(), ProgramError> {
         let Spread::Layers {
-            layers_per_step,
-            activations,
+            slots,
+            routes,
+            blocks,
         } = &self.spread
         else {
             return Ok(());
         };
-        let layers = activations.len() as u64;
-        within("number of layers", layers, 2, MAX_MAPS as u64)?;
-        within(
-            "maps of a layered schedule",
-            self.maps.len() as u64,
-            layers,
-            layers,
-        )?;
-        within("layers per step", (*layers_per_step).into(), 1, layers - 1)?;
-        let slots = *layers_per_step as usize;
+        let wrong = |problem| Err(ProgramError::Structure(problem));
+        let phases = self.steps_per_frame();
+        within("slots of a step", slots.len() as u64, 1, MAX_MAPS as u64)?;
+        within("steps of an inference", phases, 2, MAX_MAPS as u64)?;
+        let total = (slots.len() + routes.len()) as u64 * phases;
+        within("slots and routes times steps", total, 1, MAX_ENTRIES)?;
+        if slots.iter().map(Vec::len).any(|n| n as u64 != phases)
+            || routes.iter().map(Vec::len).any(|n| n as u64 != phases)
+        {
+            return wrong("a slot or a route has not an entry for every step of an inference");
+        }
+        if blocks.len() != self.maps.len() {
+            return wrong("a map is no part of a layer");
+        }
+        for used in slots.iter().flatten() {
+            within("rows of a slot", used.rows.into(), 1, MAX_ENTRIES)?;
+            let Activation::Table(t) = used.activation else {
+                continue;
+            };
+            let Some(table) = self.tables.get(t as usize) else {
+                return wrong("an activation names no table");
+            };
+            if table.width != self.frame.width || self.frame.width != 8 {
+                return wrong("tables of a layered schedule map 8 bits to 8 bits");
+            }
+        }
+        self.validate_form(slots.len(), routes.len())?;
+        let mut carried = self.frame.len;
+        for phase in 0..phases {
+            carried = self.validate_phase(phase, slots.len(), carried)?;
+        }
+        self.validate_layered_output(slots.len())
+    }
+
+    /// The operations of a layered schedule, and what is carried.
+    fn validate_form(&self, slots: usize, routes: usize) -> Result<(), ProgramError> {
+        let body = 1 + 3 * slots;
         within(
             "operations of a layered schedule",
             self.operations.len() as u64,
-            1 + 3 * slots as u64,
-            1 + 3 * slots as u64,
+            body as u64,
+            MAX_OPERATIONS as u64,
         )?;
-        // An input longer than a map would meet columns that the bank may hold anything in.
-        let inputs = std::iter::once(self.frame.len).chain(self.maps.iter().map(|m| m.rows));
-        if inputs.zip(&self.maps).any(|(n, map)| n != map.columns) {
-            return Err(ProgramError::Structure(
-                "a layer has not as many inputs as the one before has neurons",
-            ));
-        }
-        for activation in activations {
-            if let Activation::Table(t) = activation {
-                let table = self
-                    .tables
-                    .get(*t as usize)
-                    .ok_or(ProgramError::Structure("an activation names no table"))?;
-                if table.width != self.frame.width || self.frame.width != 8 {
-                    return Err(ProgramError::Structure(
-                        "tables of a layered schedule map 8 bits to 8 bits",
-                    ));
-                }
-            }
-        }
-        let mut input = Register::result_of(0);
         let mut same = self.operations[0]
             == Operation::Select {
                 first: Register::FRAME,
                 rest: Register::CARRIED,
             };
-        for (slot, chunk) in (0u32..).zip(self.operations[1..].chunks(3)) {
+        let mut route = 0;
+        for (slot, chunk) in (0u32..).zip(self.operations[1..body].chunks(3)) {
             let at = 1 + 3 * slot as usize;
-            same &= matches!(&chunk[0], Operation::Affine { terms, .. }
-                if *terms == [Term { map: MapRef::Slot(slot), input }]);
+            if let Operation::Affine { terms, rows, .. } = &chunk[0] {
+                for term in terms {
+                    same &= term.map == MapRef::Route(route);
+                    route += 1;
+                    // Register 2, 5, 8, …: what is selected, and the ends of slots.
+                    same &= term.input.index() % 3 == 2 && term.input.index() < at + 2;
+                }
+                let uses = self.slot_uses(slot).iter();
+                same &= uses.map(|u| u.rows).max() == Some(*rows);
+            } else {
+                same = false;
+            }
             same &= chunk[1]
                 == Operation::Requantize {
                     input: Register::result_of(at),
@@ -237,23 +264,89 @@ impl Program {
             same &= chunk[2]
                 == Operation::Layer {
                     input: Register::result_of(at + 1),
-                    passed: input,
                     slot,
                 };
-            input = Register::result_of(at + 2);
         }
-        same &= matches!(self.carried.as_slice(), [c] if c.next == input && !c.parameter);
+        same &= route as usize == routes;
+        let last = Register::result_of(body - 1);
+        same &= matches!(self.carried.as_slice(), [c] if c.next == last && !c.parameter);
         same &= self.head.is_empty() && self.emission == Emission::Each;
-        let last = self.maps[self.maps.len() - 1];
-        let last_slot = (self.maps.len() - 1) % slots;
-        same &= self.output.len == last.rows
-            && (self.output.register == Register::result_of(1 + 3 * last_slot)
-                || self.output.register == Register::result_of(3 + 3 * last_slot));
         if same {
             Ok(())
         } else {
             Err(ProgramError::Structure(
                 "the operations are not those of a layered schedule",
+            ))
+        }
+    }
+
+    /// Whether maps fit what they read in one phase, in which `selected` entries are not zero of
+    /// what the step begins with; how many are not zero of what it carries on.
+    ///
+    /// A map that is shorter than its input would meet columns that the bank may hold anything in,
+    /// and one of fewer rows than its slot leaves rows that the bank may hold anything in.
+    fn validate_phase(&self, phase: u64, slots: usize, selected: u32) -> Result<u32, ProgramError> {
+        let wrong = |problem| Err(ProgramError::Structure(problem));
+        let rows_of = |slot: usize| {
+            let uses = self.slot_uses(slot as u32);
+            uses.get(phase as usize).map(|u| u.rows)
+        };
+        for slot in 0..slots {
+            let Operation::Affine { terms, .. } = &self.operations[1 + 3 * slot] else {
+                return wrong("the operations are not those of a layered schedule");
+            };
+            for (l, input, _) in self.products(terms, phase) {
+                let Some(map) = self.maps.get(l) else {
+                    return wrong("a route names a map that does not exist");
+                };
+                let read = match input.index() {
+                    2 => Some(selected),
+                    index => rows_of((index - 5) / 3),
+                };
+                if read != Some(map.columns) || rows_of(slot) != Some(map.rows) {
+                    return wrong("a map does not fit its input or its slot");
+                }
+            }
+        }
+        Ok(rows_of(slots - 1).unwrap_or(0))
+    }
+
+    /// The output is that of one slot in the last phase, its sums or its end, or of several one
+    /// after the other.
+    fn validate_layered_output(&self, slots: usize) -> Result<(), ProgramError> {
+        let body = 1 + 3 * slots;
+        let last = self.steps_per_frame() - 1;
+        // How many entries a register has in the last phase.
+        let entries = |register: Register| {
+            let at = register.index().checked_sub(3)?;
+            let used = self.slot_uses((at / 3) as u32).get(last as usize)?;
+            (at % 3 != 1 && at + 1 < body).then_some(used.rows)
+        };
+        let parts = &self.operations[body..];
+        let right = match parts.split_last() {
+            None => entries(self.output.register) == Some(self.output.len),
+            Some((Operation::Concat { inputs }, slices)) => {
+                let mut total = 0;
+                let whole = slices.iter().all(|s| match s {
+                    Operation::Slice { input, start, len } => {
+                        total += u64::from(*len);
+                        *start == 0 && entries(*input) == Some(*len)
+                    }
+                    _ => false,
+                });
+                let results = (body..body + slices.len()).map(Register::result_of);
+                whole
+                    && results.eq(inputs.iter().copied())
+                    && self.output.register == Register::result_of(body + slices.len())
+                    && u64::from(self.output.len) == total
+            }
+            Some(_) => false,
+        };
+        if right {
+            Ok(())
+        } else {
+            Err(ProgramError::Structure(
+                "the output is not that of slots in the last step",
             ))
         }
     }
@@ -285,7 +378,6 @@ impl Program {
             shapes.push(self.result_shape(operation, &shapes));
             ranges.push(self.range(operation, &shapes, &ranges));
         }
-        self.validate_sizes(&shapes)?;
         Ok(shapes)
     }
 
@@ -381,17 +473,8 @@ impl Program {
                             }
                             u64::from(map.columns) == len
                         }
-                        // As many rows as the largest map of the slot: more than 2^μ would
-                        // let two sums share a power of ρ.
-                        (MapRef::Slot(_), true) => {
-                            let maps = || {
-                                (0..self.steps_per_frame())
-                                    .filter_map(|p| self.resolve(term.map, p))
-                                    .map(|l| self.maps[l])
-                            };
-                            maps().all(|m| u64::from(m.columns) <= len)
-                                && maps().map(|m| m.rows).max() == Some(*rows)
-                        }
+                        // That it fits in every phase was checked with the schedule.
+                        (MapRef::Route(_), true) => true,
                         _ => return fail("names a map of the other kind of schedule"),
                     };
                     if !fits {
@@ -537,12 +620,9 @@ impl Program {
                     return fail("selects between widths");
                 }
             }
-            Operation::Layer { input, passed, .. } => {
+            Operation::Layer { .. } => {
                 if !layered {
                     return fail("belongs to a layered schedule");
-                }
-                if shape(input).width != shape(passed).width {
-                    return fail("passes on a register of another width");
                 }
             }
             Operation::Relu { input } => {
@@ -818,16 +898,16 @@ impl Program {
         };
         let affine = (count(&self.operations) * u64::from(self.frames_per_step()))
             .saturating_add(count(&self.head));
-        if matches!(self.spread, Spread::Frames { .. }) {
-            let mut used = vec![false; self.maps.len()];
-            for term in terms(&self.operations).iter().chain(&terms(&self.head)) {
-                if let Some(used) = self.resolve(term.map, 0).and_then(|l| used.get_mut(l)) {
+        let mut used = vec![false; self.maps.len()];
+        for term in terms(&self.operations).iter().chain(&terms(&self.head)) {
+            for phase in 0..self.steps_per_frame() {
+                if let Some(used) = self.resolve(term.map, phase).and_then(|l| used.get_mut(l)) {
                     *used = true;
                 }
             }
-            if used.contains(&false) {
-                return Err(ProgramError::Structure("a map is used by no operation"));
-            }
+        }
+        if used.contains(&false) {
+            return Err(ProgramError::Structure("a map is used by no operation"));
         }
         within("affine operations", affine, 1, MAX_OPERATIONS as u64)?;
         let BankDimensions { mu, .. } = self.bank();
@@ -936,7 +1016,7 @@ mod tests {
     use super::*;
     use crate::{
         DecodeError,
-        program::{LayerShape, MapShape, NetworkShape, Schedule, Table},
+        program::{LayerShape, MapShape, NetworkShape, Schedule, SlotUse, Table},
     };
 
     fn program(schedule: Schedule) -> Program {
@@ -1100,7 +1180,13 @@ mod tests {
     #[test]
     fn every_broken_rule_of_a_layered_network_is_an_error() {
         type Lie = fn(&mut Program);
-        let lies: [(&str, Lie); 10] = [
+        fn spread(p: &mut Program) -> (&mut Vec<Vec<SlotUse>>, &mut Vec<Vec<Option<u32>>>) {
+            match &mut p.spread {
+                Spread::Layers { slots, routes, .. } => (slots, routes),
+                Spread::Frames { .. } => unreachable!("a layered program"),
+            }
+        }
+        let lies: [(&str, Lie); 22] = [
             ("layers that do not fit each other", |p| {
                 p.maps[1].columns = 2;
             }),
@@ -1113,11 +1199,50 @@ mod tests {
                 p.carried[0].initial[0] = 128;
             }),
             ("all layers in one step", |p| {
-                if let Spread::Layers {
-                    layers_per_step, ..
-                } = &mut p.spread
-                {
-                    *layers_per_step = 3;
+                for slot in spread(p).0 {
+                    slot.truncate(1);
+                }
+                for route in spread(p).1 {
+                    route.truncate(1);
+                }
+            }),
+            ("a slot without a use in some step", |p| {
+                spread(p).0[1].pop();
+            }),
+            ("a route without an entry for some step", |p| {
+                spread(p).1[0].pop();
+            }),
+            ("a map that does not exist", |p| {
+                spread(p).1[0][0] = Some(7);
+            }),
+            ("a map that nothing uses", |p| {
+                spread(p).1[0][1] = None;
+            }),
+            ("a map of more rows than its slot has then", |p| {
+                spread(p).0[0][1].rows = 1;
+            }),
+            ("a map of fewer rows than its slot has then", |p| {
+                spread(p).0[0][1].rows = 3;
+            }),
+            ("a route too many", |p| {
+                spread(p).1.push(vec![None, None]);
+            }),
+            ("a slot without rows", |p| {
+                spread(p).0[1][1].rows = 0;
+            }),
+            ("a map that is no part of a layer", |p| {
+                if let Spread::Layers { blocks, .. } = &mut p.spread {
+                    blocks.pop();
+                }
+            }),
+            ("a term that reads what is no end of a slot", |p| {
+                if let Operation::Affine { terms, .. } = operation(p, 4) {
+                    terms[0].input = Register(4);
+                }
+            }),
+            ("a term that reads a later slot", |p| {
+                if let Operation::Affine { terms, .. } = operation(p, 1) {
+                    terms[0].input = Register(5);
                 }
             }),
             ("a table that does not exist", |p| p.tables.clear()),
@@ -1134,6 +1259,9 @@ mod tests {
             }),
             ("an output of another slot", |p| {
                 p.output.register = Register::result_of(4);
+            }),
+            ("an output of requantised sums", |p| {
+                p.output.register = Register::result_of(2);
             }),
         ];
         for (name, lie) in lies {

@@ -49,7 +49,7 @@ impl QuantizedModel {
         output_scale: f64,
         scales: Option<Vec<LayerScale>>,
     ) -> Result<Self, Error> {
-        let program = shape.program(Schedule::WholeNetwork)?;
+        let program = shape.inference_program()?;
         bank.check(&program)?;
         Ok(Self {
             shape,

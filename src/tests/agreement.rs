@@ -118,7 +118,7 @@ proptest! {
     #[test]
     fn interpreter_and_circuit_agree(case in case(1..=70)) {
         let program = case.shape.program(case.schedule).unwrap();
-        let bank = bank(&case);
+        let bank = bank(&case).arranged_for(&program).unwrap();
         prop_assert!(bank.check(&program).is_ok());
         let bench = Bench::new(program, bank);
         let mut run = bench.run();
@@ -140,11 +140,12 @@ proptest! {
         let whole = case.shape.program(Schedule::WholeNetwork).unwrap();
         let spread = case.shape.program(Schedule::LayersPerStep(k)).unwrap();
         let bank = bank(&case);
+        let arranged = bank.clone().arranged_for(&spread).unwrap();
         let mut carried = spread.initial_carried();
         for frame in &case.frames {
             prop_assert_eq!(
                 whole.run(&bank, &mut Vec::new(), frame).unwrap(),
-                spread.run(&bank, &mut carried, frame).unwrap()
+                spread.run(&arranged, &mut carried, frame).unwrap()
             );
         }
     }
@@ -158,7 +159,7 @@ proptest! {
         let program = case.shape.program(case.schedule).unwrap();
         let params = Params::setup(&program).unwrap();
         let bank = bank(&case);
-        let prover = Prover::from_bank(&params, bank.clone()).unwrap();
+        let prover = Prover::from_bank(&params, bank).unwrap();
         let mut session = prover
             .session(Visibility::public_inputs().public_outputs())
             .unwrap();
@@ -166,7 +167,8 @@ proptest! {
         let mut expected = Vec::new();
         for frame in &case.frames {
             session.push_integers(frame).unwrap();
-            expected.push(program.run(&bank, &mut carried, frame).unwrap());
+            let arranged = prover.bank.bank();
+            expected.push(program.run(arranged, &mut carried, frame).unwrap());
         }
         let bytes = session.finish().unwrap().to_bytes();
         let statement = Verifier::new(&params, prover.model_commitment())

@@ -13,7 +13,7 @@ use crate::{
     backend::F,
     circuit::state::{registers_digest, seed},
     ivc::step::{PreparedStep, Run},
-    program::{MapRef, Register, Unrolled, interpreter::StepTrace},
+    program::{Register, Unrolled, interpreter::StepTrace},
     weights::{SplitPoint, WeightClaim},
 };
 
@@ -34,7 +34,7 @@ pub(super) fn last_check(
     let program = &unrolled.program;
     let d = program.bank();
     let next = &step.next.state;
-    let registers = registers_digest(unrolled, trace);
+    let registers = registers_digest(unrolled, trace, &step.witness.frame_salts);
     let seed = seed(
         unrolled,
         step.witness.tau,
@@ -66,17 +66,12 @@ pub(super) fn last_check(
     let r = SplitPoint::new(&point, &d).unwrap();
     let mut products = F::ZERO;
     let mut c = rho;
-    let slots = u64::from(program.layers_per_step().unwrap_or(1));
     for (_, terms) in unrolled.affine_operations() {
-        for (b, term) in terms.iter().enumerate() {
-            let mut x = vec![F::from(u64::from(b == 0))];
-            let entries = trace.register(term.input).iter().take((1 << d.nu) - 1);
+        for (l, input, with_bias) in program.products(terms, run.state.phase) {
+            let mut x = vec![F::from(u64::from(with_bias))];
+            let entries = trace.register(input).iter().take((1 << d.nu) - 1);
             x.extend(entries.map(|x| signed(*x)));
-            let l = match term.map {
-                MapRef::Fixed(l) => u64::from(l),
-                MapRef::Slot(k) => run.state.phase * slots + u64::from(k),
-            };
-            products += c * eq_index_native(l, r.l) * evaluate_native(&x, r.j);
+            products += c * eq_index_native(l as u64, r.l) * evaluate_native(&x, r.j);
         }
         c *= block;
     }

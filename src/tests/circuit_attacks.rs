@@ -7,7 +7,7 @@ use super::fixtures::{Bench, bank, frame, network, relu_network};
 use crate::{
     backend::F,
     circuit::state::{RunState, registers_digest, seed},
-    program::{Activation, Program, Register, Schedule},
+    program::{Activation, Program, Register, Schedule, interpreter::Execution},
     weights::WeightClaim,
 };
 
@@ -16,6 +16,15 @@ fn layered() -> Bench {
         .program(Schedule::LayersPerStep(2))
         .unwrap();
     let bank = bank(&program, 3);
+    Bench::new(program, bank)
+}
+
+/// Frame and carried vector have one length.
+fn same_length() -> Bench {
+    let program = relu_network(&[6, 6, 6, 6, 6])
+        .program(Schedule::LayersPerStep(2))
+        .unwrap();
+    let bank = bank(&program, 4);
     Bench::new(program, bank)
 }
 
@@ -110,15 +119,54 @@ fn selectors_that_do_not_follow_the_phase_are_rejected() {
 
 #[test]
 fn a_carried_vector_that_is_not_the_one_of_z_is_rejected() {
-    let bench = layered();
-    let run = bench.run();
-    let step = bench.prepare(&run, &bench.trace(&run, &frame(6, 1)));
-    let mut other = step.next.clone();
+    // Frame and carried vector of different lengths, and of one length.
+    for bench in [layered(), same_length()] {
+        let run = bench.run();
+        let step = bench.prepare(&run, &bench.trace(&run, &frame(6, 1)));
+        let mut other = step.next.clone();
+        other.carried[0][1] ^= 1;
+        let lie = bench.prepare(&other, &bench.trace(&other, &frame(6, 1)));
+        assert_eq!(
+            bench.rejected_at(step.next.z, &lie.witness).as_deref(),
+            Some("z.activations opens after phase 0")
+        );
+    }
+}
+
+#[test]
+fn a_step_after_phase_0_that_reads_the_frame_is_rejected() {
+    for bench in [layered(), same_length()] {
+        let first = bench.prepare(&bench.run(), &bench.trace(&bench.run(), &frame(6, 1)));
+        let run = first.next;
+        let honest = bench.prepare(&run, &bench.trace(&run, &frame(6, 1)));
+        // All that the circuit is given of the carried vector is another one.
+        let mut witness = honest.witness.clone();
+        let len = witness.carried[0].len();
+        witness.carried[0] = frame(6, 1);
+        witness.carried[0].resize(len, 0);
+        assert_eq!(
+            bench.rejected_at(run.z, &witness).as_deref(),
+            Some("z.activations opens after phase 0")
+        );
+    }
+}
+
+#[test]
+fn a_copy_of_z_activations_that_is_not_that_of_z_is_rejected() {
+    let bench = same_length();
+    let first = bench.prepare(&bench.run(), &bench.trace(&bench.run(), &frame(6, 1)));
+    let run = first.next;
+    let mut other = run.clone();
     other.carried[0][1] ^= 1;
+    let shapes = bench.program.carried_shapes();
+    let digest = crate::circuit::state::carried_digest;
+    other.z[0] = digest(other.carried_salt, &other.carried, &shapes);
+    // Everything follows from another vector and its digest, but `z` is that of the run.
     let lie = bench.prepare(&other, &bench.trace(&other, &frame(6, 1)));
+    assert_eq!(bench.rejected_at(other.z, &lie.witness), None);
     assert_eq!(
-        bench.rejected_at(step.next.z, &lie.witness).as_deref(),
-        Some("z.activations opens/equal")
+        bench.rejected_at(run.z, &lie.witness).as_deref(),
+        Some("activations of z/equal")
     );
 }
 
@@ -267,19 +315,25 @@ fn a_final_value_that_is_not_the_reduced_claim_is_rejected() {
 }
 
 #[test]
-fn a_frame_chosen_after_the_challenge_is_rejected_where_no_digest_holds_it() {
-    // In phase 1 the frame is consumed by nobody and is under no running digest; it must be in the
-    // seed all the same.
-    let bench = layered();
-    let first = bench.prepare(&bench.run(), &bench.trace(&bench.run(), &frame(6, 1)));
-    let run = first.next;
-    let mut step = bench.prepare(&run, &bench.trace(&run, &frame(6, 1)));
-    assert_eq!(bench.rejected_at(run.z, &step.witness), None);
-    step.witness.frames[0][3] += 1;
-    assert_eq!(
-        bench.rejected_at(run.z, &step.witness).as_deref(),
-        Some(FINAL_CHECK)
-    );
+fn a_frame_of_a_layered_schedule_is_bound_where_it_is_read_and_nowhere_else() {
+    for bench in [layered(), same_length()] {
+        let run = bench.run();
+        let step = bench.prepare(&run, &bench.trace(&run, &frame(6, 1)));
+        let mut witness = step.witness.clone();
+        witness.frames[0][3] += 1;
+        assert_eq!(
+            bench.rejected_at(run.z, &witness).as_deref(),
+            Some(FINAL_CHECK)
+        );
+        // After phase 0 the circuit takes no frame.
+        let run = step.next;
+        let step = bench.prepare(&run, &bench.trace(&run, &frame(6, 1)));
+        let mut witness = step.witness.clone();
+        witness.frames[0][3] += 1;
+        let (cs, next) = bench.synthesize(run.z, &witness);
+        assert_eq!(cs.which_is_unsatisfied(), None);
+        assert_eq!(next, step.next.z);
+    }
 }
 
 #[test]
@@ -299,22 +353,33 @@ fn every_register_that_a_product_reads_is_bound_before_the_challenge() {
     for bench in [whole(), layered()] {
         let run = bench.run();
         let trace = bench.trace(&run, &frame(6, 1));
-        let digest = registers_digest(&bench.step, &trace);
+        let digest_of = |trace: &_| registers_digest(&bench.step, trace, &[F::ZERO]);
+        let digest = digest_of(&trace);
         let layered = bench.program.steps_per_frame() > 1;
+        let mut reads: Vec<Register> = Vec::new();
         for (_, terms) in bench.step.affine_operations() {
-            for term in terms {
-                // A frame that every step absorbs is in `inputs'`, the carried vector in `z`.
-                let elsewhere =
-                    (term.input == Register::FRAME && !layered) || term.input == Register::CARRIED;
-                let mut other = trace.clone();
-                other.registers[term.input.index()][0] ^= 1;
-                assert_eq!(registers_digest(&bench.step, &other) == digest, elsewhere);
-            }
+            // What is selected by the phase is bound by what it is selected from.
+            reads.extend(
+                terms
+                    .iter()
+                    .flat_map(|t| match bench.step.selected(t.input) {
+                        Some((first, rest)) => vec![first, rest],
+                        None => vec![t.input],
+                    }),
+            );
+        }
+        assert_eq!(layered, reads.contains(&Register::CARRIED));
+        for register in reads {
+            // A frame is in `inputs'` whenever it is read, the carried vector in `z`.
+            let elsewhere = [Register::FRAME, Register::CARRIED].contains(&register);
+            let mut other = trace.clone();
+            other.registers[register.index()][0] ^= 1;
+            assert_eq!(digest_of(&other) == digest, elsewhere);
         }
         for (i, _) in bench.step.affine_operations() {
             let mut other = trace.clone();
             other.registers[Register::result_of(i).index()][0] += 1;
-            assert_ne!(registers_digest(&bench.step, &other), digest);
+            assert_ne!(digest_of(&other), digest);
         }
     }
 }
@@ -337,32 +402,159 @@ fn the_challenges_depend_on_the_old_claim_and_on_z() {
     );
 }
 
+/// Two slots a step; in the second step the second slot is idle.
+fn idle() -> Bench {
+    let program = relu_network(&[6, 5, 5, 5])
+        .program(Schedule::LayersPerStep(2))
+        .unwrap();
+    let bank = bank(&program, 3);
+    Bench::new(program, bank)
+}
+
 #[test]
-fn a_slot_beyond_the_last_layer_passes_its_input_on_whatever_the_bank_holds() {
-    // Three layers, two a step: in phase 1 the second slot is beyond the last layer. A committer
-    // may have put anything there, so its accumulators are free; its result is not.
-    let bench = layered();
-    let first = bench.prepare(&bench.run(), &bench.trace(&bench.run(), &frame(6, 1)));
-    let run = first.next;
-    let honest = bench.prepare(&run, &bench.trace(&run, &frame(6, 1)));
+fn the_sums_of_an_idle_slot_are_zero() {
+    let bench = idle();
+    let run = bench.prepare(&bench.run(), &bench.trace(&bench.run(), &frame(6, 1)));
+    let run = run.next;
     let mut trace = bench.trace(&run, &frame(6, 1));
     let accumulator = Register::result_of(4).index();
     assert!(trace.registers[accumulator].iter().all(|y| *y == 0));
-    trace.registers[accumulator].fill(12_345);
+    assert!(bench.claim_holds(&bench.cheat(&run, &trace).next.state.claim));
+    trace.registers[accumulator][2] = 1;
     let lie = bench.cheat(&run, &trace);
-    let (cs, _) = bench.synthesize(run.z, &lie.witness);
-    assert_eq!(cs.which_is_unsatisfied(), None);
-    // What is carried on is the result of the third layer all the same.
-    assert_eq!(lie.next.carried, honest.next.carried);
-    assert_eq!(lie.next.state.phase, 0);
-    // A prover who carries on something else is at odds with the circuit.
-    let mut forged = lie.next.carried.clone();
-    forged[0][0] ^= 1;
-    let shapes = bench.program.carried_shapes();
-    let forged = crate::circuit::state::carried_digest(lie.witness.next_salt, &forged, &shapes);
-    let (_, next) = bench.synthesize(run.z, &lie.witness);
-    assert_ne!(next[0], forged);
-    assert_eq!(next[0], lie.next.z[0]);
+    assert_eq!(bench.rejected_at(run.z, &lie.witness), None);
+    assert!(!bench.claim_holds(&lie.next.state.claim));
+}
+
+#[test]
+fn an_idle_slot_has_no_product_whatever_its_route_would_name() {
+    // The bits of a route without a map are those of map 0; a prover may not use that one.
+    let bench = idle();
+    let run = bench.prepare(&bench.run(), &bench.trace(&bench.run(), &frame(6, 1)));
+    let run = run.next;
+    let mut trace = bench.trace(&run, &frame(6, 1));
+    let x = trace.registers[Register::result_of(3).index()].clone();
+    let map = &bench.bank.maps()[0];
+    let y = map.bias().iter().enumerate().map(|(i, b)| {
+        let products = map.row(i).iter().zip(&x).map(|(w, x)| i64::from(*w) * x);
+        b + products.sum::<i64>()
+    });
+    trace.registers[Register::result_of(4).index()] = y.collect();
+    let lie = bench.cheat(&run, &trace);
+    assert_eq!(bench.rejected_at(run.z, &lie.witness), None);
+    assert!(!bench.claim_holds(&lie.next.state.claim));
+}
+
+/// A first layer in two blocks, and a last one in three: terms that are there in one step only.
+fn blocks() -> Bench {
+    let network = relu_network(&[6, 8, 4, 4, 4, 4, 12]);
+    let program = network.in_slots(&[4, 4, 4]).unwrap();
+    let whole = network.program(Schedule::WholeNetwork).unwrap();
+    let bank = bank(&whole, 3).arranged_for(&program).unwrap();
+    Bench::new(program, bank)
+}
+
+#[test]
+fn wide_layers_are_cut_into_blocks_of_one_step() {
+    let bench = blocks();
+    assert_eq!(bench.program.steps_per_frame(), 3);
+    assert!(bench.program.maps().iter().all(|m| m.rows <= 4));
+    // Two blocks of rows, two of columns after them, three layers, three blocks of rows.
+    assert_eq!(bench.program.maps().len(), 2 + 2 + 3 + 3);
+    let mut run = bench.run();
+    for _ in 0..3 {
+        let step = bench.prepare(&run, &bench.trace(&run, &frame(6, 1)));
+        let (cs, next) = bench.synthesize(run.z, &step.witness);
+        assert_eq!(cs.which_is_unsatisfied(), None);
+        assert_eq!(next, step.next.z);
+        assert!(bench.claim_holds(&step.next.state.claim));
+        run = step.next;
+    }
+}
+
+#[test]
+fn a_bias_is_added_once_and_only_where_its_map_is_used() {
+    // In every phase, a prover who adds or leaves out the bias of any map that a slot names in any
+    // phase has a false claim.
+    let bench = blocks();
+    let mut run = bench.run();
+    for now in 0..3 {
+        let honest = bench.trace(&run, &frame(6, 1));
+        for (at, terms) in bench.step.affine_operations() {
+            for (term, phase) in terms.iter().flat_map(|t| (0..3).map(move |p| (t, p))) {
+                let Some(l) = bench.program.resolve(term.map, phase) else {
+                    continue;
+                };
+                let bias = bench.bank.maps()[l].bias();
+                if bias.iter().all(|b| *b == 0) {
+                    continue;
+                }
+                for sign in [1, -1] {
+                    let mut trace = honest.clone();
+                    let y = &mut trace.registers[Register::result_of(at).index()];
+                    y.iter_mut().zip(bias).for_each(|(y, b)| *y += sign * b);
+                    let trace = Execution::after_a_lie(
+                        &bench.step,
+                        &bench.bank,
+                        run.state.phase,
+                        trace,
+                        at,
+                    )
+                    .unwrap();
+                    let lie = bench.cheat(&run, &trace);
+                    assert_eq!(bench.rejected_at(run.z, &lie.witness), None);
+                    assert!(
+                        !bench.claim_holds(&lie.next.state.claim),
+                        "{now} {phase} {at} {l}"
+                    );
+                }
+            }
+        }
+        run = bench.prepare(&run, &honest).next;
+    }
+}
+
+#[test]
+fn a_block_of_another_step_cannot_be_read() {
+    // The second layer reads both blocks of the first in phase 0; in phase 1 its slot reads one
+    // input, and the product with what the other block's slot holds then is left out.
+    let bench = blocks();
+    let run = bench.prepare(&bench.run(), &bench.trace(&bench.run(), &frame(6, 1)));
+    let run = run.next;
+    let honest = bench.trace(&run, &frame(6, 1));
+    let mut tried = 0;
+    for (at, terms) in bench.step.affine_operations() {
+        for term in terms {
+            if bench.program.resolve(term.map, 1).is_some() {
+                continue;
+            }
+            let l = (0..3)
+                .find_map(|p| bench.program.resolve(term.map, p))
+                .unwrap();
+            let x = &honest.registers[term.input.index()];
+            let map = &bench.bank.maps()[l];
+            let mut trace = honest.clone();
+            let y = &mut trace.registers[Register::result_of(at).index()];
+            for (i, y) in y.iter_mut().take(map.rows()).enumerate() {
+                *y += map
+                    .row(i)
+                    .iter()
+                    .zip(x)
+                    .map(|(w, x)| i64::from(*w) * x)
+                    .sum::<i64>();
+            }
+            if trace == honest {
+                continue;
+            }
+            let (step, maps) = (&bench.step, &bench.bank);
+            let trace = Execution::after_a_lie(step, maps, run.state.phase, trace, at).unwrap();
+            let lie = bench.cheat(&run, &trace);
+            assert_eq!(bench.rejected_at(run.z, &lie.witness), None);
+            assert!(!bench.claim_holds(&lie.next.state.claim));
+            tried += 1;
+        }
+    }
+    assert!(tried > 0);
 }
 
 #[test]

@@ -43,6 +43,12 @@ fn layers_of_different_widths_one_a_step() {
 }
 
 #[test]
-fn layers_two_a_step_with_a_slot_that_passes() {
-    prove_and_verify(&[6, 5, 4, 7], Schedule::LayersPerStep(2), 1);
+fn layers_two_a_step_with_an_idle_slot() {
+    prove_and_verify(&[6, 5, 5, 5], Schedule::LayersPerStep(2), 2);
+}
+
+#[test]
+fn wide_first_and_last_layers_in_blocks() {
+    // The slots of a step are 40 long.
+    prove_and_verify(&[6, 80, 40, 40, 40, 40, 120], Schedule::LayersPerStep(3), 2);
 }

@@ -61,6 +61,23 @@ impl AffineMap {
         &self.weights[i * self.columns..(i + 1) * self.columns]
     }
 
+    /// Some of its rows and columns, with the bias if the first column is among them; `None` if it
+    /// has not so many.
+    fn block(&self, row: usize, rows: usize, column: usize, columns: usize) -> Option<Self> {
+        if row + rows > self.rows || column + columns > self.columns {
+            return None;
+        }
+        let taken = row..row + rows;
+        let weights = taken
+            .clone()
+            .flat_map(|i| &self.row(i)[column..column + columns]);
+        let bias = match column {
+            0 => self.bias[taken.clone()].to_vec(),
+            _ => vec![0; rows],
+        };
+        Self::new(columns, weights.copied().collect(), bias).ok()
+    }
+
     /// The bias column.
     #[must_use]
     pub fn bias(&self) -> &[i64] {
@@ -146,6 +163,35 @@ impl WeightBank {
         self.maps.iter().map(|m| m.weights.len()).sum()
     }
 
+    /// The maps as the steps of a layered program have them: a layer that is wider than the slots of
+    /// a step is cut into blocks. For all other programs, and if the maps are so already, the bank
+    /// itself.
+    ///
+    /// # Errors
+    /// If the program takes a block of what is no map, or of rows or columns that it has not.
+    pub fn arranged_for(self, program: &Program) -> Result<Self, Error> {
+        let shape = |m: &AffineMap| (m.rows, m.columns);
+        let shapes = program.maps().iter();
+        let shapes = shapes.map(|m| (m.rows as usize, m.columns as usize));
+        let Some(blocks) = program.blocks() else {
+            return Ok(self);
+        };
+        if shapes.clone().eq(self.maps.iter().map(shape)) {
+            return Ok(self);
+        }
+        let maps = blocks.iter().zip(shapes).map(|(block, (rows, columns))| {
+            let map = self.maps.get(block.layer as usize);
+            let map =
+                map.and_then(|m| m.block(block.row as usize, rows, block.column as usize, columns));
+            map.ok_or_else(|| {
+                Error::from(Reason::Empty {
+                    what: "block of an affine map",
+                })
+            })
+        });
+        Self::new(maps.collect::<Result<_, _>>()?)
+    }
+
     /// Checks that the maps have the shapes of the program and that no sum can leave its
     /// accumulator, whatever the inputs within their widths.
     ///
@@ -192,16 +238,13 @@ impl WeightBank {
                 for i in 0..*rows as usize {
                     let mut reach = 0;
                     let mut index = 0;
-                    for (b, term) in terms.iter().enumerate() {
-                        let Some(l) = program.resolve(term.map, phase) else {
-                            continue;
-                        };
+                    for (l, input, with_bias) in program.products(terms, phase) {
                         if i < self.maps[l].rows {
                             // Signed entries reach 2^(w−1), unsigned ones 2^w − 1.
-                            let shape = &shapes[term.input.index()];
+                            let shape = &shapes[input.index()];
                             let offset = i128::from(shape.offset);
                             let input = offset.max((1i128 << shape.width) - 1 - offset);
-                            reach += self.maps[l].reach(i, b == 0, input);
+                            reach += self.maps[l].reach(i, with_bias, input);
                             index = l;
                         }
                     }
@@ -215,7 +258,7 @@ impl WeightBank {
                         .into());
                     }
                 }
-                if !terms.iter().any(|t| matches!(t.map, MapRef::Slot(_))) {
+                if !terms.iter().any(|t| matches!(t.map, MapRef::Route(_))) {
                     break;
                 }
             }

@@ -1,0 +1,573 @@
+//! The choice of a schedule by cost: how many layers or frames share a step.
+//!
+//! A step has a cost of its own, whatever it does; so has every constraint in it; and the end of a
+//! run costs in proportion to the step's size, rounded up to a power of two. [`Planner`] weighs
+//! these with a [`CostModel`], which `cargo bench --bench calibrate` measures on another machine,
+//! and a [`Plan`] says what was chosen, what was rejected and why.
+
+mod cost;
+
+use std::fmt;
+
+pub use cost::{Cost, CostModel};
+use serde::Serialize;
+
+use crate::{
+    circuit::count_constraints,
+    error::Error,
+    program::{Claim, NetworkShape, Program, ProgramError, Schedule, SequenceShape},
+    quant::QuantizedModel,
+};
+
+/// Nova's own constraints in the primary circuit.
+pub(crate) const NOVA_CONSTRAINTS: usize = 9_819;
+/// Sizes of the primary circuit that are tried, as powers of two.
+const SIZES: std::ops::RangeInclusive<u32> = 14..=20;
+/// The largest step with several frames that is chosen without a limit on memory.
+const MAX_FRAMES_LOG: u32 = 17;
+/// Numbers of layers to a step that are estimated for each size, and of these counted.
+const TRIED: usize = 24;
+const COUNTED: usize = 3;
+/// Constraints of a step, about: for a neuron, for an entry of the frame, and beside these.
+const PER_NEURON: f64 = 30.5;
+const PER_INPUT: f64 = 10.5;
+const FIXED: f64 = 10_500.0;
+
+/// One schedule and what it would cost.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Candidate {
+    /// The schedule.
+    pub schedule: Schedule,
+    /// Steps of the run.
+    pub steps: u64,
+    /// Constraints of a step, without those of the recursion.
+    pub step_constraints: usize,
+    /// The primary circuit has `2^size` constraints at most.
+    pub size: u32,
+    /// What a proof is expected to cost.
+    pub cost: Cost,
+    /// Why it cannot be chosen, if so.
+    pub refused: Option<String>,
+}
+
+/// The schedule that is expected to be cheapest, and what it was compared with.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Plan {
+    /// The cheapest.
+    pub chosen: Candidate,
+    /// All others, the cheapest first.
+    pub rejected: Vec<Candidate>,
+}
+
+impl Plan {
+    /// What was chosen, what was rejected and why, as text.
+    #[must_use]
+    pub fn explain(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let line = |f: &mut fmt::Formatter<'_>, c: &Candidate| {
+            write!(
+                f,
+                "{:<22} {:>6} steps of {:>8} constraints, 2^{}: {:>8.2} CPU s (fold {:.2}, weights {:.2}, compress {:.2}), {:.0} MiB",
+                c.schedule.to_string(),
+                c.steps,
+                c.step_constraints,
+                c.size,
+                c.cost.total(),
+                c.cost.fold_s,
+                c.cost.weights_s,
+                c.cost.compress_s,
+                c.cost.peak_mib,
+            )
+        };
+        write!(f, "chosen    ")?;
+        line(f, &self.chosen)?;
+        for c in &self.rejected {
+            write!(f, "\nrejected  ")?;
+            line(f, c)?;
+            match &c.refused {
+                Some(why) => write!(f, "; {why}")?,
+                None => write!(
+                    f,
+                    "; {:.0} % dearer",
+                    100.0 * (c.cost.total() / self.chosen.cost.total() - 1.0)
+                )?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Chooses schedules.
+///
+/// ```
+/// use layerfold::{plan::Planner, program::{Activation, LayerShape, NetworkShape}};
+/// let layers = vec![LayerShape { inputs: 128, outputs: 128, activation: Activation::Relu }; 16];
+/// let network = NetworkShape { layers, tables: vec![], width: 8, bits: 20, shift: 9 };
+/// let plan = Planner::default().max_peak_mib(400.0).plan(&network, 1)?;
+/// println!("{plan}");
+/// let program = network.program(plan.chosen.schedule)?;
+/// # Ok::<(), layerfold::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Planner {
+    costs: CostModel,
+    max_peak_mib: Option<f64>,
+}
+
+impl Planner {
+    /// With the costs of another machine.
+    #[must_use]
+    pub fn with_costs(costs: CostModel) -> Self {
+        Self {
+            costs,
+            max_peak_mib: None,
+        }
+    }
+
+    /// Refuses what is expected to take more memory, in MiB. Without it, steps of several frames
+    /// have at most `2^17` constraints, some 500 MiB.
+    #[must_use]
+    pub fn max_peak_mib(mut self, mib: f64) -> Self {
+        self.max_peak_mib = Some(mib);
+        self
+    }
+
+    /// The cheapest schedule for one proof of so many inferences of a network.
+    ///
+    /// # Errors
+    /// [`ProgramError`] if the network has no program, or none within the memory allowed.
+    pub fn plan(&self, network: &NetworkShape, inferences: u64) -> Result<Plan, ProgramError> {
+        let layers = network.layers.iter();
+        let weights = layers.map(|l| u64::from(l.inputs) * u64::from(l.outputs));
+        let mut search = Search::new(self, inferences.max(1), weights.sum());
+        search.layers(network)?;
+        let neurons: f64 = network.layers.iter().map(|l| f64::from(l.outputs)).sum();
+        // A network that is cheaper in several steps need not be counted in one.
+        if self.costs.compress((PER_NEURON * neurons) as usize) < search.least() {
+            search.frames(&|frames| network.program(of_frames(frames)))?;
+        }
+        search.plan()
+    }
+
+    /// The cheapest number of frames to a step for a claim about so many frames.
+    ///
+    /// # Errors
+    /// As [`NetworkShape::claim_program`].
+    pub fn plan_claim(
+        &self,
+        network: &NetworkShape,
+        claim: Claim,
+        frames: u64,
+    ) -> Result<Plan, ProgramError> {
+        let mut search = Search::new(self, frames.max(1), 0);
+        search.frames(&|frames| network.claim_program(claim, frames))?;
+        search.plan()
+    }
+
+    /// The cheapest number of frames to a step for a run of about so many frames.
+    ///
+    /// # Errors
+    /// [`ProgramError`] if the network has no program.
+    pub fn plan_sequence(&self, shape: &SequenceShape, frames: u64) -> Result<Plan, ProgramError> {
+        let mut search = Search::new(self, frames.max(1), 0);
+        search.frames(&|frames| shape.program(frames))?;
+        search.plan()
+    }
+
+    /// What a program is expected to cost in a run of so many frames.
+    ///
+    /// # Errors
+    /// [`ProgramError`] if the program is not valid.
+    pub fn cost(&self, program: &Program, frames: u64) -> Result<Cost, ProgramError> {
+        program.validate()?;
+        let weights = program.maps().iter();
+        let weights = weights.map(|m| u64::from(m.rows) * u64::from(m.columns));
+        let (steps, step) = (steps(program, frames.max(1)), constraints(program));
+        Ok(self.costs.of(step + NOVA_CONSTRAINTS, steps, weights.sum()))
+    }
+}
+
+/// Constraints of a step, Nova's not counted.
+fn constraints(program: &Program) -> usize {
+    count_constraints(program).iter().map(|(_, n)| n).sum()
+}
+
+fn steps(program: &Program, frames: u64) -> u64 {
+    let inferences = frames.div_ceil(program.frames_per_step().into());
+    inferences.saturating_mul(program.steps_per_frame())
+}
+
+fn size(step: usize) -> u32 {
+    (step + NOVA_CONSTRAINTS)
+        .next_power_of_two()
+        .trailing_zeros()
+}
+
+fn of_frames(frames: u32) -> Schedule {
+    match frames {
+        1 => Schedule::WholeNetwork,
+        _ => Schedule::FramesPerStep(frames),
+    }
+}
+
+/// The candidates of one run.
+struct Search<'a> {
+    planner: &'a Planner,
+    frames: u64,
+    weights: u64,
+    candidates: Vec<Candidate>,
+}
+
+impl<'a> Search<'a> {
+    fn new(planner: &'a Planner, frames: u64, weights: u64) -> Self {
+        Self {
+            planner,
+            frames,
+            weights,
+            candidates: Vec::new(),
+        }
+    }
+
+    /// Enters a schedule; gives the constraints of its step.
+    fn consider(&mut self, schedule: Schedule, program: &Program) -> usize {
+        if let Some(known) = self.candidates.iter().find(|c| c.schedule == schedule) {
+            return known.step_constraints;
+        }
+        let step = constraints(program);
+        let steps = steps(program, self.frames);
+        let costs = &self.planner.costs;
+        let cost = costs.of(step + NOVA_CONSTRAINTS, steps, self.weights);
+        let refused = match self.planner.max_peak_mib {
+            Some(most) if cost.peak_mib > most => Some(format!("more than {most:.0} MiB")),
+            // One frame may need a larger step than several are worth.
+            None if size(step) > MAX_FRAMES_LOG && program.frames_per_step() > 1 => {
+                Some(format!("more than 2^{MAX_FRAMES_LOG}"))
+            }
+            _ => None,
+        };
+        self.candidates.push(Candidate {
+            schedule,
+            steps,
+            step_constraints: step,
+            size: size(step),
+            cost,
+            refused,
+        });
+        step
+    }
+
+    /// The least that was found so far.
+    fn least(&self) -> f64 {
+        let allowed = self.candidates.iter().filter(|c| c.refused.is_none());
+        allowed
+            .map(|c| c.cost.total())
+            .fold(f64::INFINITY, f64::min)
+    }
+
+    /// Numbers of layers to a step: for each size of the step those that promise most of what fits.
+    fn layers(&mut self, network: &NetworkShape) -> Result<(), ProgramError> {
+        let layers = network.layers.len() as u32;
+        if layers < 2 {
+            return Ok(());
+        }
+        let rows: f64 = network.layers.iter().map(|l| f64::from(l.outputs)).sum();
+        let per_layer = PER_NEURON * rows / f64::from(layers);
+        let fixed = FIXED + PER_INPUT * f64::from(network.layers[0].inputs);
+        let mut below = 0;
+        for log in SIZES {
+            // The end alone is dearer than all of what is known.
+            if self.planner.costs.compress(1 << log) > self.least() {
+                break;
+            }
+            let room = ((1usize << log) - NOVA_CONSTRAINTS) as f64;
+            // Networks whose layers differ much have fewer or more to a step than their mean says.
+            let guess = ((room - fixed) / per_layer).max(1.0);
+            let most = ((1.25 * guess) as u32 + 1).min(layers - 1);
+            let mut promising: Vec<(f64, u32, f64)> = (below + 1..=most)
+                .rev()
+                .take(TRIED)
+                .filter_map(|slots| {
+                    let (steps, entries) = network.slots(slots)?;
+                    let step = fixed + PER_NEURON * entries as f64;
+                    let steps = steps.saturating_mul(self.frames);
+                    let constraints = step as usize + NOVA_CONSTRAINTS;
+                    let cost = self.planner.costs.of(constraints, steps, self.weights);
+                    Some((cost.total(), slots, step))
+                })
+                .collect();
+            promising.sort_by(|a, b| a.0.total_cmp(&b.0));
+            let mut found = 0;
+            for (_, slots, step) in promising {
+                // The estimate is not exact.
+                if step > 1.05 * room || found == COUNTED {
+                    continue;
+                }
+                let schedule = Schedule::LayersPerStep(slots);
+                let Ok(program) = network.program(schedule) else {
+                    continue;
+                };
+                if self.consider(schedule, &program) as f64 <= room {
+                    found += 1;
+                    below = below.max(slots);
+                }
+            }
+            if below == layers - 1 {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Numbers of frames to a step: for each size of the step as many as fit.
+    fn frames(
+        &mut self,
+        program: &dyn Fn(u32) -> Result<Program, ProgramError>,
+    ) -> Result<(), ProgramError> {
+        let one = match program(1) {
+            Ok(program) => self.consider(of_frames(1), &program),
+            // Layers may be spread over steps instead.
+            Err(_) if !self.candidates.is_empty() => return Ok(()),
+            Err(e) => return Err(e),
+        };
+        let most = u32::try_from(self.frames).unwrap_or(u32::MAX);
+        if most == 1 {
+            return Ok(());
+        }
+        let Ok(two) = program(2) else { return Ok(()) };
+        let per_frame = self.consider(of_frames(2), &two).saturating_sub(one).max(1);
+        for log in SIZES {
+            let room = (1usize << log).saturating_sub(NOVA_CONSTRAINTS);
+            let limited = self.planner.max_peak_mib.is_none() && log > MAX_FRAMES_LOG;
+            if limited || room < one {
+                continue;
+            }
+            let guess = 1 + (room - one) / per_frame;
+            let guess = u32::try_from(guess).unwrap_or(u32::MAX).min(most);
+            // The estimate may be off by one, either way.
+            for f in [guess.saturating_add(1), guess, guess.saturating_sub(1)] {
+                if f <= 2 || f > most {
+                    continue;
+                }
+                let Ok(tried) = program(f) else { continue };
+                if self.consider(of_frames(f), &tried) <= room {
+                    // As many steps are cheaper with fewer frames in each.
+                    let balanced = most.div_ceil(most.div_ceil(f));
+                    if balanced > 2
+                        && balanced < f
+                        && let Ok(program) = program(balanced)
+                    {
+                        self.consider(of_frames(balanced), &program);
+                    }
+                    break;
+                }
+            }
+            if guess == most {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn plan(self) -> Result<Plan, ProgramError> {
+        let mut candidates = self.candidates;
+        candidates.sort_by(|a, b| {
+            let key = |c: &Candidate| (c.refused.is_some(), c.cost.total());
+            let (a, b) = (key(a), key(b));
+            a.0.cmp(&b.0).then(a.1.total_cmp(&b.1))
+        });
+        let mut candidates = candidates.into_iter();
+        match candidates.next() {
+            Some(chosen) if chosen.refused.is_none() => Ok(Plan {
+                chosen,
+                rejected: candidates.collect(),
+            }),
+            _ => Err(ProgramError::Structure(
+                "the network is too large for any schedule that is allowed",
+            )),
+        }
+    }
+}
+
+impl Schedule {
+    /// The cheapest schedule for one inference of a network, by [`Planner`].
+    ///
+    /// # Errors
+    /// [`ProgramError`] if the network has no program.
+    pub fn plan(network: &NetworkShape) -> Result<Self, ProgramError> {
+        Self::plan_for(network, 1)
+    }
+
+    /// The cheapest schedule for one proof of so many inferences of a network.
+    ///
+    /// # Errors
+    /// [`ProgramError`] if the network has no program.
+    pub fn plan_for(network: &NetworkShape, inferences: u64) -> Result<Self, ProgramError> {
+        let plan = Planner::default().plan(network, inferences)?;
+        Ok(plan.chosen.schedule)
+    }
+
+    /// The most frames that share a step.
+    #[must_use]
+    pub fn frames_per_step(self) -> u32 {
+        match self {
+            Self::FramesPerStep(frames) => frames,
+            Self::WholeNetwork | Self::LayersPerStep(_) => 1,
+        }
+    }
+}
+
+impl NetworkShape {
+    /// The cheapest number of frames to a step for a claim about so many frames.
+    ///
+    /// # Errors
+    /// As [`claim_program`](Self::claim_program).
+    pub fn plan_claim(&self, claim: Claim, frames: u64) -> Result<u32, ProgramError> {
+        let plan = Planner::default().plan_claim(self, claim, frames)?;
+        Ok(plan.chosen.schedule.frames_per_step())
+    }
+}
+
+impl SequenceShape {
+    /// The cheapest number of frames to a step for a run of about so many frames.
+    ///
+    /// More frames to a step share its fixed costs; they make it larger, and with it the memory
+    /// that a session takes. No step is larger than `2^17` constraints, some 500 MiB.
+    ///
+    /// # Errors
+    /// [`ProgramError`] if the network has no program.
+    pub fn plan(&self, frames: u64) -> Result<u32, ProgramError> {
+        let plan = Planner::default().plan_sequence(self, frames)?;
+        Ok(plan.chosen.schedule.frames_per_step())
+    }
+}
+
+impl QuantizedModel {
+    /// The program under the schedule that [`Schedule::plan`] chooses.
+    ///
+    /// # Errors
+    /// If the network is too large for any schedule.
+    pub fn program(&self) -> Result<Program, Error> {
+        self.program_with(Schedule::plan(self.shape())?)
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::{
+        Params,
+        program::{Activation, CellKind, CellShape, ElmanActivation, Emission, LayerShape},
+    };
+
+    fn network(widths: &[u32]) -> NetworkShape {
+        NetworkShape {
+            layers: widths
+                .windows(2)
+                .map(|w| LayerShape {
+                    inputs: w[0],
+                    outputs: w[1],
+                    activation: Activation::Relu,
+                })
+                .collect(),
+            tables: vec![],
+            width: 8,
+            bits: 20,
+            shift: 9,
+        }
+    }
+
+    #[test]
+    fn novas_own_constraints_are_counted() {
+        let params = Params::setup(&network(&[3, 2]).program(Schedule::WholeNetwork).unwrap());
+        let report = params.unwrap().constraints();
+        assert_eq!(report.primary - report.step(), NOVA_CONSTRAINTS);
+    }
+
+    #[test]
+    fn batches_share_steps() {
+        let small = network(&[20, 32, 16, 1]);
+        assert_eq!(
+            Schedule::plan_for(&small, 1).unwrap(),
+            Schedule::WholeNetwork
+        );
+        let Schedule::FramesPerStep(frames) = Schedule::plan_for(&small, 100).unwrap() else {
+            panic!("one inference a step");
+        };
+        assert!((4..=50).contains(&frames), "{frames}");
+    }
+
+    #[test]
+    fn longer_runs_take_larger_steps() {
+        let shape = SequenceShape {
+            inputs: 16,
+            cells: vec![CellShape {
+                kind: CellKind::Elman(ElmanActivation::Relu),
+                hidden: 64,
+            }],
+            head: vec![],
+            tables: vec![],
+            emission: Emission::Last,
+            width: 8,
+            shift: 9,
+            bits: 22,
+        };
+        assert_eq!(shape.plan(1).unwrap(), 1);
+        let [short, long, endless] = [32, 128, 100_000].map(|t| shape.plan(t).unwrap());
+        assert!(
+            1 < short && short < long && long <= endless,
+            "{short} {long} {endless}"
+        );
+        let step = constraints(&shape.program(endless).unwrap());
+        assert!(step + NOVA_CONSTRAINTS <= 1 << MAX_FRAMES_LOG);
+    }
+
+    #[test]
+    fn a_limit_on_memory_makes_steps_smaller() {
+        let deep = network(&[128; 65]);
+        let free = Planner::default().plan(&deep, 1).unwrap();
+        let most = free.chosen.cost.peak_mib - 1.0;
+        let limited = Planner::default()
+            .max_peak_mib(most)
+            .plan(&deep, 1)
+            .unwrap();
+        assert!(limited.chosen.size < free.chosen.size);
+        assert!(limited.rejected.iter().any(|c| c.refused.is_some()));
+        assert!(Planner::default().max_peak_mib(1.0).plan(&deep, 1).is_err());
+    }
+
+    #[test]
+    fn wide_ends_do_not_make_every_step_wide() {
+        let mut widths = vec![784];
+        widths.extend([100, 200].iter().cycle().take(99));
+        widths.push(1000);
+        let plan = Planner::default().plan(&network(&widths), 1).unwrap();
+        let program = network(&widths).program(plan.chosen.schedule).unwrap();
+        assert!(program.steps_per_frame() > 1);
+        assert!(program.maps().iter().all(|m| m.rows <= 200));
+        // The others have as many layers in each step, or less.
+        let ordinary = network(&widths[1..100])
+            .program(plan.chosen.schedule)
+            .unwrap();
+        assert!(constraints(&program) < constraints(&ordinary) + 20_000);
+        assert!(plan.explain().lines().count() == plan.rejected.len() + 1);
+    }
+
+    #[test]
+    fn shallow_networks_take_one_step_and_deep_ones_several() {
+        assert_eq!(
+            Schedule::plan(&network(&[784, 128, 10])).unwrap(),
+            Schedule::WholeNetwork
+        );
+        let deep = Schedule::plan(&network(&[128; 65])).unwrap();
+        let Schedule::LayersPerStep(k) = deep else {
+            panic!("a deep network in one step");
+        };
+        assert!((5..=11).contains(&k), "{k}");
+    }
+}
