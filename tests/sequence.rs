@@ -73,7 +73,7 @@ fn cells(
 /// The integer semantics once more, entry by entry.
 struct Integers<'a> {
     shape: &'a SequenceShape,
-    maps: &'a [AffineMap],
+    maps: &'a [std::sync::Arc<AffineMap>],
     /// For each cell `h`, of a GRU with 16 bits, and the memory of an LSTM.
     states: Vec<(Vec<i64>, Vec<i64>)>,
 }
@@ -105,7 +105,7 @@ fn tanh(q: i64, half: f64, one: f64, bits: u32) -> i64 {
 
 fn row(map: &AffineMap, i: usize, x: &[i64]) -> i64 {
     assert_eq!(map.columns(), x.len());
-    let products = map.row(i).iter().zip(x).map(|(w, x)| i64::from(*w) * x);
+    let products = map.row(i).entries().map(|(j, w)| i64::from(w) * x[j]);
     map.bias()[i] + products.sum::<i64>()
 }
 

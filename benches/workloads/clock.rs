@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},
+    thread::ThreadId,
     time::Duration,
 };
 
@@ -12,18 +13,43 @@ use tracing::{
     span::{Attributes, Id, Record},
 };
 
+/// What the time is given to while spans are open on several threads: whose it was is not known, as
+/// all stages share one pool of threads.
+pub(crate) const OVERLAPPED: &str = "overlapped";
+
 #[derive(Default)]
 struct State {
     /// Span names by id.
     names: Vec<&'static str>,
-    /// Spans entered and not left, with the CPU time at entry.
-    open: Vec<(u64, ProcessTimeStart)>,
+    /// Spans entered and not left, with the thread.
+    open: Vec<(ThreadId, u64)>,
+    /// CPU time when that changed last.
+    since: Option<ProcessTime>,
     totals: HashMap<&'static str, Duration>,
 }
 
-type ProcessTimeStart = ProcessTime;
+impl State {
+    /// Gives the time since the last change to what is open.
+    fn settle(&mut self) {
+        let now = ProcessTime::now();
+        let spent = self.since.map_or(Duration::ZERO, |t| now.duration_since(t));
+        self.since = Some(now);
+        let Some((thread, _)) = self.open.first() else {
+            return;
+        };
+        if self.open.iter().any(|(other, _)| other != thread) {
+            *self.totals.entry(OVERLAPPED).or_default() += spent;
+            return;
+        }
+        for (_, id) in &self.open {
+            let name = self.names[*id as usize - 1];
+            *self.totals.entry(name).or_default() += spent;
+        }
+    }
+}
 
-/// Adds up the CPU time of the process (all threads, user and system) spent in each span.
+/// Adds up the CPU time of the process (all threads, user and system) spent in each span while no
+/// other thread is in one.
 #[derive(Clone, Default)]
 pub(crate) struct CpuBySpan(Arc<Mutex<State>>);
 
@@ -58,16 +84,18 @@ impl Subscriber for CpuBySpan {
 
     fn enter(&self, span: &Id) {
         let mut state = self.0.lock().expect("no panic while held");
-        state.open.push((span.into_u64(), ProcessTime::now()));
+        state.settle();
+        state
+            .open
+            .push((std::thread::current().id(), span.into_u64()));
     }
 
     fn exit(&self, span: &Id) {
         let mut state = self.0.lock().expect("no panic while held");
+        state.settle();
         let id = span.into_u64();
-        if let Some(at) = state.open.iter().rposition(|(open, _)| *open == id) {
-            let (_, start) = state.open.remove(at);
-            let name = state.names[id as usize - 1];
-            *state.totals.entry(name).or_default() += start.elapsed();
+        if let Some(at) = state.open.iter().rposition(|(_, open)| *open == id) {
+            state.open.remove(at);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Whole cases, by name:
 //! `cargo bench --bench workloads -- NAME [--json] [--layers-per-step K] [--frames-per-step F]
-//! [--plan] [--costs FILE]`. With `--plan` it says what the planner weighed and proves nothing; FILE
+//! [--plan] [--costs FILE] [--overlap]`. With `--plan` it says what the planner weighed and proves nothing; FILE
 //! is what `--bench calibrate` wrote.
 //!
 //! - `mnist-mlp`, and `batch-N`: N inferences of it in one proof;
@@ -15,7 +15,9 @@
 //! - `rnn-T`, `rnntanh-T`, `gru-T`, `lstm-T`: T frames of 16 entries into a cell of 64, random
 //!   uniform weights of a fixed seed, the last state being the output.
 //!
-//! Seconds are CPU seconds of the process, user and system, all threads. Peak memory is the
+//! Seconds are CPU seconds of the process, user and system, all threads. With `--overlap` steps are
+//! folded beside the inference and the sumcheck of the next; what is spent while both run is
+//! `overlapped`, as it cannot be told apart. Peak memory is the
 //! operating system's high-water mark of the resident set.
 #![expect(clippy::print_stdout, reason = "prints its result")]
 #![expect(clippy::print_stderr, reason = "prints usage")]
@@ -70,6 +72,7 @@ struct Options {
     planner: Planner,
     layers_per_step: Option<u32>,
     frames_per_step: Option<u32>,
+    overlap: bool,
 }
 
 #[derive(Serialize)]
@@ -88,6 +91,8 @@ struct Report {
     inference_cpu_s: f64,
     sumcheck_cpu_s: f64,
     fold_cpu_s: f64,
+    /// While a step was folded and the next one prepared.
+    overlapped_cpu_s: f64,
     /// Inference, sumcheck and folding.
     cpu_s_per_frame: f64,
     /// The same over the first and the last tenth of the frames.
@@ -132,10 +137,11 @@ fn main() -> ExitCode {
         json: arguments.iter().any(|a| a == "--json"),
         layers_per_step: number("--layers-per-step"),
         frames_per_step: number("--frames-per-step"),
+        overlap: arguments.iter().any(|a| a == "--overlap"),
     };
     let Some(name) = arguments.iter().find(|a| !a.starts_with("--")) else {
         eprintln!(
-            "usage: workloads mnist-mlp | batch-N | audit-N | credit | deep-L | depth-N | dense-4m | mlp-AxBxC… | rnn-T | rnntanh-T | gru-T | lstm-T\n       [--json] [--layers-per-step K] [--frames-per-step F] [--plan] [--costs FILE]"
+            "usage: workloads mnist-mlp | batch-N | audit-N | credit | deep-L | depth-N | dense-4m | mlp-AxBxC… | rnn-T | rnntanh-T | gru-T | lstm-T\n       [--json] [--layers-per-step K] [--frames-per-step F] [--plan] [--costs FILE] [--overlap]"
         );
         // `cargo bench` without a name runs every bench target.
         return ExitCode::SUCCESS;
@@ -399,7 +405,10 @@ fn run(name: &str, options: &Options) -> Result<Option<Report>, Failure> {
             let program = quantized.program_with(schedule)?;
             let expected = quantized.infer(inputs.row(inputs.nrows() - 1))?;
             let schedule = format!("{schedule:?}");
-            let run = Run::of(&schedule, &program, &inputs, expected.as_slice());
+            let run = Run {
+                overlap: options.overlap,
+                ..Run::of(&schedule, &program, &inputs, expected.as_slice())
+            };
             measure(name, &clock, &quantized, &run).map(Some)
         }
         Case::Claim {
@@ -422,6 +431,7 @@ fn run(name: &str, options: &Options) -> Result<Option<Report>, Failure> {
             let run = Run {
                 more: &more,
                 parameters: &parameters,
+                overlap: options.overlap,
                 ..Run::of(&schedule, &program, &inputs, None)
             };
             measure(name, &clock, &quantized, &run).map(Some)
@@ -441,7 +451,10 @@ fn run(name: &str, options: &Options) -> Result<Option<Report>, Failure> {
             let program = quantized.program(frames)?;
             let expected = quantized.infer(inputs.view())?.row(0).to_owned();
             let schedule = format!("FramesPerStep({frames})");
-            let run = Run::of(&schedule, &program, &inputs, expected.as_slice());
+            let run = Run {
+                overlap: options.overlap,
+                ..Run::of(&schedule, &program, &inputs, expected.as_slice())
+            };
             measure(name, &clock, &quantized, &run).map(Some)
         }
     }
@@ -457,6 +470,7 @@ struct Run<'a> {
     parameters: &'a [i64],
     /// The last output, if it is the network's own.
     expected: Option<&'a [f32]>,
+    overlap: bool,
 }
 
 impl<'a> Run<'a> {
@@ -473,6 +487,7 @@ impl<'a> Run<'a> {
             more: &[],
             parameters: &[],
             expected,
+            overlap: false,
         }
     }
 }
@@ -498,6 +513,7 @@ fn measure(
     let wall = std::time::Instant::now();
     let visibility = Visibility::private_inputs().public_outputs();
     let mut session = prover.session_with(visibility, b"", run.parameters)?;
+    session.set_overlap(run.overlap);
     let mut output = Array1::zeros(0);
     let tenth = inputs.nrows().div_ceil(10);
     let (mut cpu_s_first, mut cpu_s_before_last, mut peak_mib_tenth) = (0.0, 0.0, 0.0);
@@ -550,6 +566,7 @@ fn measure(
         inference_cpu_s: clock.seconds("inference"),
         sumcheck_cpu_s: clock.seconds("sumcheck"),
         fold_cpu_s: clock.seconds("fold_step"),
+        overlapped_cpu_s: clock.seconds(clock::OVERLAPPED),
         cpu_s_per_frame,
         cpu_s_per_frame_first: cpu_s_first / tenth as f64,
         cpu_s_per_frame_last: (cpu_s - cpu_s_before_last) / tenth as f64,
@@ -594,6 +611,7 @@ fn table(r: &Report) -> String {
         ("inference", r.inference_cpu_s),
         ("sumcheck", r.sumcheck_cpu_s),
         ("fold", r.fold_cpu_s),
+        ("overlapped", r.overlapped_cpu_s),
         ("compress", r.compress_cpu_s),
         ("opening", r.opening_cpu_s),
         ("prove", r.prove_cpu_s),

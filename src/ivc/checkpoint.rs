@@ -12,12 +12,15 @@
 //! run, and whoever can write one can make another run of it. A run that was tampered with ends in
 //! a proof that does not verify.
 
+use std::sync::{Mutex, PoisonError};
+
 use ff::PrimeField;
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::{
     Prover, Session, Visibility,
+    folder::Folder,
     params::Recursive,
     salts::{Salt, SaltKey, Salts},
     session::{Proved, Settings},
@@ -149,8 +152,10 @@ impl Session {
     /// after a stop, not for answering many requests from one warmed-up state.
     ///
     /// # Errors
-    /// None at present; the signature leaves room.
+    /// If a step could not be folded, which valid inputs do not cause.
     pub fn checkpoint(&self) -> Result<Zeroizing<Vec<u8>>, Error> {
+        let mut folder = self.folder.lock().unwrap_or_else(PoisonError::into_inner);
+        let recursive = folder.recursive()?.cloned();
         let step = &self.params.0.step;
         let bytes = |xs: &[F]| xs.iter().map(element_bytes).collect::<Vec<_>>();
         let key = |k: &Option<SaltKey>| k.as_ref().map(|k| *k.as_bytes());
@@ -187,7 +192,7 @@ impl Session {
             public_outputs: self.public_outputs.clone(),
             proved_steps: self.proved.steps,
             proved_claims: self.proved.claims,
-            recursive: self.recursive.clone(),
+            recursive,
         };
         // All at once: a vector that grows would leave copies behind.
         let fail = |e| Error::proving("checkpoint", e);
@@ -319,7 +324,7 @@ impl Session {
                 return Err(malformed());
             }
         }
-        session.recursive = body.recursive.clone();
+        session.folder = Mutex::new(Folder::new(prover.params.clone(), body.recursive.clone()));
         session.proved = Proved {
             steps: body.proved_steps,
             claims: body.proved_claims,

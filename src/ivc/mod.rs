@@ -2,6 +2,7 @@
 
 pub(crate) mod binding;
 mod checkpoint;
+mod folder;
 mod params;
 mod prover;
 pub(crate) mod salts;

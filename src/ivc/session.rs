@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -11,13 +11,13 @@ use ndarray::{Array1, ArrayView1};
 use super::{
     InputVisibility, OutputVisibility, Params, Visibility,
     binding::BindingParts,
-    params::{Compressed, Recursive},
+    folder::Folder,
+    params::Compressed,
     salts::{Salt, SaltKey, Salts},
     step::{PreparedStep, Run, StepContext},
 };
 use crate::{
     backend::{Commitment, E1},
-    circuit::InferenceStep,
     error::Error,
     program::{
         Emission, Spread,
@@ -28,7 +28,8 @@ use crate::{
     weights::{CommittedBank, Mask, OpeningProof, OpeningStatement},
 };
 
-/// Wall-clock time spent in each stage of a session.
+/// Wall-clock time spent in each stage of a session. If [steps are folded beside
+/// others](Session::set_overlap), the sum may be more than the time that has passed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StageTimes {
     /// Inference on integers.
@@ -64,7 +65,8 @@ pub struct Session {
     pub(crate) run: Run,
     /// A step that is not full.
     pub(super) pending: Option<Execution>,
-    pub(super) recursive: Option<Recursive>,
+    /// What is folded. A lock, as [`checkpoint`](Self::checkpoint) waits for it.
+    pub(super) folder: Mutex<Folder>,
     /// Entries of all public frames, one frame after the other.
     pub(crate) public_frames: Vec<i64>,
     pub(super) public_outputs: Vec<i64>,
@@ -138,6 +140,7 @@ impl Session {
         .digest();
         let run = Run::initial(program, binding, carried);
         Ok(Self {
+            folder: Mutex::new(Folder::new(params.clone(), None)),
             params,
             bank,
             scales,
@@ -149,7 +152,6 @@ impl Session {
             salts,
             run,
             pending: None,
-            recursive: None,
             public_frames: Vec::new(),
             public_outputs: Vec::new(),
             proved: Proved::default(),
@@ -177,8 +179,10 @@ impl Session {
     ///
     /// # Errors
     /// If the frame has the wrong length or an entry over its width; the session is then as
-    /// before. If folding fails, which valid inputs do not cause; the session is then of no use.
+    /// before. If folding fails, which valid inputs do not cause, be it this step or one before; the
+    /// session is then of no use.
     pub fn push_integers(&mut self, frame: &[i64]) -> Result<Vec<i64>, Error> {
+        self.folder().check()?;
         let most = self.params.program().max_frames();
         if self.frames() >= most {
             return Err(Error::usage(
@@ -260,7 +264,7 @@ impl Session {
         self.times.inference += started.elapsed();
         let full = |e: &Execution| e.present() == step.slots.len();
         if self.pending.as_ref().is_some_and(full) {
-            self.fold_pending()?;
+            self.prepare_pending()?;
         }
         Ok(output)
     }
@@ -286,13 +290,19 @@ impl Session {
         Ok(output)
     }
 
-    /// Folds the frames that wait for their step to be full, in a step that is partly empty.
+    /// Folds the frames that wait for their step to be full, in a step that is partly empty, and
+    /// waits until all steps are folded.
     ///
     /// Proofs do it by themselves; it costs as much as a full step.
     ///
     /// # Errors
     /// If folding fails, which valid inputs do not cause; the session is then of no use.
     pub fn fold_pending(&mut self) -> Result<(), Error> {
+        self.prepare_pending()?;
+        self.folder().recursive().map(|_| ())
+    }
+
+    fn prepare_pending(&mut self) -> Result<(), Error> {
         let Some(execution) = self.pending.take() else {
             return Ok(());
         };
@@ -315,32 +325,32 @@ impl Session {
         Ok(step)
     }
 
-    /// Folds a prepared step.
-    #[tracing::instrument(name = "fold_step", skip_all)]
+    /// Hands a prepared step on to be folded: the run goes on in the state that it leads to.
     pub(crate) fn fold(&mut self, step: PreparedStep) -> Result<(), Error> {
-        let started = Instant::now();
-        let fail = |e| Error::proving("fold", e);
-        let public = &self.params.0.public;
-        let circuit = InferenceStep::new(self.params.0.step.clone(), step.witness);
-        if self.recursive.is_none() {
-            // `new` runs the first step; the first `prove_step` only counts it.
-            let z_0 = self.run.z;
-            self.recursive = Some(Recursive::new(public, &circuit, &z_0).map_err(fail)?);
-        }
-        if let Some(recursive) = &mut self.recursive {
-            recursive.prove_step(public, &circuit).map_err(fail)?;
-            if recursive.outputs() != step.next.z {
-                return Err(Error::proving(
-                    "fold",
-                    "the circuit and the interpreter disagree",
-                ));
-            }
-        }
-        self.run = step.next;
+        let next = step.next.clone();
+        let z = self.run.z;
+        self.folder().fold(z, step)?;
+        self.run = next;
         let folded = self.run.state.frames;
         self.salts.given.retain(|index, _| *index >= folded);
-        self.times.fold += started.elapsed();
         Ok(())
+    }
+
+    pub(super) fn folder(&mut self) -> &mut Folder {
+        self.folder
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether steps are folded by a thread of their own, beside the inference and the sumcheck of
+    /// the steps that follow. If not, as it is at first, each is folded before the call that completes
+    /// it returns.
+    ///
+    /// With overlap calls return before a step is folded, unless two are waiting or being folded
+    /// already. Proofs come little sooner, as a fold keeps all processors busy by itself, and take
+    /// more memory: the thread's allocations are its own.
+    pub fn set_overlap(&mut self, overlap: bool) {
+        self.folder().overlap = overlap;
     }
 
     /// Number of frames pushed.
@@ -364,16 +374,20 @@ impl Session {
         self.salts.outputs.as_ref()
     }
 
-    /// Number of steps folded.
+    /// Number of steps folded, those counted that [wait for it](Self::set_overlap).
     #[must_use]
     pub fn steps(&self) -> u64 {
         self.run.steps
     }
 
-    /// Time spent so far.
+    /// Time spent so far, steps that are being folded not counted.
     #[must_use]
     pub fn times(&self) -> StageTimes {
-        self.times
+        let folder = self.folder.lock().unwrap_or_else(PoisonError::into_inner);
+        StageTimes {
+            fold: folder.time(),
+            ..self.times
+        }
     }
 
     /// Compresses the run into a proof.
@@ -390,7 +404,7 @@ impl Session {
     /// As [`finish`](Self::finish).
     pub fn finish_timed(mut self) -> Result<(Proof, StageTimes), Error> {
         let proof = self.snapshot()?;
-        Ok((proof, self.times))
+        Ok((proof, self.times()))
     }
 
     /// A proof of all frames so far, and the run goes on.
@@ -435,9 +449,10 @@ impl Session {
 
     fn compress(&mut self) -> Result<Proof, Error> {
         let inner = &self.params.0;
-        let recursive = self
-            .recursive
-            .as_ref()
+        let folder = self.folder.get_mut();
+        let recursive = folder
+            .unwrap_or_else(PoisonError::into_inner)
+            .recursive()?
             .ok_or_else(|| Error::usage("a session needs a frame before it can be finished"))?;
         let key = inner.prover_key()?;
         let started = Instant::now();

@@ -253,7 +253,7 @@ impl QuantizedModel {
             .max()
             .unwrap_or(0)
             + self.rounding();
-        let weights = (0..map.rows()).flat_map(|i| map.row(i));
+        let weights = (0..map.rows()).flat_map(|i| map.row(i).weights());
         let scale = self.scales().map(|s| s[index]);
         LayerReport {
             inputs: layer.inputs(),

@@ -225,12 +225,12 @@ mod tests {
         let maps = q.bank().maps();
         // 2·(1/2)·16 = 16, 1·(1/2)·16 = 8, 100/2·16 = 800
         assert_eq!(
-            (maps[0].row(0), maps[0].row(1)),
+            (&*maps[0].dense_row(0), &*maps[0].dense_row(1)),
             (&[16, 0][..], &[0, -8][..])
         );
         assert_eq!(maps[0].bias(), [0, 800]);
         // 0.5·(2/1)·16 = 16, 0.25·(2/1)·16 = 8
-        assert_eq!(maps[1].row(0), [16, -8]);
+        assert_eq!(*maps[1].dense_row(0), [16, -8]);
         assert_eq!((q.input_scale(), q.output_scale()), (1.0, 1.0 / 16.0));
         // Hidden (16·127/16, 800/16 - 100/2) = (127, 0); output 16·127.
         let y = q.infer(arr1(&[127.0, 100.0]).view()).unwrap();
@@ -320,7 +320,7 @@ mod tests {
         // The first input is 0 in calibration: the second, a thousand times smaller, sets the scale.
         let q = model.quantize(&arr2(&[[0.0, 1.0]]), precision).unwrap();
         assert!(q.scales().unwrap()[0].enlarged > 1.9);
-        let largest = q.bank().maps()[0].row(0)[0];
+        let largest = q.bank().maps()[0].dense_row(0)[0];
         assert!((32_600..=32_767).contains(&largest), "{largest}");
     }
 

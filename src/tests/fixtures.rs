@@ -212,8 +212,8 @@ impl Bench {
             for i in 0..map.rows() {
                 let at = eq_index_native(l as u64, p.l) * eq_index_native(i as u64, p.i);
                 let mut row = signed(map.bias()[i]) * eq_j[0];
-                for (w, e) in map.row(i).iter().zip(&eq_j[1..]) {
-                    row += signed(i64::from(*w)) * e;
+                for (j, w) in map.row(i).entries() {
+                    row += signed(i64::from(w)) * eq_j[1 + j];
                 }
                 value += at * row;
             }

@@ -86,7 +86,8 @@ fn proof_with(bank: WeightBank) -> Proof {
 }
 
 fn integers() -> Vec<AffineMap> {
-    honest().prover.bank.bank().maps().to_vec()
+    let maps = honest().prover.bank.bank().maps();
+    maps.iter().map(|m| AffineMap::clone(m)).collect()
 }
 
 #[test]
@@ -111,7 +112,9 @@ fn weights_of_another_model_are_rejected() {
 fn one_weight_off_by_one_is_rejected() {
     let mut maps = integers();
     let map = &maps[1];
-    let mut weights: Vec<i16> = (0..map.rows()).flat_map(|i| map.row(i).to_vec()).collect();
+    let mut weights: Vec<i16> = (0..map.rows())
+        .flat_map(|i| map.dense_row(i).to_vec())
+        .collect();
     weights[7] += 1;
     maps[1] = AffineMap::new(map.columns(), weights, map.bias().to_vec()).unwrap();
     let proof = proof_with(WeightBank::new(maps).unwrap());
@@ -122,7 +125,9 @@ fn one_weight_off_by_one_is_rejected() {
 fn one_bias_off_by_one_is_rejected() {
     let mut maps = integers();
     let map = &maps[2];
-    let weights: Vec<i16> = (0..map.rows()).flat_map(|i| map.row(i).to_vec()).collect();
+    let weights: Vec<i16> = (0..map.rows())
+        .flat_map(|i| map.dense_row(i).to_vec())
+        .collect();
     let mut bias = map.bias().to_vec();
     bias[0] += 1;
     maps[2] = AffineMap::new(map.columns(), weights, bias).unwrap();

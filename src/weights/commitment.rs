@@ -3,23 +3,28 @@
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use ff::{Field, PrimeField};
 use halo2curves::{group::GroupEncoding, pasta::PallasAffine};
-use nova_snark::{
-    provider::traits::DlogGroup,
-    traits::{PrimeFieldExt, commitment::CommitmentEngineTrait},
-};
+use nova_snark::{provider::traits::DlogGroup, traits::PrimeFieldExt};
 use rand_core::OsRng;
 use rayon::prelude::*;
 use zeroize::Zeroize;
 
-use super::{bank::WeightBank, delayed::from_i64};
+use super::{
+    bank::{AffineMap, WeightBank},
+    delayed::from_i64,
+    multiples::{Base, Multiples},
+};
 use crate::{
-    backend::{Commitment, CommitmentKey, E1, F, Group, Pedersen, generators::BANK_LABEL},
+    backend::{Commitment, CommitmentKey, E1, F, generators::BANK_LABEL},
     error::{DecodeError, Error},
+    ipa::{
+        curve::{Batch, Point},
+        msm::sum_of_products,
+    },
     program::{BankDimensions, MapShape, Program, shake},
 };
 
@@ -101,6 +106,36 @@ pub(super) fn segments(
             j,
             len: width.min(columns + 1 - j),
         }
+    })
+}
+
+/// What lies in committed row `r`: map, row of the map, segment.
+fn contents(
+    dimensions: BankDimensions,
+    column_bits: u32,
+    maps: &[Arc<AffineMap>],
+    r: u64,
+) -> impl Iterator<Item = (usize, usize, Segment)> {
+    let BankDimensions { mu, nu, .. } = dimensions;
+    // Rows (l, i) of the bank, several if they are shorter than a committed row.
+    let first = r.checked_shl(column_bits.saturating_sub(nu)).unwrap_or(0)
+        >> nu.saturating_sub(column_bits);
+    let count = 1u64 << column_bits.saturating_sub(nu);
+    let width = 1usize << column_bits.min(nu);
+    let j = width * (r & ((1 << nu.saturating_sub(column_bits)) - 1)) as usize;
+    (0..count).filter_map(move |k| {
+        let row = first + k;
+        let (l, i) = ((row >> mu) as usize, (row & ((1 << mu) - 1)) as usize);
+        let map = maps
+            .get(l)
+            .filter(|map| i < map.rows() && j <= map.columns())?;
+        let segment = Segment {
+            row: r,
+            column: width * k as usize,
+            j,
+            len: width.min(map.columns() + 1 - j),
+        };
+        Some((l, i, segment))
     })
 }
 
@@ -257,12 +292,13 @@ impl ModelCommitment {
         let dimensions = program.bank();
         let maps = program.maps().to_vec();
         let count = committed_rows(&dimensions, column_bits, &maps).count() as u64;
+        let generator = crate::backend::Group::generator();
         Self {
             dimensions,
             column_bits,
             maps,
             rows: (1..=count)
-                .map(|k| (Group::generator() * F::from(k)).affine())
+                .map(|k| (generator * F::from(k)).affine())
                 .collect(),
         }
     }
@@ -344,28 +380,15 @@ impl BlindingSeed {
         column_bits: u32,
         rows: &[u64],
     ) -> Vec<F> {
-        let mut integers = Vec::new();
-        for map in bank.maps() {
-            integers.extend((map.rows() as u64).to_le_bytes());
-            integers.extend((map.columns() as u64).to_le_bytes());
-            for i in 0..map.rows() {
-                integers.extend(map.bias()[i].to_le_bytes());
-                integers.extend(map.row(i).iter().flat_map(|w| w.to_le_bytes()));
-            }
-        }
+        let mut integers: Vec<Vec<u8>> = bank.maps().iter().map(|m| integers_of(m)).collect();
+        let cut = column_bits.to_le_bytes();
+        let program = program.digest();
+        let mut parts: Vec<&[u8]> = vec![&self.0, &program, &cut];
+        parts.extend(integers.iter().map(Vec::as_slice));
         let mut digest = [0; 32];
-        shake(
-            "layerfold/blind/integers/1",
-            &[
-                &self.0,
-                &program.digest(),
-                &column_bits.to_le_bytes(),
-                &integers,
-            ],
-            &mut digest,
-        );
+        shake("layerfold/blind/integers/1", &parts, &mut digest);
         integers.zeroize();
-        rows.iter()
+        rows.par_iter()
             .map(|row| {
                 let mut wide = [0; 64];
                 let parts: [&[u8]; 3] = [&self.0, &digest, &row.to_le_bytes()];
@@ -378,6 +401,46 @@ impl BlindingSeed {
     }
 }
 
+/// The integers of a map as bytes, which do not depend on how it is stored: the sizes, then row by
+/// row the bias and the weights; if less than a third of the weights are not zero, only those, with
+/// their number in front and each with its column.
+fn integers_of(map: &AffineMap) -> Vec<u8> {
+    const SPARSE: u64 = 1 << 63;
+    let (rows, columns) = (map.rows(), map.columns());
+    let stored = map.weights_stored();
+    let count = stored.iter().filter(|w| **w != 0).count();
+    let sparse = count < rows * columns / 3;
+    // Room for all, so that growing leaves no copy behind.
+    let size = if sparse {
+        8 + 12 * rows + 6 * count
+    } else {
+        8 + 8 * rows + 2 * rows * columns
+    };
+    let mut bytes = Vec::with_capacity(8 + size);
+    bytes.extend((rows as u64 | if sparse { SPARSE } else { 0 }).to_le_bytes());
+    bytes.extend((columns as u64).to_le_bytes());
+    for (i, bias) in map.bias().iter().enumerate() {
+        bytes.extend(bias.to_le_bytes());
+        let row = map.row(i);
+        if sparse {
+            bytes.extend((row.entries().count() as u32).to_le_bytes());
+            for (j, w) in row.entries() {
+                bytes.extend((j as u32).to_le_bytes());
+                bytes.extend(w.to_le_bytes());
+            }
+        } else {
+            let mut written = 0;
+            for (j, w) in row.entries() {
+                bytes.resize(bytes.len() + 2 * (j - written), 0);
+                bytes.extend(w.to_le_bytes());
+                written = j + 1;
+            }
+            bytes.resize(bytes.len() + 2 * (columns - written), 0);
+        }
+    }
+    bytes
+}
+
 impl fmt::Debug for BlindingSeed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("BlindingSeed(redacted)")
@@ -387,6 +450,124 @@ impl fmt::Debug for BlindingSeed {
 impl Drop for BlindingSeed {
     fn drop(&mut self) {
         self.0.zeroize();
+    }
+}
+
+/// Commits to rows: to those with few weights that are not zero by tables of multiples.
+struct RowCommitter<'a> {
+    maps: &'a [Arc<AffineMap>],
+    dimensions: BankDimensions,
+    column_bits: u32,
+    key: &'a CommitmentKey<E1>,
+    /// Of the blinding generator.
+    blinding: Multiples,
+    /// Of the generators of columns that hold biases, one in `2^ν`.
+    biases: Multiples,
+    /// Of all generators, if there is a map most of whose weights are zero.
+    weights: Option<Multiples>,
+}
+
+impl<'a> RowCommitter<'a> {
+    /// Rows with more entries than this are better off with a sum of products of their own.
+    const FEW: usize = 400;
+
+    fn new(
+        bank: &'a WeightBank,
+        dimensions: &BankDimensions,
+        column_bits: u32,
+        key: &'a CommitmentKey<E1>,
+    ) -> Self {
+        let generators = key.generators();
+        let sparse = |map: &AffineMap| map.weights_stored().len() < map.rows() * map.columns() / 8;
+        let bias_columns = generators.iter().copied().step_by(1 << dimensions.nu);
+        Self {
+            maps: bank.maps(),
+            dimensions: *dimensions,
+            column_bits,
+            key,
+            blinding: Multiples::new(&[*key.blinding_generator()], 8, 256),
+            biases: Multiples::new(&bias_columns.collect::<Vec<_>>(), 4, 64),
+            weights: (bank.maps().iter().any(|m| sparse(m)))
+                .then(|| Multiples::new(generators, 4, 16)),
+        }
+    }
+
+    /// The commitments to the rows of these indexes.
+    fn commit(&self, rows: &[u64], blinds: &[F]) -> Vec<PallasAffine> {
+        const TOGETHER: usize = 64;
+        rows.par_chunks(TOGETHER)
+            .zip(blinds.par_chunks(TOGETHER))
+            .map_init(Batch::new, |batch, (rows, blinds)| {
+                let mut terms = Vec::new();
+                let mut lengths = Vec::with_capacity(rows.len());
+                for (row, blind) in rows.iter().zip(blinds) {
+                    let before = terms.len();
+                    self.push_row(*row, &mut terms);
+                    let scalar = blind.to_repr();
+                    self.blinding.push(0, scalar.as_ref(), false, &mut terms);
+                    if terms.len() == before {
+                        terms.push(Point::IDENTITY);
+                    }
+                    lengths.push(terms.len() - before);
+                }
+                batch.begin(&terms);
+                let sums = batch.sum_segments(&mut terms, &lengths);
+                sums.into_iter().map(Point::to_curve).collect::<Vec<_>>()
+            })
+            .flatten_iter()
+            .collect()
+    }
+
+    /// Appends points whose sum is the commitment to a row without its blind.
+    fn push_row(&self, row: u64, terms: &mut Vec<Point<Base>>) {
+        let contents = || contents(self.dimensions, self.column_bits, self.maps, row);
+        if let Some(weights) = &self.weights {
+            let stretches = || {
+                contents().map(|(l, i, s)| {
+                    let range = s.j.saturating_sub(1)..s.j + s.len - 1;
+                    (
+                        s.column + usize::from(s.j == 0),
+                        self.maps[l].row(i).stretch(range),
+                    )
+                })
+            };
+            let count: usize = stretches()
+                .map(|(_, stretch)| stretch.entries().take(Self::FEW + 1).count())
+                .sum();
+            if count <= Self::FEW {
+                for (l, i, s) in contents().filter(|(_, _, s)| s.j == 0) {
+                    let bias = self.maps[l].bias()[i];
+                    let scalar = bias.unsigned_abs().to_le_bytes();
+                    let index = s.column >> self.dimensions.nu;
+                    self.biases.push(index, &scalar, bias < 0, terms);
+                }
+                for (from, stretch) in stretches() {
+                    for (k, w) in stretch.entries() {
+                        let scalar = w.unsigned_abs().to_le_bytes();
+                        weights.push(from + k, &scalar, w < 0, terms);
+                    }
+                }
+                return;
+            }
+        }
+        let mut scalars = Vec::new();
+        for (l, i, s) in contents() {
+            scalars.resize(s.column + s.len, F::ZERO);
+            let map = &self.maps[l];
+            let (from, to) = (s.j.saturating_sub(1), s.j + s.len - 1);
+            if s.j == 0 {
+                scalars[s.column] = from_i64(map.bias()[i]);
+            }
+            let first = s.column + usize::from(s.j == 0);
+            for (k, w) in map.row(i).stretch(from..to).entries() {
+                scalars[first + k] = from_i64(w.into());
+            }
+        }
+        let generators = &self.key.generators()[..scalars.len()];
+        terms.push(sum_of_products::<PallasAffine, _>(&scalars, generators).affine());
+        scalars.fill(F::ZERO);
+        // What was written is looked at, so that it is written.
+        std::hint::black_box(&scalars);
     }
 }
 
@@ -419,44 +600,13 @@ impl CommittedBank {
         let indexes: Vec<u64> = committed_rows(&dimensions, column_bits, &maps).collect();
         let blinds = seed.blinds(&bank, program, column_bits, &indexes);
 
-        // Cut the segments into the rows they lie in; both are in ascending order.
-        let mut contents: Vec<Vec<(usize, usize, Segment)>> = Vec::with_capacity(indexes.len());
-        let mut last = None;
-        for (l, map) in bank.indexed() {
-            for i in 0..map.rows() {
-                for s in segments(&dimensions, column_bits, l, i, map.columns()) {
-                    if last.replace(s.row) != Some(s.row) {
-                        contents.push(Vec::new());
-                    }
-                    if let Some(row) = contents.last_mut() {
-                        row.push((l, i, s));
-                    }
-                }
-            }
-        }
-        let points: Vec<Group> = contents
-            .par_iter()
-            .zip(&blinds)
-            .map(|(row, blind)| {
-                let end = row.last().map_or(0, |(_, _, s)| s.column + s.len);
-                let mut scalars = vec![F::ZERO; end];
-                for (l, i, s) in row {
-                    let map = &bank.maps()[*l];
-                    for k in 0..s.len {
-                        scalars[s.column + k] = match s.j + k {
-                            0 => from_i64(map.bias()[*i]),
-                            j => from_i64(i64::from(map.row(*i)[j - 1])),
-                        };
-                    }
-                }
-                Pedersen::<E1>::commit(&key, &scalars, blind).comm
-            })
-            .collect();
+        let rows =
+            RowCommitter::new(&bank, &dimensions, column_bits, &key).commit(&indexes, &blinds);
         let commitment = ModelCommitment {
             dimensions,
             column_bits,
             maps,
-            rows: points.iter().map(DlogGroup::affine).collect(),
+            rows,
         };
         Ok(Self {
             bank,

@@ -8,10 +8,14 @@ mod bank;
 mod commitment;
 mod delayed;
 mod mask;
+mod multiples;
 mod opening;
 pub(crate) mod sumcheck;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests;
 
-pub use bank::{AffineMap, WeightBank};
+pub use bank::{AffineMap, Row, WeightBank};
 pub use commitment::{BlindingSeed, ModelCommitment, ModelDigest};
 
 pub(crate) use commitment::{CommittedBank, element_bytes};

@@ -17,8 +17,9 @@ use rand_core::OsRng;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CommittedBank, Mask, ModelCommitment, SplitPoint, WeightClaim, commitment::segments,
-    delayed::ColumnSums, delayed::from_i64,
+    CommittedBank, Mask, ModelCommitment, SplitPoint, WeightClaim,
+    commitment::segments,
+    delayed::{from_i64, sum_of_parts},
 };
 use crate::{
     backend::{Commitment, CommitmentKey, E1, F, Group, Opening, Pedersen, generators::BANK_LABEL},
@@ -99,11 +100,11 @@ fn combined_row(
     let dimensions: &BankDimensions = &bank.commitment.dimensions;
     let column_bits = bank.commitment.column_bits;
     let keep = F::ONE - split.t;
-    let mut sums = ColumnSums::new(1 << column_bits);
-    let mut last = None;
-    for (l, map) in bank.bank.indexed() {
-        for i in 0..map.rows() {
-            for s in segments(dimensions, column_bits, l, i, map.columns()) {
+    let parts = bank.bank.parts(rayon::current_num_threads());
+    let mut u = sum_of_parts(&parts, 1 << column_bits, |sums, part| {
+        let mut last = None;
+        for i in part.rows.clone() {
+            for s in segments(dimensions, column_bits, part.l, i, part.map.columns()) {
                 let weight = match last {
                     Some((row, weight)) if row == s.row => weight,
                     _ => keep * eq_index_native(s.row, row_point),
@@ -111,24 +112,25 @@ fn combined_row(
                 last = Some((s.row, weight));
                 // Column 0 of the map is the bias, kept apart.
                 let (skip, j) = if s.j == 0 {
-                    sums.add_element(s.column, from_i64(map.bias()[i]) * weight);
+                    sums.add_element(s.column, from_i64(part.map.bias()[i]) * weight);
                     (1, 0)
                 } else {
                     (0, s.j - 1)
                 };
-                sums.add(s.column + skip, &map.row(i)[j..s.j + s.len - 1], &weight);
+                let stretch = part.map.row(i).stretch(j..s.j + s.len - 1);
+                sums.add(s.column + skip, &stretch, &weight);
             }
         }
-    }
+    });
     let mask_weight = split.t * eq_index_native(0, row_point);
     for (column, m) in mask.row.iter().enumerate() {
-        sums.add_element(column, mask_weight * m);
+        u[column] += mask_weight * m;
     }
     let mut blind = mask_weight * mask.blind;
     for ((r, _), s) in bank.commitment.indexed_rows().zip(&bank.blinds) {
         blind += keep * eq_index_native(r, row_point) * s;
     }
-    (sums.finish(), blind)
+    (u, blind)
 }
 
 impl OpeningProof {
@@ -233,6 +235,10 @@ impl OwnedStatement {
             .transcript(masking, value)
             .squeeze(b"e")
             .unwrap()
+    }
+
+    pub(crate) fn prove_for_test(&self, bank: &CommittedBank, mask: &Mask) -> OpeningProof {
+        OpeningProof::prove(bank, mask, &self.borrow()).unwrap()
     }
 }
 

@@ -42,7 +42,7 @@ fn fails<T>(result: Result<T, Error>, kind: ErrorKind, message: &str) {
 /// Rows with their bias.
 fn rows(map: &AffineMap) -> Vec<(Vec<i16>, i64)> {
     (0..map.rows())
-        .map(|i| (map.row(i).to_vec(), map.bias()[i]))
+        .map(|i| (map.dense_row(i).to_vec(), map.bias()[i]))
         .collect()
 }
 
@@ -270,7 +270,7 @@ fn a_relu_state_is_enlarged_until_the_sums_fit() {
     assert!(q.output_scale() > 2.0 * calibrated, "{}", q.output_scale());
     let map = &q.bank().maps()[0];
     // The recurrent weight keeps its value, the others give way, to the limit.
-    assert_eq!(map.row(0)[2], 384);
+    assert_eq!(map.dense_row(0)[2], 384);
     let (reach, limit) = (map.reach(0, true, 128), (1 << 17) - (1 << 7) - 1);
     assert!(reach <= limit && reach > limit - 2048, "{reach} {limit}");
 }

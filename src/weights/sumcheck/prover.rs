@@ -17,9 +17,13 @@ use crate::{
     program::BankDimensions,
     weights::{
         Mask, SplitPoint, WeightBank, WeightClaim,
-        delayed::{ColumnSums, RowProducts, from_i64},
+        bank::{AffineMap, Rows, split},
+        delayed::{RowProducts, from_i64, sum_of_parts},
     },
 };
+
+/// Entries of a table that are worth a task of their own.
+const TASK: usize = 1 << 11;
 
 /// Two tables whose product is summed.
 struct Pair {
@@ -33,13 +37,21 @@ impl Pair {
         let half = self.a.len() / 2;
         let (a0, a1) = self.a.split_at(half);
         let (b0, b1) = self.b.split_at(half);
-        let mut constant = F::ZERO;
-        let mut quadratic = F::ZERO;
-        for k in 0..half {
-            constant += a0[k] * b0[k];
-            quadratic += (a1[k] - a0[k]) * (b1[k] - b0[k]);
+        let part = |start: usize| {
+            let end = half.min(start + TASK);
+            let mut constant = F::ZERO;
+            let mut quadratic = F::ZERO;
+            for k in start..end {
+                constant += a0[k] * b0[k];
+                quadratic += (a1[k] - a0[k]) * (b1[k] - b0[k]);
+            }
+            (constant, quadratic)
+        };
+        if half <= TASK {
+            return part(0);
         }
-        (constant, quadratic)
+        let parts = (0..half).into_par_iter().step_by(TASK).map(part);
+        parts.reduce(|| (F::ZERO, F::ZERO), add)
     }
 
     fn bind(&mut self, r: F) {
@@ -48,11 +60,50 @@ impl Pair {
     }
 }
 
+fn add((a, c): (F, F), (b, d): (F, F)) -> (F, F) {
+    (a + b, c + d)
+}
+
+/// The message of a sum of products.
+fn message(pairs: &[Pair]) -> (F, F) {
+    let of = |pairs: &[Pair]| {
+        pairs
+            .iter()
+            .map(Pair::message)
+            .fold((F::ZERO, F::ZERO), add)
+    };
+    pairs
+        .par_chunks(pairs_together(pairs))
+        .map(of)
+        .reduce(|| (F::ZERO, F::ZERO), add)
+}
+
+fn bind_all(pairs: &mut [Pair], r: F) {
+    pairs
+        .par_chunks_mut(pairs_together(pairs))
+        .for_each(|pairs| pairs.iter_mut().for_each(|pair| pair.bind(r)));
+}
+
+/// How many pairs are worth a task.
+fn pairs_together(pairs: &[Pair]) -> usize {
+    let half = pairs.first().map_or(0, |pair| pair.a.len() / 2);
+    TASK.div_ceil(half.max(1))
+}
+
 fn bind(table: &mut Vec<F>, r: F) {
     let half = table.len() / 2;
     let (low, high) = table.split_at_mut(half);
-    for (low, high) in low.iter_mut().zip(high) {
-        *low += r * (*high - *low);
+    let part = |(low, high): (&mut [F], &[F])| {
+        for (low, high) in low.iter_mut().zip(high) {
+            *low += r * (*high - *low);
+        }
+    };
+    if half <= TASK {
+        part((low, high));
+    } else {
+        low.par_chunks_mut(TASK)
+            .zip(high.par_chunks(TASK))
+            .for_each(part);
     }
     table.truncate(half);
 }
@@ -142,56 +193,69 @@ pub(crate) fn prove(
 
     let mut r_j = Vec::with_capacity(p.j.len());
     for _ in 0..dimensions.nu {
-        let (mut a, mut c) = (F::ZERO, F::ZERO);
-        for pair in &pairs {
-            let (constant, quadratic) = pair.message();
-            a += constant;
-            c += quadratic;
-        }
+        let (a, c) = message(&pairs);
         let r = rounds.next(a, c);
-        pairs.iter_mut().for_each(|pair| pair.bind(r));
+        bind_all(&mut pairs, r);
         r_j.push(r);
     }
 
     // Pass 2: one value per row.
-    let eq_r_j = eq_evals(&r_j);
-    let rows = row_values(bank, dimensions, &eq_r_j);
+    let rows = row_values(bank, &eq_evals(&r_j));
     let eq_j = eq_native(p.j, &r_j);
-    let mut bracket = vec![F::ZERO; rows.len()];
-    let kept = (F::ONE - p.t) * eq_j;
-    for (bracket, eq_l) in bracket.chunks_mut(eq_i.len()).zip(&eq_l) {
-        let scale = kept * eq_l;
-        for (bracket, eq_i) in bracket.iter_mut().zip(&eq_i) {
-            *bracket = scale * eq_i;
-        }
-    }
-    // After the rounds over j, the second table of a map's pair is Σ c·x~(r_j) over its products.
-    let inputs = pairs[1..].iter().map(|pair| pair.b[0]);
-    for (input, map) in inputs.zip(maps) {
-        let start = map as usize * eq_i.len();
-        for (bracket, power) in bracket[start..].iter_mut().zip(&row_powers) {
-            *bracket += input * power;
-        }
-    }
-    let mut rows = Pair {
-        a: rows,
-        b: bracket,
-    };
     let mut mask_row = MaskRow {
         entry: evaluate_native(&mask.row, &r_j),
         bracket: p.t * eq_j,
     };
     let row_point: Vec<F> = p.l.iter().chain(p.i).copied().collect();
     let mut rest = suffix_products(&row_point);
-    let mut r_rows = Vec::with_capacity(row_point.len());
-    for coordinate in &row_point {
+    let mut round_with_mask = |(a, c): (F, F), coordinate: F| {
         let rest = rest.pop().unwrap_or(F::ONE);
-        let (a, c) = rows.message();
-        let (mask_a, mask_c) = mask_row.message(*coordinate, rest);
+        let (mask_a, mask_c) = mask_row.message(coordinate, rest);
         let r = rounds.next(a + mask_a, c + mask_c);
+        mask_row.bind(coordinate, r);
+        r
+    };
+
+    // The bracket is `kept·eq(P_l, l)·eq(P_i, i) + sel(l)·pow(i)`, where `sel` is Σ c·x~(r_j) over
+    // the products with map `l`. In the rounds over `l` the factors in `i` stay as they are, so
+    // that the rows of a map come to two values.
+    let mut selected = vec![F::ZERO; eq_l.len()];
+    // After the rounds over j, the second table of a map's pair is that sum.
+    for (pair, map) in pairs[1..].iter().zip(maps) {
+        selected[map as usize] += pair.b[0];
+    }
+    let (by_eq, by_power) = rows_by_map(&rows, &eq_i, &row_powers, eq_l.len());
+    let kept = (F::ONE - p.t) * eq_j;
+    let mut pairs = [
+        Pair {
+            a: by_eq,
+            b: eq_l.iter().map(|eq| kept * eq).collect(),
+        },
+        Pair {
+            a: by_power,
+            b: selected,
+        },
+    ];
+    let mut r_l = Vec::with_capacity(p.l.len());
+    for coordinate in p.l {
+        let r = round_with_mask(message(&pairs), *coordinate);
+        bind_all(&mut pairs, r);
+        r_l.push(r);
+    }
+    let [by_eq, by_power] = pairs.map(|pair| pair.b[0]);
+    let mut rows = Pair {
+        a: bind_maps(&rows, &eq_evals(&r_l), eq_i.len()),
+        b: eq_i
+            .iter()
+            .zip(&row_powers)
+            .map(|(eq, power)| by_eq * eq + by_power * power)
+            .collect(),
+    };
+    let mut r_i = Vec::with_capacity(p.i.len());
+    for coordinate in p.i {
+        let r = round_with_mask(rows.message(), *coordinate);
         rows.bind(r);
-        mask_row.bind(*coordinate, r);
-        r_rows.push(r);
+        r_i.push(r);
     }
     let last = Pair {
         a: vec![rows.a[0], mask_row.entry],
@@ -201,7 +265,8 @@ pub(crate) fn prove(
     let r_t = rounds.next(a, c);
     let value = last.a[0] + r_t * (last.a[1] - last.a[0]);
 
-    let point = std::iter::once(r_t).chain(r_rows).chain(r_j).collect();
+    let rows = r_l.into_iter().chain(r_i);
+    let point = std::iter::once(r_t).chain(rows).chain(r_j).collect();
     Some(StepProof {
         messages: rounds.messages,
         claim: WeightClaim { point, value },
@@ -217,24 +282,24 @@ fn old_claim_columns(
     eq_i: &[F],
     columns: usize,
 ) -> Vec<F> {
-    let mut sums = ColumnSums::new(columns);
     let keep = F::ONE - p.t;
     // The first step's claim has P_t = 1: the bank has no part in it.
-    if keep != F::ZERO {
-        for (l, map) in bank.indexed() {
-            let scale = keep * eq_l[l];
-            for (i, (bias, eq_i)) in map.bias().iter().zip(eq_i).enumerate() {
-                let coefficient = scale * eq_i;
-                sums.add(1, map.row(i), &coefficient);
-                sums.add_element(0, coefficient * from_i64(*bias));
-            }
-        }
-    }
+    let mut columns = if keep == F::ZERO {
+        vec![F::ZERO; columns]
+    } else {
+        let parts = bank.parts(rayon::current_num_threads());
+        sum_of_parts(&parts, columns, |sums, part| {
+            let scale = keep * eq_l[part.l];
+            let eq_i = eq_i[part.rows.clone()].iter();
+            let coefficients: Vec<F> = eq_i.map(|eq| scale * eq).collect();
+            sums.add_rows(part.map, part.rows.start, &coefficients);
+        })
+    };
     let coefficient = p.t * eq_l[0] * eq_i[0];
-    for (j, m) in mask.row.iter().enumerate() {
-        sums.add_element(j, coefficient * m);
+    for (sum, m) in columns.iter_mut().zip(&mask.row) {
+        *sum += coefficient * m;
     }
-    sums.finish()
+    columns
 }
 
 /// `Z(j) = Σ_i ρ^i·W(l, i, j)`; zero beyond the last map.
@@ -242,12 +307,15 @@ fn product_columns(bank: &WeightBank, map: u64, row_powers: &[F], columns: usize
     let Some(map) = bank.maps().get(map as usize) else {
         return vec![F::ZERO; columns];
     };
-    let mut sums = ColumnSums::new(columns);
-    for (i, (bias, power)) in map.bias().iter().zip(row_powers).enumerate() {
-        sums.add(1, map.row(i), power);
-        sums.add_element(0, *power * from_i64(*bias));
-    }
-    sums.finish()
+    let rows = Rows {
+        l: 0,
+        map,
+        rows: 0..map.rows(),
+    };
+    let parts = split(std::iter::once(rows), rayon::current_num_threads());
+    sum_of_parts(&parts, columns, |sums, part| {
+        sums.add_rows(part.map, part.rows.start, &row_powers[part.rows.clone()]);
+    })
 }
 
 /// For each map that products use, in ascending order, `Σ c·x(j)` over those products, `x` with the
@@ -277,19 +345,56 @@ fn inputs_by_map(
     inputs.into_iter().collect()
 }
 
-/// `A(l, i) = Σ_j W(l, i, j)·eq(r_j, j)` over the whole table of `(l, i)`.
-fn row_values(bank: &WeightBank, dimensions: &BankDimensions, eq_r_j: &[F]) -> Vec<F> {
+/// `A(l, i) = Σ_j W(l, i, j)·eq(r_j, j)` for the rows of every map.
+fn row_values(bank: &WeightBank, eq_r_j: &[F]) -> Vec<Vec<F>> {
+    /// Weights of a task.
+    const WEIGHTS: usize = 1 << 15;
     let products = RowProducts::new(eq_r_j);
-    let per_map = 1usize << dimensions.mu;
-    let mut rows = vec![F::ZERO; per_map << dimensions.lambda];
-    rows.par_chunks_mut(per_map)
-        .zip(bank.maps())
-        .for_each(|(rows, map)| {
-            for (i, (row, bias)) in rows.iter_mut().zip(map.bias()).enumerate() {
-                *row = products.product(1, map.row(i)) + eq_r_j[0] * from_i64(*bias);
+    let of_map = |map: &AffineMap| {
+        let mut rows = vec![F::ZERO; map.rows()];
+        let per_row = map.weights_stored().len() / map.rows() + 1;
+        let together = WEIGHTS
+            .div_ceil(per_row)
+            .next_multiple_of(RowProducts::TOGETHER);
+        rows.par_chunks_mut(together)
+            .enumerate()
+            .for_each(|(chunk, out)| products.products(map, together * chunk, out));
+        rows
+    };
+    bank.maps().par_iter().map(|m| of_map(m)).collect()
+}
+
+/// `Σ_i A(l, i)·eq_i(i)` and `Σ_i A(l, i)·pow(i)` for every `l`, zero beyond the last map.
+fn rows_by_map(rows: &[Vec<F>], eq_i: &[F], powers: &[F], maps: usize) -> (Vec<F>, Vec<F>) {
+    let of_map = |rows: &Vec<F>| {
+        let (mut by_eq, mut by_power) = (F::ZERO, F::ZERO);
+        for ((row, eq), power) in rows.iter().zip(eq_i).zip(powers) {
+            by_eq += *row * eq;
+            by_power += *row * power;
+        }
+        (by_eq, by_power)
+    };
+    let (mut by_eq, mut by_power): (Vec<F>, Vec<F>) = rows.par_iter().map(of_map).unzip();
+    by_eq.resize(maps, F::ZERO);
+    by_power.resize(maps, F::ZERO);
+    (by_eq, by_power)
+}
+
+/// `Σ_l eq(r_l, l)·A(l, i)` for `2^μ` rows `i`.
+fn bind_maps(rows: &[Vec<F>], eq_r_l: &[F], count: usize) -> Vec<F> {
+    const ROWS: usize = 64;
+    let mut out = vec![F::ZERO; count];
+    out.par_chunks_mut(ROWS)
+        .enumerate()
+        .for_each(|(chunk, out)| {
+            for (rows, eq) in rows.iter().zip(eq_r_l) {
+                let rows = rows.get(ROWS * chunk..).unwrap_or_default();
+                for (out, row) in out.iter_mut().zip(rows) {
+                    *out += *eq * row;
+                }
             }
         });
-    rows
+    out
 }
 
 /// `Π_{k' > k} (1 − p_k')` for every `k`, the last first, so that they can be popped in order.
