@@ -50,7 +50,7 @@ fn measure(run: &Run) -> Result<Measured, Failure> {
     let params = Params::setup(&network.program(Schedule::LayersPerStep(run.layers_per_step))?)?;
     let entries = (run.width * run.width) as usize;
     let weights = (0..entries)
-        .map(|i| (i % 61) as i16 - 30)
+        .map(|i| (i % 13) as i16 - 6)
         .collect::<Vec<_>>();
     let map = || {
         AffineMap::new(

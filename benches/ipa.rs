@@ -2,7 +2,7 @@
 //! multiples beside nova's `msm`, in one run: `cargo bench --bench ipa`.
 //!
 //! Criterion reports wall time. `cargo bench --bench ipa -- --cpu` prints CPU seconds instead, user
-//! and system, all threads, the least of some runs.
+//! and system, all threads, the least of some runs; with `--parts` too it leaves out whole proofs.
 
 use std::hint::black_box;
 
@@ -112,18 +112,44 @@ fn openings(c: &mut Criterion) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Scalars of full size; or like a witness: 70 % bits, 20 % signed bytes, 10 % full size.
-fn scalars(n: usize, witness: bool) -> Vec<Fq> {
-    let mut rng = ChaCha20Rng::seed_from_u64(n as u64);
-    let mut scalar = |_| match rng.gen_range(0..10) {
-        0..7 if witness => Fq::from(u64::from(rng.gen_bool(0.5))),
-        7..9 if witness => {
-            let byte = Fq::from(u64::from(rng.r#gen::<u8>()));
-            if rng.gen_bool(0.5) { byte } else { -byte }
-        }
-        _ => Fq::random(&mut rng),
-    };
-    (0..n).map(&mut scalar).collect()
+/// Of each ten scalars so many are bits and so many signed bytes; the rest are of full size.
+struct Kind {
+    name: &'static str,
+    bits: u32,
+    bytes: u32,
+}
+
+const KINDS: [Kind; 3] = [
+    Kind {
+        name: "full size",
+        bits: 0,
+        bytes: 0,
+    },
+    Kind {
+        name: "witness",
+        bits: 7,
+        bytes: 2,
+    },
+    Kind {
+        name: "bits",
+        bits: 10,
+        bytes: 0,
+    },
+];
+
+impl Kind {
+    fn scalars(&self, n: usize) -> Vec<Fq> {
+        let mut rng = ChaCha20Rng::seed_from_u64(n as u64);
+        let mut scalar = |_| match rng.gen_range(0..10) {
+            i if i < self.bits => Fq::from(u64::from(rng.gen_bool(0.5))),
+            i if i < self.bits + self.bytes => {
+                let byte = Fq::from(u64::from(rng.r#gen::<u8>()));
+                if rng.gen_bool(0.5) { byte } else { -byte }
+            }
+            _ => Fq::random(&mut rng),
+        };
+        (0..n).map(&mut scalar).collect()
+    }
 }
 
 fn sums(c: &mut Criterion) {
@@ -132,12 +158,12 @@ fn sums(c: &mut Criterion) {
     for log in LOGS {
         let bases = Pallas::from_label(b"ck", 1 << log);
         group.throughput(Throughput::Elements(1 << log));
-        for (kind, witness) in [("full size", false), ("witness", true)] {
-            let scalars = scalars(1 << log, witness);
-            group.bench_function(BenchmarkId::new(kind, log), |b| {
+        for kind in &KINDS {
+            let (name, scalars) = (kind.name, kind.scalars(1 << log));
+            group.bench_function(BenchmarkId::new(name, log), |b| {
                 b.iter(|| ours::pallas_msm(&scalars, &bases));
             });
-            group.bench_function(BenchmarkId::new(format!("{kind}, stock"), log), |b| {
+            group.bench_function(BenchmarkId::new(format!("{name}, stock"), log), |b| {
                 b.iter(|| provider::msm::msm(&scalars, &bases));
             });
         }
@@ -194,10 +220,10 @@ where
 #[expect(clippy::print_stdout, reason = "prints its result")]
 fn cpu_of_sums() -> Result<(), Failure> {
     println!("\nsum of multiples, Pallas: CPU µs per point");
-    for n in [1 << 10, 1 << 12, 10_000, 1 << 14, 1 << 16, 1 << 17] {
+    for n in [1 << 10, 1 << 12, 10_000, 1 << 14, 1 << 15, 1 << 16, 1 << 17] {
         let bases: Vec<PallasAffine> = Pallas::from_label(b"ck", n);
-        for (kind, witness) in [("full size", false), ("witness", true)] {
-            let scalars = scalars(n, witness);
+        for kind in &KINDS {
+            let (name, scalars) = (kind.name, kind.scalars(n));
             if ours::pallas_msm(&scalars, &bases) != provider::msm::msm(&scalars, &bases) {
                 return Err("the sums differ".into());
             }
@@ -207,7 +233,7 @@ fn cpu_of_sums() -> Result<(), Failure> {
                 cpu(runs, || provider::msm::msm(&scalars, &bases)),
             ];
             let [a, b] = seconds.map(|s| s * 1e6 / n as f64);
-            println!("{n} {kind}: {a:.3}, stock {b:.3}, ratio {:.2}", b / a);
+            println!("{n} {name}: {a:.3}, stock {b:.3}, ratio {:.2}", b / a);
         }
     }
     Ok(())
@@ -269,11 +295,17 @@ fn cpu_of_recursion() -> Result<(), Failure> {
 }
 
 fn main() -> Result<(), Failure> {
-    if std::env::args().any(|arg| arg == "--cpu") {
-        cpu_of_recursion()?;
+    let asked = |name: &str| std::env::args().any(|arg| arg == name);
+    if asked("--cpu") {
+        if !asked("--parts") {
+            cpu_of_recursion()?;
+        }
         cpu_of_sums()?;
         cpu_of_openings::<ours::VestaEngine, VestaEngine>("Vesta", &[14])?;
-        return cpu_of_openings::<ours::PallasEngine, PallasEngine>("Pallas", &LOGS);
+        return cpu_of_openings::<ours::PallasEngine, PallasEngine>(
+            "Pallas",
+            &[12, 14, 15, 16, 17],
+        );
     }
     let mut c = Criterion::default().configure_from_args();
     openings(&mut c)?;

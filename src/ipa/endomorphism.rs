@@ -12,8 +12,10 @@ use halo2curves::{
     pasta::{PallasAffine, VestaAffine},
 };
 
+use super::curve::BaseField;
+
 /// Curves `y² = x³ + b` of odd prime order over a field with cube roots of unity.
-pub(crate) trait EndoCurve: CurveAffine {
+pub(crate) trait EndoCurve: CurveAffine<Base: BaseField> {
     /// The coordinates as they are stored, `(0, 0)` for the identity. Unlike
     /// `CurveAffine::coordinates` this does not evaluate the curve equation.
     fn xy(&self) -> (Self::Base, Self::Base);

@@ -7,16 +7,15 @@
 //! divisible by 2, which form a system of residues modulo 4 but for the multiples of 2: the
 //! units `±1, ±λ, ±λ²` and their products with `1 − λ`. Two points and their images suffice.
 
-use ff::{Field, WithSmallOrderMulGroup};
 use rayon::prelude::*;
 
 use super::{
-    curve::{Batch, Point},
+    curve::{BaseField, Batch, Form, Point},
     endomorphism::EndoCurve,
 };
 
 /// Outputs that are worked out together: their points, multiples and denominators stay in cache.
-const CHUNK: usize = 512;
+const CHUNK: usize = 1024;
 
 /// The two halves of a challenge `a + b·λ`, not both zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,10 +40,10 @@ impl Challenge {
 
 /// `±λ^power·(1 − λ)^ramified`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Digit {
-    negative: bool,
-    power: usize,
-    ramified: usize,
+pub(crate) struct Digit {
+    pub(super) negative: bool,
+    pub(super) power: usize,
+    pub(super) ramified: usize,
 }
 
 impl Digit {
@@ -101,24 +100,26 @@ fn recode(challenge: Challenge) -> Vec<Option<Digit>> {
 }
 
 /// `left[i] + u·right[i]` for all `i`. The slices must be of the same length.
-pub(crate) fn fold<C: EndoCurve>(
-    left: &[Point<C::Base>],
-    right: &[Point<C::Base>],
+pub(crate) fn fold<C: EndoCurve, A: Form<C::Base>>(
+    form: A,
+    left: &[A::Point],
+    right: &[A::Point],
     challenge: Challenge,
-) -> Vec<Point<C::Base>> {
+) -> Vec<A::Point> {
     assert_eq!(left.len(), right.len(), "halves of one vector");
     let digits = recode(challenge);
     let mut out = left.to_vec();
     out.par_chunks_mut(CHUNK)
         .zip(right.par_chunks(CHUNK))
-        .for_each_init(Scratch::new, |scratch, (left, right)| {
-            scratch.fold(left, right, &digits);
-        });
+        .for_each_init(
+            || form.folding(),
+            |folding, (left, right)| A::fold(folding, left, right, &digits),
+        );
     out
 }
 
-/// Working memory of [`fold`].
-struct Scratch<F> {
+/// Working memory of [`fold`] by scalar code.
+pub(crate) struct Folding<F> {
     batch: Batch<F>,
     sums: Vec<Point<F>>,
     /// `x`, `βx`, `β²x` and `y`, for `P` and for `(1 − λ)P`.
@@ -130,7 +131,7 @@ struct Multiples<F> {
     y: Vec<F>,
 }
 
-impl<F: Field + WithSmallOrderMulGroup<3>> Multiples<F> {
+impl<F: BaseField> Multiples<F> {
     fn new() -> Self {
         Self {
             x: [Vec::new(), Vec::new(), Vec::new()],
@@ -164,8 +165,8 @@ impl<F: Field + WithSmallOrderMulGroup<3>> Multiples<F> {
     }
 }
 
-impl<F: Field + WithSmallOrderMulGroup<3>> Scratch<F> {
-    fn new() -> Self {
+impl<F: BaseField> Folding<F> {
+    pub(super) fn new() -> Self {
         Self {
             batch: Batch::new(),
             sums: Vec::new(),
@@ -174,7 +175,12 @@ impl<F: Field + WithSmallOrderMulGroup<3>> Scratch<F> {
     }
 
     /// `left[i] += u·right[i]`.
-    fn fold(&mut self, left: &mut [Point<F>], right: &[Point<F>], digits: &[Option<Digit>]) {
+    pub(super) fn fold(
+        &mut self,
+        left: &mut [Point<F>],
+        right: &[Point<F>],
+        digits: &[Option<Digit>],
+    ) {
         let Self {
             batch,
             sums,
@@ -218,15 +224,17 @@ impl<F: Field + WithSmallOrderMulGroup<3>> Scratch<F> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
+    use ff::Field;
     use halo2curves::{
         group::{Curve, Group, prime::PrimeCurveAffine},
         grumpkin,
-        pasta::{PallasAffine, VestaAffine},
+        pasta::{Fp, Fq, PallasAffine, VestaAffine},
     };
     use rand_chacha::ChaCha20Rng;
     use rand_core::{RngCore, SeedableRng};
 
     use super::*;
+    use crate::ipa::curve::{Plain, Source, with_every_form};
 
     fn challenges() -> Vec<Challenge> {
         let mut rng = ChaCha20Rng::seed_from_u64(1);
@@ -283,7 +291,23 @@ mod tests {
         }
     }
 
-    fn agrees_with_plain<C: EndoCurve>() {
+    fn affine<C: EndoCurve, A: Form<C::Base>>(form: A, points: &[A::Point]) -> Vec<C> {
+        let points = points.iter().map(|point| form.leave(point).to_curve());
+        points.collect()
+    }
+
+    fn folded<C: EndoCurve, A: Form<C::Base>>(
+        form: A,
+        left: &[C],
+        right: &[C],
+        challenge: Challenge,
+    ) -> Vec<C> {
+        let points = |of: &[C]| of.iter().map(|p| p.get(form)).collect::<Vec<_>>();
+        let folded = fold::<C, A>(form, &points(left), &points(right), challenge);
+        affine(form, &folded)
+    }
+
+    fn agrees_with_plain<C: EndoCurve, A: Form<C::Base>>(form: A) {
         let mut rng = ChaCha20Rng::seed_from_u64(2);
         let random: Vec<C> = (0..40)
             .map(|_| (C::CurveExt::generator() * C::ScalarExt::random(&mut rng)).to_affine())
@@ -297,47 +321,91 @@ mod tests {
             if i % 2 == 0 {
                 let n = left.len();
                 left[1] = right[1];
-                left[2] = C::identity();
-                right[3] = C::identity();
-                (left[4], right[4]) = (C::identity(), C::identity());
                 left[5] = (-(right[5] * u)).to_affine();
                 left[6] = (right[6] * u).to_affine();
                 left[7] = (right[7] * lambda).to_affine();
                 left[n - 1] = (-right[n - 1].to_curve()).to_affine();
                 right[8] = right[9];
             }
-            let points = |of: &[C]| of.iter().map(Point::of).collect::<Vec<_>>();
-            let folded = fold::<C>(&points(&left), &points(&right), challenge);
+            if i % 4 == 0 {
+                left[2] = C::identity();
+                right[3] = C::identity();
+                (left[4], right[4]) = (C::identity(), C::identity());
+            }
+            let folded = folded(form, &left, &right, challenge);
             for ((l, r), f) in left.iter().zip(&right).zip(folded) {
-                assert_eq!(f.to_curve::<C>(), (l.to_curve() + *r * u).to_affine());
+                assert_eq!(f, (l.to_curve() + *r * u).to_affine());
             }
         }
-        assert!(fold::<C>(&[], &[], Challenge::new(5).unwrap()).is_empty());
+        assert!(fold::<C, A>(form, &[], &[], Challenge::new(5).unwrap()).is_empty());
     }
 
     #[test]
     fn folding_agrees_with_plain_formulas() {
-        agrees_with_plain::<PallasAffine>();
-        agrees_with_plain::<VestaAffine>();
-        agrees_with_plain::<grumpkin::G1Affine>();
+        with_every_form!(Fp, |form| { agrees_with_plain::<PallasAffine, _>(form) });
+        with_every_form!(Fq, |form| { agrees_with_plain::<VestaAffine, _>(form) });
+        agrees_with_plain::<grumpkin::G1Affine, _>(Plain);
+    }
+
+    #[test]
+    fn every_length_is_folded() {
+        let (left, right) = (multiples(70, 3), multiples(70, 5));
+        let challenge = Challenge::new(0xfedc_ba98_7654_3210_0f1e_2d3c_4b5a_6978).unwrap();
+        let expected = folded(Plain, &left, &right, challenge);
+        with_every_form!(Fp, |form| {
+            for n in 0..70 {
+                let sums = folded(form, &left[..n], &right[..n], challenge);
+                assert_eq!(sums, expected[..n]);
+            }
+        });
+    }
+
+    /// One pair of many has no slope somewhere on the way.
+    #[test]
+    fn one_exception_among_many_is_enough() {
+        let (left, right) = (multiples(20, 3), multiples(20, 5));
+        let challenge = Challenge::new(0x0123_4567_89ab_cdef_0246_8ace_1357_9bdf).unwrap();
+        let u = challenge.scalar::<PallasAffine>();
+        let identity = PallasAffine::identity();
+        with_every_form!(Fp, |form| {
+            for at in [0, 7, 8, 19] {
+                for case in 0..4 {
+                    let (mut left, mut right) = (left.clone(), right.clone());
+                    match case {
+                        0 => left[at] = identity,
+                        1 => right[at] = identity,
+                        2 => left[at] = (right[at] * u).to_affine(),
+                        _ => left[at] = (-(right[at] * u)).to_affine(),
+                    }
+                    let sums = folded(form, &left, &right, challenge);
+                    for ((l, r), sum) in left.iter().zip(&right).zip(sums) {
+                        assert_eq!(sum, (*l + *r * u).to_affine());
+                    }
+                }
+            }
+        });
+    }
+
+    fn multiples(n: usize, of: u64) -> Vec<PallasAffine> {
+        let mut g = PallasAffine::generator() * Fq::from(of);
+        let next = |_| {
+            g = g.double();
+            g.to_affine()
+        };
+        (0..n).map(next).collect()
     }
 
     #[test]
     fn more_than_one_chunk_is_folded() {
-        let mut g = PallasAffine::generator().to_curve();
-        let points: Vec<_> = (0..2 * (CHUNK + 3))
-            .map(|_| {
-                g = g.double();
-                g.to_affine()
-            })
-            .collect();
+        let points = multiples(2 * (CHUNK + 3), 1);
         let (left, right) = points.split_at(CHUNK + 3);
-        let of = |of: &[PallasAffine]| of.iter().map(Point::of).collect::<Vec<_>>();
         let challenge = Challenge::new(0x1234_5678_9abc_def0_0fed_cba9_8765_4321).unwrap();
         let u = challenge.scalar::<PallasAffine>();
-        let folded = fold::<PallasAffine>(&of(left), &of(right), challenge);
-        for ((l, r), f) in left.iter().zip(right).zip(folded) {
-            assert_eq!(f.to_curve::<PallasAffine>(), (*l + *r * u).to_affine());
-        }
+        with_every_form!(Fp, |form| {
+            let folded = folded(form, left, right, challenge);
+            for ((l, r), f) in left.iter().zip(right).zip(folded) {
+                assert_eq!(f, (*l + *r * u).to_affine());
+            }
+        });
     }
 }

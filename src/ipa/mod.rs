@@ -4,6 +4,8 @@
 pub(crate) mod curve;
 pub(crate) mod endomorphism;
 pub(crate) mod fold;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod lanes;
 pub(crate) mod msm;
 mod prover;
 mod verifier;

@@ -1,11 +1,16 @@
 //! The prover.
 
 use ff::Field;
+use halo2curves::CurveAffine;
 use nova_snark::{errors::NovaError, provider::traits::DlogGroupExt, traits::Engine};
 use rayon::prelude::*;
 
 use super::{
-    Argument, Statement, challenge, curve::Point, endomorphism::EndoCurve, eq_table, fold::fold,
+    Argument, Statement, challenge,
+    curve::{Form, Source, with_best_form},
+    endomorphism::EndoCurve,
+    eq_table,
+    fold::fold,
     msm::sum_of_products,
 };
 use crate::backend::{CommitmentKey, Pedersen, generators::Affine};
@@ -21,6 +26,26 @@ where
     E: Engine<CE = Pedersen<E>>,
     E::GE: DlogGroupExt,
     Affine<E>: EndoCurve<Base = E::Base, ScalarExt = E::Scalar>,
+{
+    with_best_form!(E::Base, |form| {
+        prove_in(form, key, value_key, transcript, statement, poly)
+    })
+}
+
+/// [`prove`] with points in the given form.
+fn prove_in<E, A>(
+    form: A,
+    key: &CommitmentKey<E>,
+    value_key: &CommitmentKey<E>,
+    transcript: &mut E::TE,
+    statement: &Statement<'_, E>,
+    poly: &[E::Scalar],
+) -> Result<Argument<E>, NovaError>
+where
+    E: Engine<CE = Pedersen<E>>,
+    E::GE: DlogGroupExt,
+    Affine<E>: EndoCurve<Base = E::Base, ScalarExt = E::Scalar>,
+    A: Form<<Affine<E> as CurveAffine>::Base>,
 {
     let n = statement.len()?;
     if poly.len() != n {
@@ -38,8 +63,8 @@ where
     let mut scale = E::Scalar::ONE;
     let mut table = eq_table(statement.point.get(1..).unwrap_or_default());
     let mut vector = poly.to_vec();
-    let mut generators: Vec<_> = generators.iter().map(Point::of).collect();
-    let value_generator = Point::of(value_generator);
+    let mut generators: Vec<A::Point> = generators.iter().map(|g| g.get(form)).collect();
+    let value_generator: A::Point = value_generator.get(form);
 
     let rounds = statement.rounds();
     let mut proof = Argument {
@@ -52,10 +77,10 @@ where
         let (a_left, a_right) = vector.split_at(half);
         let (g_left, g_right) = generators.split_at(half);
         // b = ((1 − x)·table, x·table)
-        let cross = |a: &[E::Scalar], g: &[Point<E::Base>], b: E::Scalar| {
+        let cross = |a: &[E::Scalar], g: &[A::Point], b: E::Scalar| {
             let inner = inner_product(a, &table) * b * scale * factor;
-            let sum = sum_of_products::<Affine<E>, _>(a, g);
-            let value = sum_of_products::<Affine<E>, _>(&[inner], &[value_generator]);
+            let sum = sum_of_products::<Affine<E>, A, _>(form, a, g);
+            let value = sum_of_products::<Affine<E>, A, _>(form, &[inner], &[value_generator]);
             sum.add(&value).affine()
         };
         let (left, right) = rayon::join(
@@ -73,7 +98,7 @@ where
         let last = round + 1 == rounds;
         let (folded, a) = rayon::join(
             // The generators are needed for a next round only.
-            || (!last).then(|| fold::<Affine<E>>(g_left, g_right, u)),
+            || (!last).then(|| fold::<Affine<E>, A>(form, g_left, g_right, u)),
             || {
                 let pairs = a_left.par_iter().zip(a_right);
                 pairs.map(|(l, r)| *l + inverse * r).collect::<Vec<_>>()

@@ -1,16 +1,14 @@
 //! The verifier.
 
 use ff::{BatchInverter, Field};
+use halo2curves::group::Group;
 use nova_snark::{
     errors::NovaError,
     provider::traits::{DlogGroup, DlogGroupExt},
     traits::Engine,
 };
 
-use super::{
-    Argument, Statement, challenge, curve::Point, endomorphism::EndoCurve, eq_table, lengths,
-    msm::sum_of_products,
-};
+use super::{Argument, Statement, challenge, endomorphism::EndoCurve, eq_table, lengths, msm::msm};
 use crate::backend::{CommitmentKey, Pedersen, generators::Affine};
 
 /// Checks an argument by one sum of `n + 2·rounds + 2` products, which must be zero.
@@ -59,20 +57,20 @@ where
 
     let terms = n + 2 * rounds + 2;
     let mut scalars = Vec::with_capacity(terms);
-    let mut points: Vec<Point<E::Base>> = Vec::with_capacity(terms);
+    let mut points: Vec<Affine<E>> = Vec::with_capacity(terms);
     scalars.extend(
         products
             .iter()
             .flat_map(|p| proof.tail.iter().map(move |a| *p * a)),
     );
-    points.extend(generators.iter().map(Point::of));
+    points.extend_from_slice(generators);
     scalars.push((value - statement.eval) * factor);
-    points.push(Point::of(value_generator));
+    points.push(*value_generator);
     scalars.push(-E::Scalar::ONE);
-    points.push(Point::of(&statement.comm.comm.affine()));
+    points.push(statement.comm.comm.affine());
     scalars.extend(challenges.iter().chain(&inverses).map(|u| -*u));
-    points.extend(proof.left.iter().chain(&proof.right).map(Point::of));
-    if sum_of_products::<Affine<E>, _>(&scalars, &points).is_identity() {
+    points.extend(proof.left.iter().chain(&proof.right));
+    if bool::from(msm(&scalars, &points).is_identity()) {
         Ok(())
     } else {
         Err(NovaError::InvalidPCS)

@@ -48,10 +48,10 @@ pub struct CostModel {
 impl Default for CostModel {
     fn default() -> Self {
         Self {
-            fold: 0.125,
-            per_constraint: 4.4e-6,
-            per_weight: 7e-9,
-            compress: vec![1.1, 1.7, 2.7, 4.8],
+            fold: 0.075,
+            per_constraint: 1.4e-6,
+            per_weight: 2.5e-9,
+            compress: vec![0.5, 0.65, 1.1, 1.95],
             base_mib: 90.0,
             mib_per_constraint: 3.6e-3,
         }

@@ -23,8 +23,8 @@ use crate::{
 pub(crate) const NOVA_CONSTRAINTS: usize = 9_819;
 /// Sizes of the primary circuit that are tried, as powers of two.
 const SIZES: std::ops::RangeInclusive<u32> = 14..=20;
-/// The largest step with several frames that is chosen without a limit on memory.
-const MAX_FRAMES_LOG: u32 = 17;
+/// Memory beyond which nothing is chosen unasked, in MiB: steps of up to `2^17` constraints.
+const USUAL_PEAK_MIB: f64 = 700.0;
 /// Numbers of layers to a step that are estimated for each size, and of these counted.
 const TRIED: usize = 24;
 const COUNTED: usize = 3;
@@ -129,8 +129,8 @@ impl Planner {
         }
     }
 
-    /// Refuses what is expected to take more memory, in MiB. Without it, steps of several frames
-    /// have at most `2^17` constraints, some 500 MiB.
+    /// Refuses what is expected to take more memory, in MiB. Without it, what is expected to take
+    /// more than 700 MiB is chosen only if there is nothing else.
     #[must_use]
     pub fn max_peak_mib(mut self, mib: f64) -> Self {
         self.max_peak_mib = Some(mib);
@@ -242,14 +242,8 @@ impl<'a> Search<'a> {
         let steps = steps(program, self.frames);
         let costs = &self.planner.costs;
         let cost = costs.of(step + NOVA_CONSTRAINTS, steps, self.weights);
-        let refused = match self.planner.max_peak_mib {
-            Some(most) if cost.peak_mib > most => Some(format!("more than {most:.0} MiB")),
-            // One frame may need a larger step than several are worth.
-            None if size(step) > MAX_FRAMES_LOG && program.frames_per_step() > 1 => {
-                Some(format!("more than 2^{MAX_FRAMES_LOG}"))
-            }
-            _ => None,
-        };
+        let most = self.planner.max_peak_mib.unwrap_or(USUAL_PEAK_MIB);
+        let refused = (cost.peak_mib > most).then(|| format!("more than {most:.0} MiB"));
         self.candidates.push(Candidate {
             schedule,
             steps,
@@ -342,8 +336,9 @@ impl<'a> Search<'a> {
         let per_frame = self.consider(of_frames(2), &two).saturating_sub(one).max(1);
         for log in SIZES {
             let room = (1usize << log).saturating_sub(NOVA_CONSTRAINTS);
-            let limited = self.planner.max_peak_mib.is_none() && log > MAX_FRAMES_LOG;
-            if limited || room < one {
+            let smallest = self.planner.costs.of(1 << log, 1, self.weights);
+            let allowed = self.planner.max_peak_mib.unwrap_or(USUAL_PEAK_MIB);
+            if smallest.peak_mib > allowed || room < one {
                 continue;
             }
             let guess = 1 + (room - one) / per_frame;
@@ -380,6 +375,18 @@ impl<'a> Search<'a> {
             let (a, b) = (key(a), key(b));
             a.0.cmp(&b.0).then(a.1.total_cmp(&b.1))
         });
+        // Unasked, memory is a wish.
+        if self.planner.max_peak_mib.is_none()
+            && candidates.iter().all(|c| c.refused.is_some())
+            && let Some(least) = candidates
+                .iter()
+                .enumerate()
+                .min_by(|(_, a), (_, b)| a.cost.peak_mib.total_cmp(&b.cost.peak_mib))
+                .map(|(at, _)| at)
+        {
+            candidates[..=least].rotate_right(1);
+            candidates[0].refused = None;
+        }
         let mut candidates = candidates.into_iter();
         match candidates.next() {
             Some(chosen) if chosen.refused.is_none() => Ok(Plan {
@@ -436,7 +443,7 @@ impl SequenceShape {
     /// The cheapest number of frames to a step for a run of about so many frames.
     ///
     /// More frames to a step share its fixed costs; they make it larger, and with it the memory
-    /// that a session takes. No step is larger than `2^17` constraints, some 500 MiB.
+    /// that a session takes: see [`Planner::max_peak_mib`].
     ///
     /// # Errors
     /// [`ProgramError`] if the network has no program.
@@ -524,7 +531,7 @@ mod tests {
             "{short} {long} {endless}"
         );
         let step = constraints(&shape.program(endless).unwrap());
-        assert!(step + NOVA_CONSTRAINTS <= 1 << MAX_FRAMES_LOG);
+        assert!(step + NOVA_CONSTRAINTS <= 1 << 17);
     }
 
     #[test]

@@ -436,7 +436,10 @@ fn an_idle_slot_has_no_product_whatever_its_route_would_name() {
     let x = trace.registers[Register::result_of(3).index()].clone();
     let map = &bench.bank.maps()[0];
     let y = map.bias().iter().enumerate().map(|(i, b)| {
-        let products = map.row(i).entries().map(|(j, w)| i64::from(w) * x[j]);
+        let products = map
+            .row(i)
+            .entries()
+            .map(|(j, w)| i64::from(w) * x.get(j).copied().unwrap_or(0));
         b + products.sum::<i64>()
     });
     trace.registers[Register::result_of(4).index()] = y.collect();
@@ -536,7 +539,10 @@ fn a_block_of_another_step_cannot_be_read() {
             let mut trace = honest.clone();
             let y = &mut trace.registers[Register::result_of(at).index()];
             for (i, y) in y.iter_mut().take(map.rows()).enumerate() {
-                let products = map.row(i).entries().map(|(j, w)| i64::from(w) * x[j]);
+                let products = map
+                    .row(i)
+                    .entries()
+                    .map(|(j, w)| i64::from(w) * x.get(j).copied().unwrap_or(0));
                 *y += products.sum::<i64>();
             }
             if trace == honest {

@@ -22,7 +22,7 @@ use crate::{
     backend::{Commitment, CommitmentKey, E1, F, generators::BANK_LABEL},
     error::{DecodeError, Error},
     ipa::{
-        curve::{Batch, Point},
+        curve::{Batch, Point, with_best_form},
         msm::sum_of_products,
     },
     program::{BankDimensions, MapShape, Program, shake},
@@ -564,7 +564,10 @@ impl<'a> RowCommitter<'a> {
             }
         }
         let generators = &self.key.generators()[..scalars.len()];
-        terms.push(sum_of_products::<PallasAffine, _>(&scalars, generators).affine());
+        let sum = with_best_form!(Base, |form| {
+            sum_of_products::<PallasAffine, _, _>(form, &scalars, generators)
+        });
+        terms.push(sum.affine());
         scalars.fill(F::ZERO);
         // What was written is looked at, so that it is written.
         std::hint::black_box(&scalars);

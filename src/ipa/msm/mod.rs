@@ -14,12 +14,11 @@ mod terms;
 #[allow(clippy::unwrap_used, clippy::panic)]
 mod tests;
 
-use ff::Field;
 use rayon::prelude::*;
 
-use self::terms::{Classified, Entry, Term, ToPoint, bits, classify, digit, windows};
+use self::terms::{Classified, Entry, Term, bits, classify, digit, windows};
 use super::{
-    curve::{Batch, Point, Sum},
+    curve::{BaseField, Batch, Form, Point, Source, Sum, with_best_form},
     endomorphism::{EndoCurve, Signed},
 };
 
@@ -35,12 +34,15 @@ const BUCKET: usize = 24;
 
 /// `Σ scalars[i]·bases[i]`. The slices must be of the same length.
 pub(crate) fn msm<C: EndoCurve>(scalars: &[C::ScalarExt], bases: &[C]) -> C::CurveExt {
-    let sum = sum_of_products::<C, C>(scalars, bases);
+    let sum = with_best_form!(C::Base, |form| {
+        sum_of_products::<C, _, C>(form, scalars, bases)
+    });
     sum.affine().to_curve::<C>().into()
 }
 
 /// `Σ scalars[i]·points[i]`. The slices must be of the same length.
-pub(crate) fn sum_of_products<C: EndoCurve, P: ToPoint<C::Base>>(
+pub(crate) fn sum_of_products<C: EndoCurve, A: Form<C::Base>, P: Source<C::Base, A>>(
+    form: A,
     scalars: &[C::ScalarExt],
     points: &[P],
 ) -> Sum<C::Base> {
@@ -53,10 +55,10 @@ pub(crate) fn sum_of_products<C: EndoCurve, P: ToPoint<C::Base>>(
                 units,
                 terms,
                 points: of_terms,
-            } = classify::<C, P>(scalars, points);
+            } = classify::<C, A, P>(form, scalars, points);
             let (units, terms) = rayon::join(
-                || sum_of_units(&units, points),
-                || sum_of_terms(terms, &of_terms),
+                || sum_of_units(form, &units, points),
+                || sum_of_terms(form, terms, &of_terms),
             );
             units.add(&terms)
         })
@@ -64,26 +66,37 @@ pub(crate) fn sum_of_products<C: EndoCurve, P: ToPoint<C::Base>>(
 }
 
 /// The sum of points with signs.
-fn sum_of_units<F: Field, P: ToPoint<F>>(units: &[Entry], points: &[P]) -> Sum<F> {
+fn sum_of_units<F: BaseField, A: Form<F>, P: Source<F, A>>(
+    form: A,
+    units: &[Entry],
+    points: &[P],
+) -> Sum<F> {
     units
         .par_chunks(BLOCK)
         .map_init(
-            || (Batch::new(), Vec::new()),
+            || (form.batch(), Vec::new()),
             |(batch, gathered), units| {
                 gathered.clear();
-                gathered.extend(units.iter().map(|entry| entry.get(points)));
-                batch.begin(gathered.iter());
-                batch.sum_segments(gathered, &[units.len()])
+                gathered.extend(units.iter().map(|entry| entry.get(form, points)));
+                A::sum_segments(batch, gathered, &[units.len()])
             },
         )
         .flatten_iter()
-        .fold(|| Sum::IDENTITY, |sum, point| sum.add_point(&point))
+        .fold(
+            || Sum::IDENTITY,
+            |sum, point| sum.add_point(&form.leave(&point)),
+        )
         .reduce(|| Sum::IDENTITY, |a, b| a.add(&b))
 }
 
-fn sum_of_terms<F: Field>(terms: Vec<Term>, points: &[Point<F>]) -> Sum<F> {
+fn sum_of_terms<F: BaseField, A: Form<F>>(
+    form: A,
+    terms: Vec<Term>,
+    points: &[A::Point],
+) -> Sum<F> {
     if terms.len() <= FEW {
-        return sum_of_few(&terms, points);
+        let point = |term: &Term| form.leave(&points[term.point as usize]);
+        return sum_of_few(&terms, terms.iter().map(point).collect());
     }
     let mut histogram = [0; 129];
     for term in &terms {
@@ -122,7 +135,7 @@ fn sum_of_terms<F: Field>(terms: Vec<Term>, points: &[Point<F>]) -> Sum<F> {
         .into_par_iter()
         .flat_map_iter(|group| {
             let prefixes = &reach[group.clone()];
-            window_sums(&sorted, points, prefixes, group.start, c)
+            window_sums(form, &sorted, points, prefixes, group.start, c)
         })
         .collect();
     sums.iter().rev().fold(Sum::IDENTITY, |total, sum| {
@@ -148,9 +161,10 @@ fn window_width(histogram: &[usize; 129]) -> usize {
 }
 
 /// For the windows from `start` on: `Σ digit·point` over the first `prefixes[i]` terms.
-fn window_sums<F: Field>(
+fn window_sums<F: BaseField, A: Form<F>>(
+    form: A,
     terms: &[Term],
-    points: &[Point<F>],
+    points: &[A::Point],
     prefixes: &[usize],
     start: usize,
     c: usize,
@@ -195,13 +209,16 @@ fn window_sums<F: Field>(
     let sums: Vec<_> = (0..blocks)
         .into_par_iter()
         .map_init(
-            || (Batch::new(), Vec::new(), Vec::new()),
+            || (form.batch(), Vec::new(), Vec::new()),
             |(batch, gathered, lengths), block| {
                 let first = block * BLOCK;
                 let last = sorted.len().min(first + BLOCK);
                 gathered.clear();
-                gathered.extend(sorted[first..last].iter().map(|entry| entry.get(points)));
-                batch.begin(gathered.iter());
+                gathered.extend(
+                    sorted[first..last]
+                        .iter()
+                        .map(|entry| entry.get(form, points)),
+                );
                 // The parts of buckets in this block.
                 lengths.clear();
                 let mut of = Vec::new();
@@ -216,29 +233,33 @@ fn window_sums<F: Field>(
                     at = end;
                     bucket += 1;
                 }
-                let sums = batch.sum_segments(gathered, lengths);
+                let sums = A::sum_segments(batch, gathered, lengths);
                 of.into_iter().zip(sums).collect::<Vec<_>>()
             },
         )
         .collect();
 
     let sums = sums.iter().flatten().map(|(bucket, sum)| (*bucket, sum));
-    weigh(sums, prefixes.len(), c)
+    weigh(form, sums, prefixes.len(), c)
 }
 
 /// `Σ (i + 1)·sum` over the sums of buckets `i`, for windows of `2^(c−1)` buckets each.
 ///
 /// A digit is written as `row·2^k + column`. The sums of rows and of columns are batches again, and
 /// few of them are left to be weighted.
-fn weigh<'a, F: Field>(
-    sums: impl Iterator<Item = (usize, &'a Point<F>)>,
+fn weigh<'a, F: BaseField, A: Form<F>>(
+    form: A,
+    sums: impl Iterator<Item = (usize, &'a A::Point)>,
     windows: usize,
     c: usize,
-) -> Vec<Sum<F>> {
+) -> Vec<Sum<F>>
+where
+    A::Point: 'a,
+{
     let k = c / 2;
     let (rows, columns) = ((1usize << (c - 1 - k)) + 1, 1 << k);
     let mut lines = vec![Vec::new(); windows * (rows + columns)];
-    for (bucket, sum) in sums.filter(|(_, sum)| !sum.is_identity()) {
+    for (bucket, sum) in sums.filter(|(_, sum)| !A::is_identity(sum)) {
         let (window, digit) = (bucket >> (c - 1), (bucket & ((1 << (c - 1)) - 1)) + 1);
         let lines = &mut lines[window * (rows + columns)..];
         lines[digit >> k].push(*sum);
@@ -251,10 +272,9 @@ fn weigh<'a, F: Field>(
     }
     let lengths = lines.iter().map(Vec::len).filter(|length| *length > 0);
     let lengths: Vec<_> = lengths.collect();
-    let mut batch = Batch::new();
     let mut points = lines.concat();
-    batch.begin(&points);
-    let mut sums = batch.sum_segments(&mut points, &lengths).into_iter();
+    let sums = A::sum_segments(&mut form.batch(), &mut points, &lengths);
+    let mut sums = sums.iter().map(|sum| form.leave(sum));
     let lines: Vec<_> = lines
         .iter()
         .map(|line| if line.is_empty() { None } else { sums.next() })
@@ -282,13 +302,11 @@ fn weigh<'a, F: Field>(
 }
 
 /// All terms together, digit by digit, with the doublings shared.
-fn sum_of_few<F: Field>(terms: &[Term], points: &[Point<F>]) -> Sum<F> {
+///
+/// `base[i]` is the point of term `i`.
+fn sum_of_few<F: BaseField>(terms: &[Term], base: Vec<Point<F>>) -> Sum<F> {
     /// Odd multiples 1, 3, 5, 7.
     const ODD: usize = 4;
-    let base: Vec<_> = terms
-        .iter()
-        .map(|term| points[term.point as usize])
-        .collect();
     let mut double = base.clone();
     let mut batch = Batch::new();
     batch.begin(&base);

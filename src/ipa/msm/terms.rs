@@ -1,32 +1,12 @@
 //! What is added up: points with short multipliers.
 
-use ff::{Field, WithSmallOrderMulGroup};
-use halo2curves::CurveAffine;
+use ff::Field;
 use rayon::prelude::*;
 
 use crate::ipa::{
-    curve::Point,
+    curve::{BaseField, Form, Source},
     endomorphism::{EndoCurve, Signed, U256, limbs},
 };
-
-/// Points in either form.
-pub(crate) trait ToPoint<F>: Sync {
-    fn to_point(&self) -> Point<F>;
-}
-
-impl<F: Field> ToPoint<F> for Point<F> {
-    #[inline(always)]
-    fn to_point(&self) -> Point<F> {
-        *self
-    }
-}
-
-impl<C: EndoCurve> ToPoint<C::Base> for C {
-    #[inline(always)]
-    fn to_point(&self) -> Point<C::Base> {
-        Point::of(self)
-    }
-}
 
 /// `multiplier·points[point]`.
 #[derive(Clone, Copy)]
@@ -45,28 +25,32 @@ impl Entry {
     }
 
     #[inline(always)]
-    pub(super) fn get<F: Field, P: ToPoint<F>>(self, points: &[P]) -> Point<F> {
-        let Point { x, y } = points[(self.0 >> 1) as usize].to_point();
-        let y = if self.0 & 1 == 1 { -y } else { y };
-        Point { x, y }
+    pub(super) fn get<F: BaseField, A: Form<F>, P: Source<F, A>>(
+        self,
+        form: A,
+        points: &[P],
+    ) -> A::Point {
+        let point = points[(self.0 >> 1) as usize].get(form);
+        form.signed(&point, self.0 & 1 == 1)
     }
 }
 
 /// What the scalars come to, zeros left out.
-pub(super) struct Classified<F> {
+pub(super) struct Classified<P> {
     /// The points with scalar 1 or −1, by position.
     pub(super) units: Vec<Entry>,
     /// The rest, cut in two where necessary.
     pub(super) terms: Vec<Term>,
     /// The points of the terms.
-    pub(super) points: Vec<Point<F>>,
+    pub(super) points: Vec<P>,
 }
 
 /// Sorts scalars by what they cost: nothing, one addition, one short multiplier or two.
-pub(super) fn classify<C: EndoCurve, P: ToPoint<C::Base>>(
+pub(super) fn classify<C: EndoCurve, A: Form<C::Base>, P: Source<C::Base, A>>(
+    form: A,
     scalars: &[C::ScalarExt],
     points: &[P],
-) -> Classified<C::Base> {
+) -> Classified<A::Point> {
     const CHUNK: usize = 1 << 12;
     let endomorphism = C::endomorphism();
     let of_chunk = |(chunk, (scalars, points)): (usize, (&[C::ScalarExt], &[P]))| {
@@ -97,7 +81,7 @@ pub(super) fn classify<C: EndoCurve, P: ToPoint<C::Base>>(
                 Some(multiplier) => (multiplier, Signed::default()),
                 None => endomorphism.decompose(&k).into(),
             };
-            of_terms.push(point.to_point());
+            of_terms.push(point.get(form));
             for (list, multiplier) in [(&mut terms, first), (&mut seconds, second)] {
                 if multiplier.magnitude != 0 {
                     let point = point_of_term;
@@ -131,24 +115,18 @@ pub(super) fn classify<C: EndoCurve, P: ToPoint<C::Base>>(
         }));
         all.points.extend_from_slice(points);
     }
+    let start = all.points.len();
     for (_, _, seconds, points) in &chunks {
         for term in seconds {
             all.terms.push(Term {
                 point: all.points.len() as u32,
                 ..*term
             });
-            all.points.push(rotated::<C>(&points[term.point as usize]));
+            all.points.push(points[term.point as usize]);
         }
     }
+    form.rotate(&mut all.points[start..]);
     all
-}
-
-/// `φ(point)`.
-fn rotated<C: CurveAffine>(point: &Point<C::Base>) -> Point<C::Base> {
-    Point {
-        x: point.x * C::Base::ZETA,
-        y: point.y,
-    }
 }
 
 /// `k` or `k − r`, if below `2^127` in size.

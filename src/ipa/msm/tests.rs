@@ -6,7 +6,10 @@ use halo2curves::{
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
 
+use ff::Field;
+
 use super::*;
+use crate::ipa::curve::with_every_form;
 
 fn naive<C: EndoCurve>(scalars: &[C::ScalarExt], bases: &[C]) -> C::CurveExt {
     let products = scalars.iter().zip(bases).map(|(s, b)| *b * *s);
@@ -106,13 +109,16 @@ fn agrees_with_naive<C: EndoCurve>(sizes: &[usize]) {
         for (name, kind) in kinds::<C::ScalarExt>() {
             let scalars: Vec<_> = (0..n).map(|_| kind(&mut rng)).collect();
             for bases in [&distinct, &exceptional, &constant, &alternating] {
-                let sum = msm::<C>(&scalars, bases);
                 let plain = if n > 1000 {
                     nova_snark::provider::msm::msm(&scalars, bases)
                 } else {
                     naive(&scalars, bases)
                 };
-                assert_eq!(sum.to_affine(), plain.to_affine(), "{name} {n}");
+                assert_eq!(msm(&scalars, bases), plain, "{name} {n}");
+                with_every_form!(C::Base, |form| {
+                    let sum = sum_of_products::<C, _, C>(form, &scalars, bases).affine();
+                    assert_eq!(sum.to_curve::<C>(), plain.to_affine(), "{name} {n}");
+                });
             }
         }
     }
@@ -129,6 +135,7 @@ fn small_sums_agree_with_naive_ones() {
 #[test]
 fn large_sums_agree_with_naive_ones() {
     agrees_with_naive::<PallasAffine>(&[1000, 5000]);
+    agrees_with_naive::<VestaAffine>(&[5000]);
 }
 
 /// As commitments use it: what nova's own routine gives.
