@@ -80,6 +80,16 @@ pub(crate) enum Reason {
         bits: u8,
         limit: i128,
     },
+    #[error("{operation}: {problem}")]
+    Graph {
+        operation: &'static str,
+        problem: String,
+    },
+    #[error("{operation}: {problem}")]
+    GraphLimit {
+        operation: &'static str,
+        problem: String,
+    },
     #[error("{path}: {source}")]
     Io {
         path: String,
@@ -102,11 +112,13 @@ impl Error {
             | Reason::Range { .. }
             | Reason::LayerShape { .. }
             | Reason::LayerNotFinite { .. }
+            | Reason::Graph { .. }
             | Reason::Tensor { .. } => ErrorKind::Input,
             Reason::Usage { .. } => ErrorKind::Usage,
             Reason::Program(_)
             | Reason::Layer { .. }
             | Reason::FixedScale { .. }
+            | Reason::GraphLimit { .. }
             | Reason::AccumulatorBound { .. } => ErrorKind::Unsupported,
             Reason::Io { .. } => ErrorKind::Io,
             Reason::Decode(_) => ErrorKind::Decode,

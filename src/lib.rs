@@ -40,6 +40,7 @@
 //! Modules, in the order of the pipeline:
 //!
 //! - `model`: float networks, fully connected or recurrent, from arrays or `safetensors`;
+//! - [`graph`]: general networks: convolutions, residual sums, products, pooling;
 //! - `quant`: integers, calibration, and a report against the floats;
 //! - [`program`]: the integer semantics of a step, and the reference interpreter;
 //! - `circuit`: a program as constraints, its state, the bridge to Nova;
@@ -54,6 +55,7 @@
 mod backend;
 mod circuit;
 mod error;
+pub mod graph;
 mod ipa;
 mod ivc;
 mod model;

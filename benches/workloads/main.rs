@@ -12,6 +12,9 @@
 //!   32 to 100 for N up to 40), ReLU between them;
 //! - `dense-4m`: four layers of 1000×1000, ReLU between them;
 //! - `mlp-AxBxC…`: any widths, ReLU between layers;
+//! - `cnn-mnist`: 5×5 convolutions of stride 2 to 8 and 16 channels, dense to 10; `lenet`;
+//!   `zator-N`: N + 1 padded 3×3 convolutions of two channels on 28×28; `resmlp-N`: N residual blocks
+//!   of width 128;
 //! - `rnn-T`, `rnntanh-T`, `gru-T`, `lstm-T`: T frames of 16 entries into a cell of 64, random
 //!   uniform weights of a fixed seed, the last state being the output.
 //!
@@ -23,6 +26,7 @@
 #![expect(clippy::print_stderr, reason = "prints usage")]
 
 mod clock;
+mod nets;
 
 use std::{fmt::Write as _, process::ExitCode};
 
@@ -31,6 +35,7 @@ use cpu_time::ProcessTime;
 use layerfold::{
     ActivationFunction, Model, Params, Precision, Proof, Prover, Quantized, RecurrentWeights,
     RnnActivation, SequenceModel, Tensors, Verifier, Visibility,
+    graph::GraphPrecision,
     plan::{CostModel, Plan, Planner},
     program::{Claim, Label, Predicate, Program, ProgramError, Schedule, Threshold},
 };
@@ -62,6 +67,8 @@ enum Case {
         calibration: Vec<Array2<f32>>,
         inputs: Array2<f32>,
     },
+    /// On the first of its samples.
+    Graph(nets::Net),
 }
 
 #[derive(Default)]
@@ -141,7 +148,7 @@ fn main() -> ExitCode {
     };
     let Some(name) = arguments.iter().find(|a| !a.starts_with("--")) else {
         eprintln!(
-            "usage: workloads mnist-mlp | batch-N | audit-N | credit | deep-L | depth-N | dense-4m | mlp-AxBxC… | rnn-T | rnntanh-T | gru-T | lstm-T\n       [--json] [--layers-per-step K] [--frames-per-step F] [--plan] [--costs FILE] [--overlap]"
+            "usage: workloads mnist-mlp | batch-N | audit-N | credit | deep-L | depth-N | dense-4m | mlp-AxBxC… | cnn-mnist | lenet | zator-N | resmlp-N | rnn-T | rnntanh-T | gru-T | lstm-T\n       [--json] [--layers-per-step K] [--frames-per-step F] [--plan] [--costs FILE] [--overlap]"
         );
         // `cargo bench` without a name runs every bench target.
         return ExitCode::SUCCESS;
@@ -368,6 +375,9 @@ fn case(name: &str) -> Result<Case, Failure> {
     if let Some(layers) = name.strip_prefix("depth-") {
         return random_mlp(&depth(layers.parse()?)?, false);
     }
+    if let Some(net) = nets::net(name) {
+        return Ok(Case::Graph(net?));
+    }
     if name == "dense-4m" {
         return random_mlp(&[1000; 5], false);
     }
@@ -404,6 +414,26 @@ fn run(name: &str, options: &Options) -> Result<Option<Report>, Failure> {
             };
             let program = quantized.program_with(schedule)?;
             let expected = quantized.infer(inputs.row(inputs.nrows() - 1))?;
+            let schedule = format!("{schedule:?}");
+            let run = Run {
+                overlap: options.overlap,
+                ..Run::of(&schedule, &program, &inputs, expected.as_slice())
+            };
+            measure(name, &clock, &quantized, &run).map(Some)
+        }
+        Case::Graph(nets::Net { graph, calibration }) => {
+            let quantized = graph.quantize(&calibration, &GraphPrecision::default())?;
+            let asked = options.layers_per_step.map(Schedule::LayersPerStep);
+            let plan = || {
+                let plan = quantized.plan(planner, 1);
+                plan.map_err(|_| ProgramError::Structure("the network has no schedule"))
+            };
+            let Some(schedule) = planned(asked.or(of_frames), options, plan)? else {
+                return Ok(None);
+            };
+            let program = quantized.program_with(schedule)?;
+            let inputs = calibration.select(ndarray::Axis(0), &[0]);
+            let expected = quantized.infer(inputs.row(0))?;
             let schedule = format!("{schedule:?}");
             let run = Run {
                 overlap: options.overlap,

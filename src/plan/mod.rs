@@ -179,6 +179,23 @@ impl Planner {
         search.plan()
     }
 
+    /// The cheapest schedule of a network of so many weights that are not zero: as a chain of
+    /// layers, if it is one, or with a number of frames to a step.
+    pub(crate) fn plan_graph(
+        &self,
+        chain: Option<&NetworkShape>,
+        weights: u64,
+        frames: u64,
+        program: &dyn Fn(u32) -> Result<Program, ProgramError>,
+    ) -> Result<Plan, ProgramError> {
+        let mut search = Search::new(self, frames.max(1), weights);
+        if let Some(network) = chain {
+            search.layers(network)?;
+        }
+        search.frames(program)?;
+        search.plan()
+    }
+
     /// What a program is expected to cost in a run of so many frames.
     ///
     /// # Errors

@@ -57,7 +57,7 @@ impl<S: Data<Elem = f32>> Samples for Vec<ArrayBase<S, Ix1>> {
 }
 
 /// Checks that there are samples, and that each is an input of a model of `inputs` inputs.
-pub(super) fn check<S: Samples + ?Sized>(samples: &S, inputs: usize) -> Result<(), Error> {
+pub(crate) fn check<S: Samples + ?Sized>(samples: &S, inputs: usize) -> Result<(), Error> {
     if samples.count() == 0 {
         return Err(Reason::Empty {
             what: "set of samples",

@@ -49,7 +49,13 @@ pub use report::{Accuracy, LayerReport, QuantizationReport};
 pub use scales::Scales;
 pub use sequence::{QuantizedSequence, SequenceSamples};
 
-use crate::{error::Error, model::Model, program::NetworkShape, weights::WeightBank};
+pub(crate) use calibration::check as check_samples;
+pub(crate) use precision::standard_shift;
+pub(crate) use report::top1;
+
+use crate::{
+    error::Error, graph::QuantizedGraph, model::Model, program::NetworkShape, weights::WeightBank,
+};
 
 mod sealed {
     pub trait Sealed {}
@@ -79,6 +85,18 @@ impl Quantized for QuantizedModel {
 impl sealed::Sealed for QuantizedSequence {}
 
 impl Quantized for QuantizedSequence {
+    fn bank(&self) -> &WeightBank {
+        self.bank()
+    }
+
+    fn end_scales(&self) -> Scales {
+        self.end_scales()
+    }
+}
+
+impl sealed::Sealed for QuantizedGraph {}
+
+impl Quantized for QuantizedGraph {
     fn bank(&self) -> &WeightBank {
         self.bank()
     }

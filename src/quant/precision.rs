@@ -126,7 +126,7 @@ impl Precision {
 }
 
 /// `5 + ⌈log2(n)/2⌉`, at least 8.
-fn standard_shift(inputs: usize) -> u8 {
+pub(crate) fn standard_shift(inputs: usize) -> u8 {
     // ⌈log2(n)/2⌉ is the least h with 4^h ≥ n; less than 32 for 64 bits.
     let log2 = usize::BITS - inputs.saturating_sub(1).leading_zeros();
     (5 + u8::try_from(log2.div_ceil(2)).unwrap_or(u8::MAX - 5)).max(8)

@@ -270,7 +270,7 @@ impl QuantizedModel {
 }
 
 /// Index of the largest value, of equal ones the first.
-fn top1<T: PartialOrd + Copy>(values: impl Iterator<Item = T>) -> usize {
+pub(crate) fn top1<T: PartialOrd + Copy>(values: impl Iterator<Item = T>) -> usize {
     let mut best: Option<(usize, T)> = None;
     for (index, value) in values.enumerate() {
         if best.is_none_or(|(_, b)| value > b) {

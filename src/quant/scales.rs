@@ -26,7 +26,7 @@ pub struct Scales {
 
 impl Scales {
     /// The scales of a network with frames of this shape.
-    pub(super) fn new(input: f64, output: f64, frame: VectorShape) -> Result<Self, Error> {
+    pub(crate) fn new(input: f64, output: f64, frame: VectorShape) -> Result<Self, Error> {
         if ![input, output].iter().all(|s| s.is_finite() && *s > 0.0) {
             return Err(Error::usage("a scale must be a positive number"));
         }
@@ -79,7 +79,7 @@ impl Scales {
     }
 
     /// Entries of an input that saturation changes.
-    pub(super) fn saturated_entries(&self, input: ArrayView1<'_, f32>) -> usize {
+    pub(crate) fn saturated_entries(&self, input: ArrayView1<'_, f32>) -> usize {
         let (least, most) = self.input_range();
         let outside = |x: &&f32| !(least..=most).contains(&self.input_unit(**x));
         input.iter().filter(outside).count()

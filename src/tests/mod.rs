@@ -11,6 +11,7 @@ mod completeness;
 mod counts;
 mod fixtures;
 mod formats;
+mod graphs;
 mod hiding;
 mod proof_attacks;
 mod random_programs;

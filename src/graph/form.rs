@@ -1,0 +1,551 @@
+//! From operations to affine forms of registers: what a network needs to compute, and nothing else.
+
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use ndarray::{Array1, ArrayView1};
+use zeroize::Zeroize;
+
+use super::{
+    Function, SparseMatrix,
+    builder::Node,
+    matrix::{MAX_NONZEROS, too_many},
+    wrong,
+};
+use crate::{
+    error::{Error, Reason},
+    quant::top1,
+};
+
+/// Most registers that one form reads.
+const MAX_TERMS: usize = 32;
+/// A composition may have so many times the entries of its parts, and this many more.
+const FILL_IN: (usize, usize) = (4, 1 << 16);
+/// A composition may take so many products of entries.
+const MAX_WORK: u64 = 1 << 32;
+
+/// Matrices, each with what it is applied to.
+type Terms = Vec<(usize, Arc<SparseMatrix>)>;
+
+/// `Σ_b A_b·r_b + c` over registers `r_b`.
+///
+/// Register 0 is the input, register `1 + k` the result of stage `k`.
+#[derive(Clone)]
+pub(super) struct Form {
+    pub(super) len: usize,
+    /// By register, ascending.
+    pub(super) terms: Terms,
+    /// `c`; zero if it is empty.
+    pub(super) constant: Vec<f64>,
+}
+
+impl Form {
+    fn register(register: usize, len: usize) -> Result<Self, Error> {
+        Ok(Self {
+            len,
+            terms: vec![(register, Arc::new(SparseMatrix::identity(len)?))],
+            constant: Vec::new(),
+        })
+    }
+
+    /// The register that the form is, if it is one as it stands.
+    pub(super) fn as_register(&self) -> Option<usize> {
+        match self.terms.as_slice() {
+            [(register, matrix)]
+                if self.constant.iter().all(|c| *c == 0.0) && matrix.is_identity() =>
+            {
+                Some(*register)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether two forms are one and the same value.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.constant == other.constant
+            && self.terms.len() == other.terms.len()
+            && self
+                .terms
+                .iter()
+                .zip(&other.terms)
+                .all(|(a, b)| a.0 == b.0 && (Arc::ptr_eq(&a.1, &b.1) || a.1 == b.1))
+    }
+
+    pub(super) fn nonzeros(&self) -> usize {
+        self.terms.iter().map(|t| t.1.nonzeros()).sum()
+    }
+
+    /// The values of the form, in double precision.
+    pub(super) fn evaluate(&self, registers: &[Vec<f64>]) -> Vec<f64> {
+        let mut y = self.constant.clone();
+        y.resize(self.len, 0.0);
+        for (register, matrix) in &self.terms {
+            matrix.accumulate(&registers[*register], &mut y);
+        }
+        y
+    }
+
+    fn registers(&self) -> impl Iterator<Item = usize> + '_ {
+        self.terms.iter().map(|t| t.0)
+    }
+}
+
+impl Drop for Form {
+    fn drop(&mut self) {
+        self.constant.zeroize();
+    }
+}
+
+/// What a stage does with its arguments.
+#[derive(Clone, Debug)]
+pub(super) enum Kind {
+    /// The value itself.
+    Identity,
+    /// A function of every entry.
+    Function(Function),
+    /// The product of both arguments.
+    Product,
+    /// The largest of the arguments; of them and 0 if `relu`.
+    Maximum { relu: bool },
+}
+
+impl Kind {
+    pub(super) fn name(&self) -> String {
+        match self {
+            Self::Identity => "identity".to_owned(),
+            Self::Function(function) => function.name().to_owned(),
+            Self::Product => "product".to_owned(),
+            Self::Maximum { relu: false } => "maximum".to_owned(),
+            Self::Maximum { relu: true } => "maximum, relu".to_owned(),
+        }
+    }
+
+    pub(super) fn apply(&self, arguments: &[Vec<f64>]) -> Vec<f64> {
+        let Some(first) = arguments.first() else {
+            return Vec::new();
+        };
+        match self {
+            Self::Identity => first.clone(),
+            Self::Function(function) => first.iter().map(|x| function.apply(*x)).collect(),
+            Self::Product => {
+                let second = arguments.get(1).unwrap_or(first);
+                first.iter().zip(second).map(|(a, b)| a * b).collect()
+            }
+            Self::Maximum { relu } => (0..first.len())
+                .map(|i| {
+                    let least = if *relu { 0.0 } else { f64::NEG_INFINITY };
+                    arguments.iter().fold(least, |m, x| m.max(x[i]))
+                })
+                .collect(),
+        }
+    }
+}
+
+/// A value that must be computed: one register.
+#[derive(Clone)]
+pub(super) struct Stage {
+    pub(super) kind: Kind,
+    /// Of one length, that of the result.
+    pub(super) arguments: Vec<Form>,
+    pub(super) len: usize,
+}
+
+/// A value that was computed although it is linear, and why.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct FillIn {
+    /// The stage that computes it.
+    pub stage: usize,
+    /// Its entries.
+    pub entries: usize,
+    /// Why it was not composed with what reads it.
+    pub reason: String,
+}
+
+/// A network on floats: registers, each a function of affine forms of those before.
+///
+/// Secret material: `Debug` shows sizes only, and matrices and constants are zeroised on drop.
+#[derive(Clone)]
+pub struct Graph {
+    pub(super) input_shape: Vec<usize>,
+    pub(super) output_shape: Vec<usize>,
+    pub(super) stages: Vec<Stage>,
+    pub(super) output: Form,
+    /// Whether the output is the index of the largest entry of the form.
+    pub(super) argmax: bool,
+    pub(super) fill_ins: Vec<FillIn>,
+}
+
+impl Graph {
+    /// Shape of an input, the batch not counted.
+    #[must_use]
+    pub fn input_shape(&self) -> &[usize] {
+        &self.input_shape
+    }
+
+    /// Shape of an output.
+    #[must_use]
+    pub fn output_shape(&self) -> &[usize] {
+        &self.output_shape
+    }
+
+    /// Length of an input as a vector.
+    #[must_use]
+    pub fn input_len(&self) -> usize {
+        self.input_shape.iter().product()
+    }
+
+    /// Length of an output as a vector.
+    #[must_use]
+    pub fn output_len(&self) -> usize {
+        self.output_shape.iter().product()
+    }
+
+    /// Number of values that are computed: results of functions, products and maxima.
+    #[must_use]
+    pub fn stage_count(&self) -> usize {
+        self.stages.len()
+    }
+
+    /// Entries of all matrices of the composed network that are not zero.
+    #[must_use]
+    pub fn nonzeros(&self) -> usize {
+        let arguments = self.stages.iter().flat_map(|s| &s.arguments);
+        arguments.chain([&self.output]).map(Form::nonzeros).sum()
+    }
+
+    /// Linear values that are computed all the same, because composing them would be dearer.
+    #[must_use]
+    pub fn fill_ins(&self) -> &[FillIn] {
+        &self.fill_ins
+    }
+
+    /// The output for an input, row-major: the float reference that integers are compared with.
+    ///
+    /// Sums and functions are in double precision, matrices and the output in single precision.
+    ///
+    /// # Errors
+    /// If the input has the wrong length or an entry that is not finite, and if a value in between
+    /// is not finite.
+    pub fn infer(&self, input: ArrayView1<'_, f32>) -> Result<Array1<f32>, Error> {
+        let y = self.forward(input, |_, _, _| {})?;
+        #[expect(clippy::cast_possible_truncation, reason = "the one rounding")]
+        let y: Array1<f32> = y.iter().map(|y| *y as f32).collect();
+        match y.iter().position(|y| !y.is_finite()) {
+            None => Ok(y),
+            Some(index) => Err(not_finite("an output", index)),
+        }
+    }
+
+    /// As [`infer`](Self::infer), in double precision; `observe` is given each stage's index, its
+    /// arguments and its result, which it may change.
+    pub(super) fn forward(
+        &self,
+        input: ArrayView1<'_, f32>,
+        observe: impl FnMut(usize, &[Vec<f64>], &mut [f64]),
+    ) -> Result<Vec<f64>, Error> {
+        let y = self.sums(input, observe)?;
+        Ok(if self.argmax {
+            vec![top1(y.iter()) as f64]
+        } else {
+            y
+        })
+    }
+
+    /// The values of the output's form.
+    pub(super) fn sums(
+        &self,
+        input: ArrayView1<'_, f32>,
+        observe: impl FnMut(usize, &[Vec<f64>], &mut [f64]),
+    ) -> Result<Vec<f64>, Error> {
+        if input.len() != self.input_len() {
+            return Err(Reason::Shape {
+                what: "length of the input",
+                expected: self.input_len(),
+                got: input.len(),
+            }
+            .into());
+        }
+        if let Some(index) = input.iter().position(|x| !x.is_finite()) {
+            return Err(not_finite("input", index));
+        }
+        self.sums_of(input.iter().map(|x| f64::from(*x)).collect(), observe)
+    }
+
+    /// As [`sums`](Self::sums), of an input that was checked.
+    pub(super) fn sums_of(
+        &self,
+        input: Vec<f64>,
+        mut observe: impl FnMut(usize, &[Vec<f64>], &mut [f64]),
+    ) -> Result<Vec<f64>, Error> {
+        let mut registers = vec![input];
+        for (k, stage) in self.stages.iter().enumerate() {
+            let arguments: Vec<Vec<f64>> = stage
+                .arguments
+                .iter()
+                .map(|form| form.evaluate(&registers))
+                .collect();
+            let mut result = stage.kind.apply(&arguments);
+            let values = arguments.iter().flatten().chain(&result);
+            if values.into_iter().any(|v| !v.is_finite()) {
+                return Err(wrong(
+                    "inference",
+                    format!("a value of stage {k} ({}) is not finite", stage.kind.name()),
+                ));
+            }
+            observe(k, &arguments, &mut result);
+            registers.push(result);
+        }
+        Ok(self.output.evaluate(&registers))
+    }
+}
+
+fn not_finite(what: &'static str, index: usize) -> Error {
+    Reason::NotFinite { what, index }.into()
+}
+
+impl fmt::Debug for Graph {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Graph({:?}", self.input_shape)?;
+        for stage in &self.stages {
+            write!(f, " → {} {}", stage.len, stage.kind.name())?;
+        }
+        write!(f, " → {:?}, weights redacted)", self.output_shape)
+    }
+}
+
+/// The forms of all values that an output depends on.
+struct Composer {
+    stages: Vec<Stage>,
+    /// Of every node that is still needed.
+    forms: Vec<Option<Form>>,
+    fill_ins: Vec<FillIn>,
+}
+
+impl Composer {
+    fn form(&self, node: usize) -> Result<&Form, Error> {
+        match self.forms.get(node) {
+            Some(Some(form)) => Ok(form),
+            _ => Err(wrong("network", "a value is read before it is defined")),
+        }
+    }
+
+    fn push(&mut self, kind: Kind, arguments: Vec<Form>) -> Result<Form, Error> {
+        let len = arguments.first().map_or(0, |a| a.len);
+        self.stages.push(Stage {
+            kind,
+            arguments,
+            len,
+        });
+        Form::register(self.stages.len(), len)
+    }
+
+    /// Makes a node one register.
+    fn materialise(&mut self, node: usize, reason: String) -> Result<(), Error> {
+        let form = self.form(node)?.clone();
+        if form.as_register().is_some() {
+            return Ok(());
+        }
+        self.fill_ins.push(FillIn {
+            stage: self.stages.len(),
+            entries: form.len,
+            reason,
+        });
+        let register = self.push(Kind::Identity, vec![form])?;
+        self.forms[node] = Some(register);
+        Ok(())
+    }
+
+    fn linear(
+        &mut self,
+        terms: &[(usize, Arc<SparseMatrix>)],
+        bias: &[f32],
+        len: usize,
+    ) -> Result<Form, Error> {
+        let fits = |form: &Form| form.terms.len() <= MAX_TERMS;
+        // The value with the most terms becomes a register, until there are few enough.
+        loop {
+            let mut registers: Vec<usize> = Vec::new();
+            for (node, _) in terms {
+                registers.extend(self.form(*node)?.registers());
+            }
+            registers.sort_unstable();
+            registers.dedup();
+            if registers.len() <= MAX_TERMS {
+                break;
+            }
+            let longest = terms.iter().map(|t| t.0).max_by_key(|node| {
+                let form = self.forms.get(*node).and_then(Option::as_ref);
+                form.map_or(0, |f| f.terms.len())
+            });
+            let before = registers.len();
+            match longest {
+                Some(node) if self.form(node)?.as_register().is_none() => {
+                    self.materialise(node, format!("a sum of {before} registers"))?;
+                }
+                // More values than that: the sum is what it is.
+                _ => break,
+            }
+        }
+        let mut sums: BTreeMap<usize, Arc<SparseMatrix>> = BTreeMap::new();
+        let mut constant: Vec<f64> = bias.iter().map(|b| f64::from(*b)).collect();
+        for (node, matrix) in terms {
+            let parts = match self.product(matrix, *node)? {
+                Some(parts) => parts,
+                None => {
+                    let inner = self.form(*node)?.nonzeros();
+                    let reason = format!(
+                        "composing {} and {inner} entries would give too many",
+                        matrix.nonzeros()
+                    );
+                    self.materialise(*node, reason)?;
+                    self.form(*node)?
+                        .registers()
+                        .map(|r| (r, matrix.clone()))
+                        .collect()
+                }
+            };
+            for (register, product) in parts {
+                let sum = match sums.remove(&register) {
+                    Some(before) => Arc::new(before.sum(&product)?),
+                    None => product,
+                };
+                sums.insert(register, sum);
+            }
+            let form = self.form(*node)?;
+            if !form.constant.is_empty() {
+                constant.resize(len, 0.0);
+                matrix.accumulate(&form.constant, &mut constant);
+            }
+        }
+        let form = Form {
+            len,
+            terms: sums.into_iter().filter(|t| t.1.nonzeros() > 0).collect(),
+            constant,
+        };
+        debug_assert!(fits(&form) || terms.len() > MAX_TERMS);
+        Ok(form)
+    }
+
+    /// The terms of `M·x`, `None` if they have too many entries.
+    fn product(&self, matrix: &Arc<SparseMatrix>, node: usize) -> Result<Option<Terms>, Error> {
+        let form = self.form(node)?;
+        let mut parts = Vec::new();
+        for (register, inner) in &form.terms {
+            let product = if inner.is_identity() {
+                matrix.clone()
+            } else if matrix.is_identity() {
+                inner.clone()
+            } else {
+                let (times, more) = FILL_IN;
+                let most = times * (matrix.nonzeros() + inner.nonzeros()) + more;
+                match matrix.compose_within(inner, most, MAX_WORK)? {
+                    Some(product) => Arc::new(product),
+                    None => return Ok(None),
+                }
+            };
+            parts.push((*register, product));
+        }
+        Ok(Some(parts))
+    }
+}
+
+/// The graph of the nodes that `output` depends on.
+pub(super) fn compose(
+    nodes: Vec<Node>,
+    input_shape: Vec<usize>,
+    output: usize,
+    output_shape: Vec<usize>,
+) -> Result<Graph, Error> {
+    // How many nodes read each.
+    let mut readers = vec![0usize; nodes.len()];
+    let mut left = vec![output];
+    readers[output] += 1;
+    while let Some(node) = left.pop() {
+        for read in nodes[node].reads() {
+            readers[read] += 1;
+            if readers[read] == 1 {
+                left.push(read);
+            }
+        }
+    }
+    if readers[0] == 0 {
+        return Err(wrong("output", "it does not depend on the input"));
+    }
+    let mut composer = Composer {
+        stages: Vec::new(),
+        forms: vec![None; nodes.len()],
+        fill_ins: Vec::new(),
+    };
+    let mut argmax = false;
+    let mut total = 0usize;
+    for (at, node) in nodes.iter().enumerate() {
+        if readers[at] == 0 {
+            continue;
+        }
+        let stages = composer.stages.len();
+        let form = match node {
+            Node::Input => Form::register(0, input_shape.iter().product())?,
+            Node::Constant(values) => Form {
+                len: values.len(),
+                terms: Vec::new(),
+                constant: values.iter().map(|v| f64::from(*v)).collect(),
+            },
+            Node::Linear { terms, bias } => {
+                let len = terms.first().map_or(0, |t| t.1.rows());
+                composer.linear(terms, bias, len)?
+            }
+            Node::Identity(x) => {
+                let form = composer.form(*x)?.clone();
+                match form.as_register() {
+                    Some(_) => form,
+                    None => composer.push(Kind::Identity, vec![form])?,
+                }
+            }
+            Node::Function(x, function) => {
+                let form = composer.form(*x)?.clone();
+                composer.push(Kind::Function(function.clone()), vec![form])?
+            }
+            Node::Product(a, b) => {
+                let arguments = vec![composer.form(*a)?.clone(), composer.form(*b)?.clone()];
+                composer.push(Kind::Product, arguments)?
+            }
+            Node::Maximum { parts, relu } => {
+                let arguments = parts
+                    .iter()
+                    .map(|p| composer.form(*p).cloned())
+                    .collect::<Result<_, _>>()?;
+                composer.push(Kind::Maximum { relu: *relu }, arguments)?
+            }
+            Node::ArgMax(x) => {
+                argmax = true;
+                composer.form(*x)?.clone()
+            }
+        };
+        for stage in &composer.stages[stages..] {
+            total += stage.arguments.iter().map(Form::nonzeros).sum::<usize>();
+        }
+        if total.saturating_add(form.nonzeros()) > MAX_NONZEROS {
+            return Err(too_many(total.saturating_add(form.nonzeros())));
+        }
+        composer.forms[at] = Some(form);
+        // What nothing reads any more is dropped.
+        for read in node.reads() {
+            readers[read] -= 1;
+            if readers[read] == 0 {
+                composer.forms[read] = None;
+            }
+        }
+    }
+    let form = composer.form(output)?.clone();
+    if form.terms.is_empty() {
+        return Err(wrong("output", "it does not depend on the input"));
+    }
+    Ok(Graph {
+        input_shape,
+        output_shape,
+        stages: composer.stages,
+        output: form,
+        argmax,
+        fill_ins: composer.fill_ins,
+    })
+}

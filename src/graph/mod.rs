@@ -1,0 +1,72 @@
+//! General networks: convolutions, residual sums, pooling, products, functions.
+//!
+//! A value is kept as an affine form of what was computed before, `Σ_b A_b·r_b + c`, over the input
+//! and the results of functions, with sparse matrices `A_b`. Convolution, batch normalisation, average
+//! pooling, sums, concatenation and everything else that is linear composes matrices, exactly; in a
+//! proof that costs no constraint. Only a function, a product of two values or a maximum needs the
+//! value itself, as integers: then the form becomes one affine operation of the program, with a term
+//! for each register that it reads.
+//!
+//! ```
+//! use layerfold::graph::{Conv, Function, GraphBuilder, Pool};
+//! use ndarray::{Array, arr1};
+//!
+//! let mut g = GraphBuilder::new([1, 6, 6]);
+//! let x = g.input();
+//! let kernel = Array::from_elem(vec![2, 1, 3, 3], 0.1);
+//! let y = g.conv(x, kernel.view(), Some(arr1(&[0.0, 0.5]).view()), &Conv::default())?;
+//! let y = g.function(y, Function::Relu)?;
+//! let y = g.max_pool(y, &Pool::tiles([2, 2]))?;
+//! assert_eq!(g.shape(y), [2, 2, 2]);
+//! let y = g.reshape(y, &[8])?;
+//! let graph = g.build(y)?;
+//! let output = graph.infer(Array::ones(36).view())?;
+//! assert!((output[0] - 0.9).abs() < 1e-6 && (output[7] - 1.4).abs() < 1e-6);
+//! # Ok::<(), layerfold::Error>(())
+//! ```
+
+mod builder;
+mod calibration;
+mod fit;
+mod form;
+mod function;
+mod lower;
+mod matrix;
+mod precision;
+mod quantized;
+mod report;
+mod shape;
+mod window;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests;
+
+pub use builder::{GraphBuilder, Value};
+pub use form::{FillIn, Graph};
+pub use function::Function;
+pub use matrix::SparseMatrix;
+pub use precision::GraphPrecision;
+pub use quantized::QuantizedGraph;
+pub use report::{GraphCost, GraphReport, StageReport};
+pub use window::{Conv, Pool};
+
+use crate::error::{Error, Reason};
+
+/// Arguments that do not fit.
+pub(super) fn wrong(operation: &'static str, problem: impl Into<String>) -> Error {
+    Reason::Graph {
+        operation,
+        problem: problem.into(),
+    }
+    .into()
+}
+
+/// What is too large.
+pub(super) fn limit(operation: &'static str, problem: impl Into<String>) -> Error {
+    Reason::GraphLimit {
+        operation,
+        problem: problem.into(),
+    }
+    .into()
+}

@@ -1,0 +1,398 @@
+//! How close the integers of a network are to its floats, and what a proof of it costs.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::{FillIn, Graph, QuantizedGraph, lower::Rounded};
+use crate::{
+    circuit::count_constraints,
+    error::Error,
+    plan::{Cost, NOVA_CONSTRAINTS, Planner},
+    program::{Schedule, interpreter::StepTrace},
+    quant::{Samples, check_samples, top1},
+};
+
+/// Bytes of keys for every power of two of the primary circuit: generators, and matrices of some
+/// sparse constraints.
+const KEY_BYTES_PER_CONSTRAINT: usize = 64 + 160;
+/// Bytes of a proof of a primary circuit of `2^14` constraints, without public vectors, and how many
+/// more for each doubling.
+const PROOF_BYTES: (usize, usize) = (11_300, 450);
+
+/// A quantised network compared with the float network on samples, and the expected cost of a proof.
+///
+/// It is computed from weights and samples: as private as they are.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct GraphReport {
+    /// Number of samples.
+    pub samples: usize,
+    /// Samples that the scales were fitted to.
+    pub calibrated_on: usize,
+    /// Share of samples whose largest output is the same one (of equal ones, the first).
+    pub top1_agreement: f64,
+    /// Largest absolute difference of an output.
+    pub max_error: f64,
+    /// Mean absolute difference of the outputs.
+    pub mean_error: f64,
+    /// Largest minus least output of the float network: what errors are relative to.
+    pub output_range: f64,
+    /// Bits of the inputs.
+    pub input_bits: u8,
+    /// Real value of one unit of an input.
+    pub input_scale: f64,
+    /// Share of input entries beyond the calibrated range, and cut to it.
+    pub input_saturation: f64,
+    /// Real value of one unit of an output.
+    pub output_scale: f64,
+    /// Accumulator bits of the output, if it is made of exact sums.
+    pub output_bits: Option<u8>,
+    /// The values that are computed, in order.
+    pub stages: Vec<StageReport>,
+    /// Linear values among them, and why they are computed.
+    pub fill_ins: Vec<FillIn>,
+    /// What a proof of one inference is expected to cost.
+    pub cost: GraphCost,
+}
+
+/// One value of a [`GraphReport`].
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct StageReport {
+    /// What computes it.
+    pub operation: String,
+    /// Number of entries.
+    pub entries: usize,
+    /// Real value of one unit.
+    pub scale: f64,
+    /// Real value of the integer 0.
+    pub zero: f64,
+    /// Least and largest value of the float network.
+    pub range: (f64, f64),
+    /// Bits of an entry.
+    pub bits: u8,
+    /// Shift of its sums, if it has some of its own.
+    pub shift: Option<u8>,
+    /// Bits of their accumulator.
+    pub accumulator_bits: Option<u8>,
+    /// Largest absolute value of an integer weight.
+    pub max_weight: Option<u16>,
+    /// Weights that are not zero.
+    pub weights: usize,
+    /// How many times the calibrated scale its sums have: 1, or more if the integers did not fit.
+    pub enlarged: f64,
+    /// Share of entries that saturation has changed where the function does not ask for it.
+    pub saturation: f64,
+    /// Largest absolute difference from the float network's value.
+    pub max_error: f64,
+    /// Mean absolute difference.
+    pub mean_error: f64,
+    /// Largest difference divided by the largest minus the least value; 0 if that is zero.
+    pub relative_max_error: f64,
+}
+
+/// The expected cost of a proof of one inference, before anything is proved.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct GraphCost {
+    /// The schedule.
+    pub schedule: Schedule,
+    /// Constraints of a step by part, those of the recursion left out.
+    pub constraints: Vec<(String, usize)>,
+    /// Constraints of a step, those of the recursion included.
+    pub step_constraints: usize,
+    /// Steps of one inference.
+    pub steps: u64,
+    /// CPU seconds and peak memory, by the planner's default costs.
+    pub cost: Cost,
+    /// Weights that are not zero.
+    pub weights: usize,
+    /// Bytes of a proof, about, public vectors not counted.
+    pub proof_bytes: usize,
+    /// Bytes of the keys, about.
+    pub key_bytes: usize,
+}
+
+/// Sums of errors over samples.
+#[derive(Clone, Copy, Default)]
+struct Errors {
+    largest: f64,
+    total: f64,
+    least: f64,
+    most: f64,
+}
+
+impl Errors {
+    const NONE: Self = Self {
+        largest: 0.0,
+        total: 0.0,
+        least: f64::INFINITY,
+        most: f64::NEG_INFINITY,
+    };
+
+    fn add(&mut self, exact: f64, integer: f64) {
+        let error = (exact - integer).abs();
+        self.largest = self.largest.max(error);
+        self.total += error;
+        self.least = self.least.min(exact);
+        self.most = self.most.max(exact);
+    }
+
+    fn range(&self) -> f64 {
+        self.most - self.least
+    }
+}
+
+impl QuantizedGraph {
+    /// Compares this network with the float network that it was made from, on samples, and says what
+    /// a proof of one inference under the schedule of [`program`](Self::program) is expected to cost.
+    ///
+    /// # Errors
+    /// If it was made from another network; if there is no sample, or one has the wrong length or an
+    /// entry that is not finite; if the network is too large for any schedule.
+    pub fn report<S: Samples + ?Sized>(
+        &self,
+        graph: &Graph,
+        samples: &S,
+    ) -> Result<GraphReport, Error> {
+        let same = graph.stages.len() == self.stages.len()
+            && graph.input_len() == self.input.len
+            && graph.output_len() == self.whole().output_shape().len
+            && graph
+                .stages
+                .iter()
+                .zip(&self.stages)
+                .all(|(a, b)| a.len == b.result.len);
+        if !same {
+            return Err(Error::usage(
+                "the float network is not the one that was quantised",
+            ));
+        }
+        check_samples(samples, graph.input_len())?;
+        let count = samples.count();
+        let mut output = Errors::NONE;
+        let mut stages = vec![Errors::NONE; self.stages.len()];
+        let mut saturated = vec![0usize; self.stages.len()];
+        let (mut agreed, mut input_saturation) = (0usize, 0usize);
+        for index in 0..count {
+            let sample = samples.sample(index);
+            let trace = self.trace(sample)?;
+            let float = graph.forward(sample, |k, _, result| {
+                let encoding = self.stages[k].result;
+                let integers = trace.register(encoding.register);
+                for (exact, q) in result.iter().zip(integers) {
+                    stages[k].add(*exact, encoding.value(*q));
+                }
+            })?;
+            let integers = self.whole().output_of(&trace);
+            for (exact, y) in float.iter().zip(&integers) {
+                output.add(*exact, *y as f64 * self.output_scale());
+            }
+            agreed += usize::from(match graph.argmax {
+                true => float.first().map(|f| *f as i64) == integers.first().copied(),
+                false => top1(float.iter()) == top1(integers.iter()),
+            });
+            input_saturation += self.end_scales().saturated_entries(sample);
+            for (count, lowered) in saturated.iter_mut().zip(&self.stages) {
+                *count += lowered
+                    .rounded
+                    .iter()
+                    .map(|r| cut(r, &trace))
+                    .sum::<usize>();
+            }
+        }
+        let share = |n: usize, of: usize| n as f64 / (count * of).max(1) as f64;
+        let stages = self
+            .stages
+            .iter()
+            .zip(stages)
+            .zip(saturated)
+            .map(|((lowered, errors), saturated)| {
+                let encoding = &lowered.result;
+                let sums = lowered.fitted;
+                StageReport {
+                    operation: lowered.name.clone(),
+                    entries: encoding.len,
+                    scale: encoding.unit,
+                    zero: encoding.value(0),
+                    range: (errors.least, errors.most),
+                    bits: encoding.width,
+                    shift: sums.map(|s| s.shift),
+                    accumulator_bits: sums.map(|s| s.bits),
+                    max_weight: sums.map(|s| s.max_weight),
+                    weights: sums.map_or(0, |s| s.nonzeros),
+                    enlarged: sums.map_or(1.0, |s| s.enlarged),
+                    saturation: share(saturated, encoding.len),
+                    max_error: errors.largest,
+                    mean_error: errors.total / (count * encoding.len) as f64,
+                    relative_max_error: if errors.range() > 0.0 {
+                        errors.largest / errors.range()
+                    } else {
+                        0.0
+                    },
+                }
+            })
+            .collect();
+        Ok(GraphReport {
+            samples: count,
+            calibrated_on: self.calibrated_on,
+            top1_agreement: share(agreed, 1),
+            max_error: output.largest,
+            mean_error: output.total / (count * graph.output_len()) as f64,
+            output_range: output.range(),
+            input_bits: self.input.width,
+            input_scale: self.input_scale(),
+            input_saturation: share(input_saturation, graph.input_len()),
+            output_scale: self.output_scale(),
+            output_bits: self.output.map(|s| s.bits),
+            stages,
+            fill_ins: graph.fill_ins.clone(),
+            cost: self.cost()?,
+        })
+    }
+
+    /// What a proof of one inference is expected to cost under the schedule of
+    /// [`program`](Self::program).
+    ///
+    /// # Errors
+    /// If the network is too large for any schedule.
+    pub fn cost(&self) -> Result<GraphCost, Error> {
+        let chosen = self.plan(&Planner::default(), 1)?.chosen;
+        let program = self.program_with(chosen.schedule)?;
+        let primary = chosen.step_constraints + NOVA_CONSTRAINTS;
+        let size = primary.next_power_of_two().max(1 << 14);
+        let (proof, each) = PROOF_BYTES;
+        Ok(GraphCost {
+            schedule: chosen.schedule,
+            constraints: count_constraints(&program),
+            step_constraints: primary,
+            steps: chosen.steps,
+            cost: chosen.cost,
+            weights: self.nonzeros,
+            proof_bytes: proof + each * (size.trailing_zeros() as usize - 14),
+            key_bytes: KEY_BYTES_PER_CONSTRAINT * size,
+        })
+    }
+}
+
+/// Entries that saturation has changed.
+fn cut(rounded: &Rounded, trace: &StepTrace) -> usize {
+    if rounded.wanted {
+        return 0;
+    }
+    let rounding = match rounded.shift {
+        0 => 0,
+        shift => 1i128 << (shift - 1),
+    };
+    let sums = trace.register(rounded.sums).iter();
+    sums.zip(trace.register(rounded.result))
+        .filter(|(y, q)| {
+            let exact = (i128::from(**y) + rounding) >> rounded.shift;
+            // A ReLU turns what was cut at the lower end to zero in any case.
+            exact != i128::from(**q) && !(rounded.relu && exact < 0)
+        })
+        .count()
+}
+
+impl fmt::Display for GraphReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let percent = |x: f64| {
+            if self.output_range > 0.0 {
+                format!("{:.3} % of the range", 100.0 * x / self.output_range)
+            } else {
+                "the output is constant".to_owned()
+            }
+        };
+        writeln!(
+            f,
+            "{} samples, calibrated on {}, top-1 agreement {:.2} %",
+            self.samples,
+            self.calibrated_on,
+            100.0 * self.top1_agreement
+        )?;
+        writeln!(
+            f,
+            "output error: largest {:.4e} ({}), mean {:.4e} ({})",
+            self.max_error,
+            percent(self.max_error),
+            self.mean_error,
+            percent(self.mean_error),
+        )?;
+        writeln!(
+            f,
+            "{}-bit inputs, saturated {:.3} %",
+            self.input_bits,
+            100.0 * self.input_saturation
+        )?;
+        writeln!(
+            f,
+            "{:>5}  {:<24}  {:>8}  {:>4}  {:>10}  {:>23}  {:>5}  {:>4}  {:>8}  {:>9}  {:>9}  {:>9}",
+            "stage",
+            "operation",
+            "entries",
+            "bits",
+            "scale",
+            "range",
+            "shift",
+            "sums",
+            "enlarged",
+            "saturated",
+            "max error",
+            "mean err."
+        )?;
+        for (index, stage) in self.stages.iter().enumerate() {
+            let number = |n: Option<u8>| n.map_or_else(|| "-".to_owned(), |n| n.to_string());
+            let enlarged = if stage.enlarged > 1.0 {
+                format!("{:.2}", stage.enlarged)
+            } else {
+                "-".to_owned()
+            };
+            writeln!(
+                f,
+                "{index:>5}  {:<24}  {:>8}  {:>4}  {:>10.3e}  {:>11.3e}…{:>11.3e}  {:>5}  {:>4}  {enlarged:>8}  {:>7.3} %  {:>7.3} %  {:>9.2e}",
+                stage.operation,
+                stage.entries,
+                stage.bits,
+                stage.scale,
+                stage.range.0,
+                stage.range.1,
+                number(stage.shift),
+                number(stage.accumulator_bits),
+                100.0 * stage.saturation,
+                100.0 * stage.relative_max_error,
+                stage.mean_error,
+            )?;
+        }
+        for fill_in in &self.fill_ins {
+            writeln!(
+                f,
+                "stage {} is computed although it is linear: {}",
+                fill_in.stage, fill_in.reason
+            )?;
+        }
+        write!(f, "{}", self.cost)
+    }
+}
+
+impl fmt::Display for GraphCost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "proof of one inference, expected: {}, {} steps of {} constraints; {:.2} CPU s, {:.0} MiB, about {:.1} kB, keys of about {:.0} MiB; {} weights",
+            self.schedule,
+            self.steps,
+            self.step_constraints,
+            self.cost.total(),
+            self.cost.peak_mib,
+            self.proof_bytes as f64 / 1000.0,
+            self.key_bytes as f64 / f64::from(1 << 20),
+            self.weights,
+        )?;
+        write!(f, "constraints:")?;
+        for (part, count) in &self.constraints {
+            write!(f, " {part} {count};")?;
+        }
+        Ok(())
+    }
+}
