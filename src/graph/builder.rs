@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use ndarray::{ArrayView1, ArrayView2, ArrayViewD};
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::{
     Conv, Function, Graph, Pool, SparseMatrix,
@@ -304,10 +304,9 @@ impl GraphBuilder {
         self.room(weight.len().checked_mul(copies))?;
         let sources = (0..copies).flat_map(|c| weight.rows().into_iter().map(move |r| (c, r)));
         let matrix = SparseMatrix::from_rows(inputs * copies, len, sources, |(c, row)| {
-            let row = row.to_vec();
             row.into_iter()
                 .enumerate()
-                .map(move |(j, w)| (c * inputs + j, f64::from(w)))
+                .map(move |(j, w)| (c * inputs + j, f64::from(*w)))
         })?;
         let bias = bias.map(|b| (0..len).map(|i| b[i % outputs]).collect());
         let node = self.push_linear(NAME, vec![(node, matrix)], bias, len)?;
@@ -364,7 +363,7 @@ impl GraphBuilder {
         self.room(len.checked_mul(per_row))?;
         let (channels, spatial) = (kernel[1], from[1..].iter().product::<usize>());
         let taps: usize = kernel[2..].iter().product();
-        let weights: Vec<f32> = weight.iter().copied().collect();
+        let weights = Zeroizing::new(weight.iter().copied().collect::<Vec<f32>>());
         let places: Vec<Vec<(usize, usize)>> = Indices::new(&shape[1..])
             .map(|position| windows.at(&position).0)
             .collect();
@@ -472,7 +471,7 @@ impl GraphBuilder {
         let len = shape::entries(NAME, &shape)?;
         let places = broadcast_indices(NAME, &from, &shape)?;
         let spread = |constant: &ArrayViewD<'_, f32>| -> Result<Vec<f32>, Error> {
-            let values: Vec<f32> = constant.iter().copied().collect();
+            let values = Zeroizing::new(constant.iter().copied().collect::<Vec<f32>>());
             let places = broadcast_indices(NAME, constant.shape(), &shape)?;
             Ok(places.into_iter().map(|i| values[i]).collect())
         };

@@ -212,12 +212,12 @@ impl Block<'_> {
 /// Integers for rows of several blocks, one below the other, in one accumulator format. The units
 /// of blocks are enlarged until they fit.
 pub(super) fn fit(
-    stage: usize,
+    name: &str,
     blocks: &[Block<'_>],
     registers: &[Encoding],
     formats: Formats,
 ) -> Result<Fitted, Error> {
-    let fail = |problem: &str| limit("quantisation", format!("stage {stage}: {problem}"));
+    let fail = |problem: &str| limit("quantisation", format!("{name}: {problem}"));
     let mut units: Vec<f64> = blocks.iter().map(|b| b.unit).collect();
     let largest: Vec<f64> = blocks.iter().map(|b| b.largest(registers)).collect();
     let mut shift = formats.shift;
@@ -230,6 +230,9 @@ pub(super) fn fit(
         while shift > 1 && !fits(shift) {
             shift -= 1;
         }
+    }
+    while !formats.fixed_shift && shift > 1 && shift + 2 > formats.bits {
+        shift -= 1;
     }
     // What is cut from the shift is cut from the accumulator as well.
     let most = formats

@@ -8,6 +8,7 @@ use zeroize::Zeroize;
 use super::{
     Function, SparseMatrix,
     builder::Node,
+    limit,
     matrix::{MAX_NONZEROS, too_many},
     wrong,
 };
@@ -20,8 +21,9 @@ use crate::{
 const MAX_TERMS: usize = 32;
 /// A composition may have so many times the entries of its parts, and this many more.
 const FILL_IN: (usize, usize) = (4, 1 << 16);
-/// A composition may take so many products of entries.
+/// A composition may take so many products of entries, and all of them together so many.
 const MAX_WORK: u64 = 1 << 32;
+const MAX_TOTAL_WORK: u64 = 1 << 36;
 
 /// Matrices, each with what it is applied to.
 type Terms = Vec<(usize, Arc<SparseMatrix>)>;
@@ -319,6 +321,8 @@ struct Composer {
     /// Of every node that is still needed.
     forms: Vec<Option<Form>>,
     fill_ins: Vec<FillIn>,
+    /// Products of entries so far.
+    work: u64,
 }
 
 impl Composer {
@@ -427,8 +431,8 @@ impl Composer {
     }
 
     /// The terms of `M·x`, `None` if they have too many entries.
-    fn product(&self, matrix: &Arc<SparseMatrix>, node: usize) -> Result<Option<Terms>, Error> {
-        let form = self.form(node)?;
+    fn product(&mut self, matrix: &Arc<SparseMatrix>, node: usize) -> Result<Option<Terms>, Error> {
+        let form = self.form(node)?.clone();
         let mut parts = Vec::new();
         for (register, inner) in &form.terms {
             let product = if inner.is_identity() {
@@ -436,9 +440,17 @@ impl Composer {
             } else if matrix.is_identity() {
                 inner.clone()
             } else {
+                let work = matrix.work(inner);
+                self.work = self.work.saturating_add(work.min(MAX_WORK));
+                if self.work > MAX_TOTAL_WORK {
+                    return Err(limit("network", "composing its matrices takes too long"));
+                }
+                if work > MAX_WORK {
+                    return Ok(None);
+                }
                 let (times, more) = FILL_IN;
                 let most = times * (matrix.nonzeros() + inner.nonzeros()) + more;
-                match matrix.compose_within(inner, most, MAX_WORK)? {
+                match matrix.compose_within(inner, most)? {
                     Some(product) => Arc::new(product),
                     None => return Ok(None),
                 }
@@ -475,6 +487,7 @@ pub(super) fn compose(
         stages: Vec::new(),
         forms: vec![None; nodes.len()],
         fill_ins: Vec::new(),
+        work: 0,
     };
     let mut argmax = false;
     let mut total = 0usize;

@@ -391,6 +391,15 @@ impl Lowerer<'_> {
         }
     }
 
+    /// What a stage is called in errors; the output counts as one.
+    fn label(&self, stage: usize) -> String {
+        if stage == self.graph.stages.len() {
+            "the output".to_owned()
+        } else {
+            format!("stage {stage}")
+        }
+    }
+
     /// An affine operation for these rows.
     fn affine(
         &mut self,
@@ -398,7 +407,7 @@ impl Lowerer<'_> {
         blocks: &[Block<'_>],
         formats: Formats,
     ) -> Result<(Register, Fitted), Error> {
-        let mut fitted = fit(stage, blocks, &self.registers, formats)?;
+        let mut fitted = fit(&self.label(stage), blocks, &self.registers, formats)?;
         let rows = blocks.iter().map(|b| b.form.len).sum();
         let mut terms = Vec::new();
         for (register, map) in std::mem::take(&mut fitted.maps) {
@@ -734,7 +743,12 @@ impl Lowerer<'_> {
                 zero: centre(unit),
                 enlarging: Enlarging::Doubling,
             };
-            let tried = fit(k, std::slice::from_ref(&block), &self.registers, formats)?;
+            let tried = fit(
+                &self.label(k),
+                std::slice::from_ref(&block),
+                &self.registers,
+                formats,
+            )?;
             if tried.enlarged > 1.0 {
                 unit = tried.units[0];
                 continue;
@@ -1033,7 +1047,7 @@ impl Lowerer<'_> {
                     enlarging: Enlarging::Freely,
                 })
                 .collect();
-            let own = fit(k, &blocks, &self.registers, formats)?;
+            let own = fit(&self.label(k), &blocks, &self.registers, formats)?;
             let largest = own.units.iter().copied().fold(common, f64::max);
             if largest > common && tried < 64 {
                 common = largest;

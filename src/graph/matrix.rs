@@ -12,8 +12,6 @@ use crate::error::Error;
 pub(super) const MAX_LEN: usize = 1 << 24;
 /// Largest number of entries that are not zero, of one matrix and of all matrices of a network.
 pub(super) const MAX_NONZEROS: usize = 1 << 28;
-/// Largest number of products of entries that one composition may take.
-const MAX_WORK: u64 = 1 << 32;
 
 /// A sparse matrix in compressed rows: in every row the entries that are not zero, columns ascending.
 ///
@@ -78,8 +76,7 @@ impl SparseMatrix {
         let (rows, columns) = matrix.dim();
         check_dimensions(rows, columns)?;
         Self::from_rows(columns, rows, matrix.rows(), |row| {
-            let row: Vec<f64> = row.iter().map(|v| f64::from(*v)).collect();
-            row.into_iter().enumerate()
+            row.into_iter().map(|v| f64::from(*v)).enumerate()
         })
     }
 
@@ -191,20 +188,21 @@ impl SparseMatrix {
     /// # Errors
     /// If the dimensions do not fit, an entry is not finite, or there would be more than 2^28.
     pub fn compose(&self, inner: &Self) -> Result<Self, Error> {
-        match self.compose_within(inner, MAX_NONZEROS, u64::MAX)? {
+        match self.compose_within(inner, MAX_NONZEROS)? {
             Some(product) => Ok(product),
             None => Err(too_many(MAX_NONZEROS + 1)),
         }
     }
 
-    /// The product, `None` if it has more than `most` entries, or would take more than so many
-    /// products of entries.
-    pub(super) fn compose_within(
-        &self,
-        inner: &Self,
-        most: usize,
-        most_work: u64,
-    ) -> Result<Option<Self>, Error> {
+    /// How many products of entries the product takes.
+    pub(super) fn work(&self, inner: &Self) -> u64 {
+        let rows = self.places.iter().map(|k| *k as usize);
+        let rows = rows.filter(|k| *k < inner.rows());
+        rows.map(|k| inner.row_len(k) as u64).sum()
+    }
+
+    /// The product, `None` if it has more than `most` entries.
+    pub(super) fn compose_within(&self, inner: &Self, most: usize) -> Result<Option<Self>, Error> {
         if self.columns != inner.rows() {
             return Err(wrong(
                 "composition",
@@ -216,11 +214,6 @@ impl SparseMatrix {
                     inner.columns
                 ),
             ));
-        }
-        let work = self.places.iter();
-        let work: u64 = work.map(|k| inner.row_len(*k as usize) as u64).sum();
-        if work > most_work.min(MAX_WORK) && most_work != u64::MAX {
-            return Ok(None);
         }
         let mut product = Builder::new(inner.columns, self.rows(), 0);
         let mut sums = vec![0f64; inner.columns];

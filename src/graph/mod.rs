@@ -7,6 +7,25 @@
 //! value itself, as integers: then the form becomes one affine operation of the program, with a term
 //! for each register that it reads.
 //!
+//! # Integers
+//!
+//! A register stands for `rest + unit·(q + steps)`, `q` its integers of `w` bits; forms become integer
+//! maps in the units of what they read and what they are rounded to, with `s` more bits than that.
+//!
+//! | stage | integers |
+//! |---|---|
+//! | ReLU | `max(0, ⌊y / 2^s⌉)`; of a register, without rounding again |
+//! | leaky ReLU, `abs` | `x` as a register, its ReLU, and a form of both |
+//! | clip | saturation: the ends of the integers are the ends of the function |
+//! | other functions, 8 bits | a table of 256 values; units are powers of two |
+//! | other functions, more bits | linear between 256 values, see [`GraphPrecision`] |
+//! | product | `⌊a·b / 2^t⌉`, both factors as registers |
+//! | maximum | `b + max(0, a − b)`, all of one unit, exact |
+//! | output | the exact sums, unless it is the result of a stage |
+//!
+//! Scales come from the largest values seen in calibration; they are enlarged where a sum could leave
+//! its accumulator for any inputs, so that none ever does.
+//!
 //! ```
 //! use layerfold::graph::{Conv, Function, GraphBuilder, Pool};
 //! use ndarray::{Array, arr1};

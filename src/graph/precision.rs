@@ -19,8 +19,10 @@ const HEADROOM: u8 = 8;
 /// sums of `n` products, and as much more as inputs have more than 8 bits; it is less where a weight
 /// would leave 16 bits.
 ///
-/// Functions that are neither exact on integers nor saturation have tables of 256 values at 8 bits;
-/// with more they are interpolated between the values of such a table.
+/// Functions that are neither exact on integers nor saturation have tables of 256 values at 8 bits.
+/// With more they are linear between 256 values of 16 bits, which are `h = 2^(w-8)` units of the
+/// argument apart: that is off by `h²·max|f''|/8`, half a unit of those values and half a unit of the
+/// result, beside what the rounding of the argument to `w` bits does.
 #[derive(Clone, Debug, PartialEq)]
 #[must_use]
 pub struct GraphPrecision {

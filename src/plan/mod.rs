@@ -544,7 +544,7 @@ mod tests {
         assert_eq!(shape.plan(1).unwrap(), 1);
         let [short, long, endless] = [32, 128, 100_000].map(|t| shape.plan(t).unwrap());
         assert!(
-            1 < short && short < long && long <= endless,
+            1 < short && short <= long && long <= endless && short < endless,
             "{short} {long} {endless}"
         );
         let step = constraints(&shape.program(endless).unwrap());

@@ -295,6 +295,11 @@ impl Program {
             let Operation::Affine { terms, .. } = &self.operations[1 + 3 * slot] else {
                 return wrong("the operations are not those of a layered schedule");
             };
+            // Whether it is used or idle, its rows have powers of ρ of their own.
+            let most = self.maps.iter().map(|m| m.rows).max();
+            if rows_of(slot) > most {
+                return wrong("a slot is longer than every map");
+            }
             for (l, input, _) in self.products(terms, phase) {
                 let Some(map) = self.maps.get(l) else {
                     return wrong("a route names a map that does not exist");
@@ -771,6 +776,11 @@ impl Program {
                 _ => 2,
             };
             total = total.saturating_add(read.saturating_mul(times));
+            if let Operation::Layer { .. } = operation {
+                // A gate for each kind of activation, a selector of every phase in it.
+                let gates = (2 + self.tables.len() as u64).saturating_mul(self.steps_per_frame());
+                total = total.saturating_add(gates.saturating_mul(shape.len as u64));
+            }
             terms.push(match operation {
                 Operation::Polynomial { monomials, .. } => {
                     monomials.iter().fold(1, |sum: u64, m| {
@@ -1186,7 +1196,16 @@ mod tests {
                 Spread::Frames { .. } => unreachable!("a layered program"),
             }
         }
-        let lies: [(&str, Lie); 22] = [
+        let lies: [(&str, Lie); 23] = [
+            ("an idle slot that is longer than every map", |p| {
+                // Three layers: the second slot is idle in the second step.
+                spread(p).0[1][1].rows = 100;
+                if let Operation::Affine { rows, .. } = operation(p, 4) {
+                    *rows = 100;
+                }
+                p.carried[0].shape.len = 100;
+                p.carried[0].initial = vec![0; 100];
+            }),
             ("layers that do not fit each other", |p| {
                 p.maps[1].columns = 2;
             }),
@@ -1269,6 +1288,46 @@ mod tests {
             lie(&mut p);
             assert!(p.validate().is_err(), "{name}");
         }
+    }
+
+    #[test]
+    fn gates_of_many_phases_and_tables_are_bounded() {
+        let rows = 16;
+        let phases = 1 << 12;
+        let with_tables = |tables: u32| {
+            let layer = LayerShape {
+                inputs: rows,
+                outputs: rows,
+                activation: Activation::Relu,
+            };
+            let mut p = NetworkShape {
+                layers: vec![layer; phases],
+                tables: vec![],
+                width: 8,
+                bits: 20,
+                shift: 8,
+            }
+            .program(Schedule::LayersPerStep(1))
+            .unwrap();
+            p.tables = vec![
+                Table {
+                    values: (-128..128).collect(),
+                    width: 8,
+                };
+                tables as usize
+            ];
+            if let Spread::Layers { slots, .. } = &mut p.spread {
+                for (phase, used) in (0..).zip(&mut slots[0]) {
+                    used.activation = Activation::Table(phase % tables);
+                }
+            }
+            p.validate()
+        };
+        assert_eq!(with_tables(1), Ok(()));
+        assert!(matches!(
+            with_tables(1000),
+            Err(ProgramError::Dimension { .. })
+        ));
     }
 
     #[test]
