@@ -88,6 +88,8 @@ impl Folder {
         };
         if !self.overlap {
             self.drain()?;
+            // Until it has ended well: a panic that somebody catches counts as a failure.
+            self.failed = true;
             let result = fold(&self.params, &mut self.recursive, &self.shared, step);
             self.failed = result.is_err();
             return result;
@@ -121,6 +123,8 @@ impl Folder {
     /// Waits until all steps are folded.
     fn drain(&mut self) -> Result<(), Error> {
         if let Some(worker) = self.worker.take() {
+            // As in `fold`.
+            self.failed = true;
             let Outcome { recursive, result } = worker.finish();
             self.recursive = recursive;
             self.failed = result.is_err();

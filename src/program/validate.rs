@@ -776,6 +776,14 @@ impl Program {
                 _ => 2,
             };
             total = total.saturating_add(read.saturating_mul(times));
+            if let (Operation::Affine { terms, .. }, Spread::Layers { .. }) =
+                (operation, &self.spread)
+            {
+                // Bits of each route's map index, a selector of every phase in it.
+                let bits = u64::from(self.bank().lambda) + 2;
+                let selectors = bits.saturating_mul(self.steps_per_frame());
+                total = total.saturating_add(selectors.saturating_mul(terms.len() as u64));
+            }
             if let Operation::Layer { .. } = operation {
                 // A gate for each kind of activation, a selector of every phase in it.
                 let gates = (2 + self.tables.len() as u64).saturating_mul(self.steps_per_frame());

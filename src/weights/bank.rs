@@ -311,8 +311,12 @@ impl AffineMap {
         let taken = taken.map(|i| self.row(i));
         match &self.weights {
             Weights::Dense(_) => {
-                let entries = taken.flat_map(|row| &row.weights()[column..column + columns]);
-                Self::new(columns, entries.copied().collect(), bias).ok()
+                // Of its full size at once, so that no copy is left behind.
+                let mut weights = Vec::with_capacity(rows * columns);
+                for row in taken {
+                    weights.extend_from_slice(&row.weights()[column..column + columns]);
+                }
+                Self::new(columns, weights, bias).ok()
             }
             Weights::Sparse { .. } => {
                 let within = column..column + columns;
