@@ -145,11 +145,12 @@ fn table_layers_are_close() {
 /// The integer output under a schedule, for several inputs in a row.
 fn run(quantized: &QuantizedModel, schedule: Schedule, inputs: &[Vec<i64>]) -> Vec<Vec<i64>> {
     let program = quantized.program_with(schedule).unwrap();
-    quantized.bank().check(&program).unwrap();
+    let bank = quantized.bank().clone().arranged_for(&program).unwrap();
+    bank.check(&program).unwrap();
     let mut carried = program.initial_carried();
     inputs
         .iter()
-        .map(|x| program.run(quantized.bank(), &mut carried, x).unwrap())
+        .map(|x| program.run(&bank, &mut carried, x).unwrap())
         .collect()
 }
 
