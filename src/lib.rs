@@ -60,6 +60,8 @@ mod ipa;
 mod ivc;
 mod model;
 pub mod notes;
+#[cfg(feature = "onnx")]
+pub mod onnx;
 pub mod plan;
 pub mod program;
 mod proof;

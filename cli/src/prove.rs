@@ -1,0 +1,503 @@
+//! `layerfold prove`.
+
+use std::{
+    ffi::OsStr,
+    fmt::Write,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use layerfold::{
+    BlindingSeed, ModelCommitment, OutputVisibility, Params, Proof, Prover, Scales, StageTimes,
+    Statement, Verifier, Visibility,
+    plan::{Cost, Planner},
+    program::Emission,
+};
+use ndarray::{Array2, ArrayView1};
+use serde_json::{Value, json};
+
+use crate::{
+    args::Prove,
+    console::{Console, Failure, Kind},
+    data::Numbers,
+    files,
+    model::{Float, ModelFile, Network, Samples},
+    plan,
+    progress::Progress,
+    state::{Folder, State, seed_at},
+};
+
+pub(crate) fn run(options: &Prove, console: &Console) -> Result<(), Failure> {
+    let files = Files::of(options);
+    files.check()?;
+    let numbers = Numbers::read(&options.input)?;
+    let file = ModelFile::read(&options.model.model)?;
+    let folder = options.state.as_deref().map(Folder);
+    let kept = match &folder {
+        Some(folder) => folder.load(&file.digest)?,
+        None => None,
+    };
+    let is_new = kept.is_none();
+    let (state, input) = match kept {
+        Some(state) => {
+            let q = &options.quantisation;
+            if q.calibration.is_some() || q.target_error.is_some() {
+                console
+                    .warn("the state keeps the integers of its first run: calibration is not read");
+            }
+            let len = state.program.frame().len as usize;
+            let input = match state.is_sequence {
+                true => one_sequence(&numbers, numbers.sequences(len)?)?,
+                false => numbers.rows(len)?,
+            };
+            (state, input)
+        }
+        None => first_run(options, &file, &numbers, console)?,
+    };
+    let model_file = file.into_digest();
+
+    let rows = input.nrows() as u64;
+    let cost = planned_cost(&state, rows)?;
+    let progress = Progress::of_proof(console, plan::steps(&state.program, rows), &cost);
+    let started = Instant::now();
+    let params = Params::setup(&state.program)?;
+    params.prepare_prover()?;
+    let keys = started.elapsed();
+
+    let started = Instant::now();
+    progress.say("committing");
+    if let (Some(folder), true) = (&folder, is_new) {
+        folder.store(&state)?;
+    }
+    let State {
+        bank,
+        scales,
+        is_sequence,
+        seed,
+        ..
+    } = state;
+    let prover = Prover::from_bank_with_blinding(&params, bank, seed)?;
+    let commitment = prover.model_commitment();
+    match &folder {
+        Some(folder) if is_new => folder.seal(&model_file, scales, is_sequence, &commitment)?,
+        Some(folder) if folder.commitment()? != commitment => {
+            let problem = "the state is damaged: its integers are not those of its commitment";
+            return Err(Failure::contents(folder.0, problem));
+        }
+        _ => {}
+    }
+    let commit = started.elapsed();
+
+    let run = fold(options, &prover, &scales, &input)?;
+    let bytes = run.proof.to_bytes();
+    progress.say("verifying");
+    let statement = check(options, &params, &commitment, &run, rows, &bytes)?;
+    drop(progress);
+
+    run.cut.warn(rows, console);
+    files.write(&bytes, &commitment, &params, &scales)?;
+    Told {
+        files: &files,
+        statement: &statement,
+        run: &run,
+        params: &params,
+        scales: &scales,
+        bytes: bytes.len(),
+        keys,
+        commit,
+    }
+    .tell(console)
+}
+
+/// Imports, quantises and plans; gives the input too.
+fn first_run(
+    options: &Prove,
+    file: &ModelFile,
+    numbers: &Numbers,
+    console: &Console,
+) -> Result<(State, Array2<f32>), Failure> {
+    let float = file.import(&options.model)?;
+    for note in &float.report.notes {
+        console.warn(note.as_str());
+    }
+    let (input, calibration) = samples(&float, options, numbers, console)?;
+    let integer = float.quantise(&calibration, &options.quantisation)?;
+    let rows = options.plan_for.unwrap_or(input.nrows() as u64);
+    let planned = integer.plan(rows, options.max_memory)?;
+    let seed = match &options.blinding {
+        Some(path) => seed_at(path)?,
+        None => BlindingSeed::random(),
+    };
+    let state = State {
+        program: integer.program(planned.chosen.schedule)?,
+        bank: integer.bank().clone(),
+        scales: integer.scales(),
+        is_sequence: matches!(float.network, Network::Sequence(_)),
+        seed,
+    };
+    Ok((state, input))
+}
+
+/// What is proved, and what ranges are taken from.
+fn samples(
+    float: &Float,
+    options: &Prove,
+    numbers: &Numbers,
+    console: &Console,
+) -> Result<(Array2<f32>, Samples), Failure> {
+    let input = match float.samples(numbers)? {
+        Samples::Rows(rows) => rows,
+        Samples::Sequences(sequences) => one_sequence(numbers, sequences)?,
+    };
+    let calibration = match &options.quantisation.calibration {
+        Some(path) => float.samples(&Numbers::read(path)?)?,
+        None => {
+            console.warn(
+                "ranges are taken from the inputs that are proved, for want of --calibration FILE: other \
+                 inputs would give another commitment, and the program tells a little of them",
+            );
+            match float.network {
+                Network::Graph(_) => Samples::Rows(input.clone()),
+                Network::Sequence(_) => Samples::Sequences(vec![input.clone()]),
+            }
+        }
+    };
+    Ok((input, calibration))
+}
+
+/// The only sequence of a file.
+fn one_sequence(
+    numbers: &Numbers,
+    mut sequences: Vec<Array2<f32>>,
+) -> Result<Array2<f32>, Failure> {
+    match (sequences.pop(), sequences.len()) {
+        (Some(only), 0) => Ok(only),
+        (_, more) => Err(numbers.fails(format!(
+            "holds {} sequences; a proof is about one",
+            more + 1
+        ))),
+    }
+}
+
+fn planned_cost(state: &State, rows: u64) -> Result<Cost, Failure> {
+    let cost = Planner::default().cost(&state.program, rows);
+    cost.map_err(|e| Failure::new(Kind::Unsupported, e.to_string()))
+}
+
+/// A run that was proved.
+struct Run {
+    proof: Proof,
+    /// Integer outputs; the last one only, if only that counts.
+    outputs: Vec<Vec<i64>>,
+    steps: u64,
+    times: StageTimes,
+    cut: Cut,
+}
+
+fn visibility(options: &Prove) -> Visibility {
+    let inputs = match options.public_inputs {
+        true => Visibility::public_inputs(),
+        false => Visibility::private_inputs(),
+    };
+    match options.hidden_outputs {
+        true => inputs.hidden_outputs(),
+        false => inputs.public_outputs(),
+    }
+}
+
+fn context(options: &Prove) -> &[u8] {
+    options.context.as_ref().map_or(&[], |c| &c.0)
+}
+
+fn fold(
+    options: &Prove,
+    prover: &Prover,
+    scales: &Scales,
+    input: &Array2<f32>,
+) -> Result<Run, Failure> {
+    let mut session = prover.session_with_context(visibility(options), context(options))?;
+    let last_only = prover.params().program().emission() == Emission::Last;
+    let mut outputs = Vec::new();
+    let mut cut = Cut::default();
+    for (index, row) in input.rows().into_iter().enumerate() {
+        let named =
+            |e| Failure::from(e).of(format!("{}: row {}", options.input.display(), index + 1));
+        let frame = scales.quantize_input(row).map_err(named)?;
+        cut.count(row, &frame, scales);
+        let output = session.push_integers(&frame).map_err(named)?;
+        if last_only {
+            outputs.clear();
+        }
+        outputs.push(output);
+    }
+    session.fold_pending()?;
+    let steps = session.steps();
+    let (proof, times) = session.finish_timed()?;
+    Ok(Run {
+        proof,
+        outputs,
+        steps,
+        times,
+        cut,
+    })
+}
+
+/// Inputs that were beyond the range of their integers.
+#[derive(Default)]
+struct Cut {
+    rows: usize,
+    entries: usize,
+}
+
+impl Cut {
+    fn count(&mut self, row: ArrayView1<'_, f32>, frame: &[i64], scales: &Scales) {
+        // Rounding moves an entry by half a unit at most.
+        let moved = |(x, q): &(&f32, &i64)| (f64::from(**x) / scales.input - **q as f64).abs();
+        let cut = row.iter().zip(frame).filter(|pair| moved(pair) > 0.501);
+        let cut = cut.count();
+        self.rows += usize::from(cut > 0);
+        self.entries += cut;
+    }
+
+    fn warn(&self, rows: u64, console: &Console) {
+        if self.entries > 0 {
+            console.warn(format!(
+                "{} entries in {} of {rows} rows were beyond the calibrated range, and cut to it",
+                self.entries, self.rows
+            ));
+        }
+    }
+}
+
+/// Verifies the bytes as their reader will.
+fn check(
+    options: &Prove,
+    params: &Params,
+    commitment: &ModelCommitment,
+    run: &Run,
+    rows: u64,
+    bytes: &[u8],
+) -> Result<Statement, Failure> {
+    let defect = |e: String| {
+        Failure::new(
+            Kind::Defect,
+            format!("the proof does not verify, and was not written: {e}"),
+        )
+    };
+    let shown = visibility(options);
+    let mut verifier = Verifier::new(params, commitment.clone())
+        .context(context(options))
+        .visibility(shown)
+        .frames(rows);
+    if shown.outputs == OutputVisibility::Public {
+        verifier = verifier.outputs(&run.outputs);
+    }
+    let proof = Proof::from_bytes(bytes).map_err(|e| defect(e.to_string()))?;
+    verifier.verify(&proof).map_err(|e| defect(e.to_string()))
+}
+
+/// Where everything is written to.
+struct Files {
+    proof: PathBuf,
+    commitment: PathBuf,
+    program: PathBuf,
+    scales: Option<PathBuf>,
+}
+
+impl Files {
+    fn of(options: &Prove) -> Self {
+        let stem = options.model.model.file_stem();
+        let stem = stem.unwrap_or(OsStr::new("model"));
+        let beside = |given: &Option<PathBuf>, extension: &str| match given {
+            Some(path) => path.clone(),
+            None => {
+                let mut name = stem.to_owned();
+                name.push(extension);
+                options.out.with_file_name(name)
+            }
+        };
+        Self {
+            proof: options.out.clone(),
+            commitment: beside(&options.commitment, ".commitment"),
+            program: beside(&options.program, ".program"),
+            scales: options.scales.clone(),
+        }
+    }
+
+    /// Fails before anything is proved if a folder to write to is not there.
+    fn check(&self) -> Result<(), Failure> {
+        let paths = [&self.proof, &self.commitment, &self.program];
+        for path in paths.into_iter().chain(&self.scales) {
+            let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
+            if let Some(folder) = folder {
+                std::fs::metadata(folder).map_err(|e| Failure::io(folder, &e))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write(
+        &self,
+        proof: &[u8],
+        commitment: &ModelCommitment,
+        params: &Params,
+        scales: &Scales,
+    ) -> Result<(), Failure> {
+        files::write(&self.commitment, &commitment.to_bytes())?;
+        files::write(&self.program, &params.program().to_bytes())?;
+        if let Some(path) = &self.scales {
+            let bytes = serde_json::to_vec(scales).map_err(|e| Failure::contents(path, e))?;
+            files::write(path, &bytes)?;
+        }
+        files::write(&self.proof, proof)
+    }
+
+    /// The command that verifies.
+    fn verify(&self) -> String {
+        format!(
+            "layerfold verify {} --model {} --program {}",
+            quoted(&self.proof),
+            quoted(&self.commitment),
+            quoted(&self.program)
+        )
+    }
+}
+
+/// A path for a shell.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=".contains(c);
+    match text.chars().all(plain) {
+        true => text,
+        false => format!("'{}'", text.replace('\'', r"'\''")),
+    }
+}
+
+/// Everything that is told at the end.
+struct Told<'a> {
+    files: &'a Files,
+    statement: &'a Statement,
+    run: &'a Run,
+    params: &'a Params,
+    scales: &'a Scales,
+    bytes: usize,
+    keys: Duration,
+    commit: Duration,
+}
+
+impl Told<'_> {
+    fn tell(&self, console: &Console) -> Result<(), Failure> {
+        console.tell(&self.text()?, self.to_json())
+    }
+
+    fn text(&self) -> Result<String, Failure> {
+        let Self {
+            files, run, params, ..
+        } = self;
+        let constraints = params.constraints();
+        let times = &run.times;
+        let mut text = String::new();
+        let steps = if run.steps == 1 { "step" } else { "steps" };
+        let wall: Duration = [
+            times.inference,
+            times.sumcheck,
+            times.fold,
+            times.compress,
+            times.opening,
+        ]
+        .iter()
+        .sum();
+        writeln!(text, "model     {}", self.statement.model)?;
+        writeln!(
+            text,
+            "keys      {:.2?}; {} constraints a step, {} with the recursion",
+            self.keys,
+            constraints.step(),
+            constraints.primary
+        )?;
+        writeln!(text, "commit    {:.2?}", self.commit)?;
+        writeln!(
+            text,
+            "prove     {wall:.2?}: inference {:.2?}, sumcheck {:.2?}, {} {steps} {:.2?}, compress {:.2?}, opening {:.2?}",
+            times.inference, times.sumcheck, run.steps, times.fold, times.compress, times.opening
+        )?;
+        writeln!(text, "proof     {} bytes\n", self.bytes)?;
+        writeln!(text, "verified  {}\n", self.statement)?;
+        write_outputs(&mut text, &run.outputs, self.scales)?;
+        writeln!(text, "\nwritten   {}", files.proof.display())?;
+        for path in [&files.commitment, &files.program]
+            .into_iter()
+            .chain(&files.scales)
+        {
+            writeln!(text, "          {}", path.display())?;
+        }
+        writeln!(text, "check it: {}", files.verify())?;
+        Ok(text)
+    }
+
+    fn to_json(&self) -> Value {
+        let constraints = self.params.constraints();
+        let times = &self.run.times;
+        let real = real_outputs(&self.run.outputs, self.scales);
+        json!({
+            "statement": self.statement,
+            "outputs": real,
+            "integers": self.run.outputs,
+            "files": {
+                "proof": self.files.proof,
+                "commitment": self.files.commitment,
+                "program": self.files.program,
+                "scales": self.files.scales,
+            },
+            "proof_bytes": self.bytes,
+            "step_constraints": constraints.step(),
+            "primary_constraints": constraints.primary,
+            "seconds": {
+                "keys": self.keys.as_secs_f64(),
+                "commit": self.commit.as_secs_f64(),
+                "inference": times.inference.as_secs_f64(),
+                "sumcheck": times.sumcheck.as_secs_f64(),
+                "fold": times.fold.as_secs_f64(),
+                "compress": times.compress.as_secs_f64(),
+                "opening": times.opening.as_secs_f64(),
+            },
+        })
+    }
+}
+
+/// Outputs as real values.
+pub(crate) fn real_outputs(outputs: &[Vec<i64>], scales: &Scales) -> Vec<Vec<f32>> {
+    let real = |y: &Vec<i64>| scales.dequantize_output(y).to_vec();
+    outputs.iter().map(real).collect()
+}
+
+/// Outputs as real values, the first of them and of their entries, a line each.
+pub(crate) fn write_outputs(
+    text: &mut String,
+    outputs: &[Vec<i64>],
+    scales: &Scales,
+) -> std::fmt::Result {
+    const LINES: usize = 20;
+    const ENTRIES: usize = 16;
+    for (index, output) in outputs.iter().take(LINES).enumerate() {
+        let real = scales.dequantize_output(output);
+        write!(text, "output {:<2} [", index + 1)?;
+        for (k, y) in real.iter().take(ENTRIES).enumerate() {
+            let comma = if k == 0 { "" } else { ", " };
+            write!(text, "{comma}{y:.4}")?;
+        }
+        let more = real.len().saturating_sub(ENTRIES);
+        if more > 0 {
+            write!(text, ", … {more} more")?;
+        }
+        let largest = output.iter().zip(0..).max_by_key(|(y, k)| (**y, -*k));
+        match largest {
+            Some((_, k)) if output.len() > 1 => writeln!(text, "], largest: {k}")?,
+            _ => writeln!(text, "]")?,
+        }
+    }
+    match outputs.len().saturating_sub(LINES) {
+        0 => Ok(()),
+        more => writeln!(text, "… {more} more"),
+    }
+}

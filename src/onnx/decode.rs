@@ -1,0 +1,460 @@
+//! From bytes to [`File`]: the one place that knows `tract-onnx`, which decodes the protobuf.
+
+use std::{collections::HashSet, sync::Arc};
+
+use tract_onnx::{
+    pb::{
+        self,
+        attribute_proto::AttributeType,
+        tensor_proto::{DataLocation, DataType},
+        tensor_shape_proto::dimension,
+        type_proto,
+    },
+    prelude::Framework,
+};
+use zeroize::Zeroize;
+
+use super::{
+    error::{OnnxError, UnsupportedNode, malformed, too_large},
+    file::{Attribute, Body, Dim, File, Node, Port},
+    tensor::{Data, MAX_ENTRIES, MAX_RANK, Tensor, extent},
+    wire,
+};
+
+/// Bodies within each other.
+const MAX_DEPTH: usize = 8;
+
+/// Operator sets that are read; below 7, broadcasting was an attribute.
+pub(super) const OPSETS: std::ops::RangeInclusive<i64> = 7..=26;
+
+/// Decodes a `ModelProto`.
+///
+/// The protobuf decoder keeps bytes of its own, which are not zeroised; what is made of them here
+/// is.
+pub(super) fn decode(bytes: &[u8]) -> Result<File, OnnxError> {
+    wire::check(bytes)?;
+    let mut reader = bytes;
+    let proto = tract_onnx::onnx()
+        .proto_model_for_read(&mut reader)
+        .map_err(|e| malformed(e.to_string()))?;
+    let graph = proto
+        .graph
+        .ok_or_else(|| malformed("the file has no graph"))?;
+    let mut unsupported = Vec::new();
+    let opset = opset(&proto.opset_import, &mut unsupported)?;
+    let graph = body(graph, 0, &mut unsupported)?;
+    if unsupported.is_empty() {
+        Ok(File {
+            producer: proto.producer_name,
+            opset,
+            graph,
+        })
+    } else {
+        Err(OnnxError::Unsupported(unsupported))
+    }
+}
+
+fn opset(
+    imports: &[pb::OperatorSetIdProto],
+    unsupported: &mut Vec<UnsupportedNode>,
+) -> Result<i64, OnnxError> {
+    let mut own = imports
+        .iter()
+        .filter(|o| o.domain.is_empty() || o.domain == "ai.onnx");
+    let version = match (own.next(), own.next()) {
+        (Some(only), None) => only.version,
+        (None, _) => return Err(malformed("the file names no version of ONNX's operators")),
+        (Some(_), Some(_)) => {
+            return Err(malformed("the file names two versions of ONNX's operators"));
+        }
+    };
+    if !OPSETS.contains(&version) {
+        unsupported.push(UnsupportedNode {
+            name: "opset_import".to_owned(),
+            operator: format!("operator set {version}"),
+            reason: format!(
+                "operator sets {} to {} are read",
+                OPSETS.start(),
+                OPSETS.end()
+            ),
+            instead: Some("convert the model with `onnx.version_converter`".to_owned()),
+        });
+    }
+    Ok(version)
+}
+
+fn body(
+    proto: pb::GraphProto,
+    depth: usize,
+    unsupported: &mut Vec<UnsupportedNode>,
+) -> Result<Body, OnnxError> {
+    if depth > MAX_DEPTH {
+        return Err(too_large("depth of graphs within nodes", depth, MAX_DEPTH));
+    }
+    let mut names = HashSet::new();
+    let mut initializers = Vec::with_capacity(proto.initializer.len());
+    for tensor in proto.initializer {
+        let name = tensor.name.clone();
+        if name.is_empty() || !names.insert(name.clone()) {
+            return Err(malformed(format!("two initialisers are named `{name}`")));
+        }
+        initializers.push((name, Arc::new(self::tensor(tensor, unsupported)?)));
+    }
+    for sparse in proto.sparse_initializer {
+        unsupported.push(UnsupportedNode {
+            name: sparse.values.map_or_else(String::new, |v| v.name),
+            operator: "sparse initialiser".to_owned(),
+            reason: "sparse tensors are not read".to_owned(),
+            instead: Some("store it as a dense tensor".to_owned()),
+        });
+    }
+    let nodes = proto
+        .node
+        .into_iter()
+        .enumerate()
+        .map(|(index, n)| node(n, index, depth, unsupported))
+        .collect::<Result<_, _>>()?;
+    Ok(Body {
+        nodes,
+        inputs: proto.input.into_iter().map(port).collect(),
+        outputs: proto.output.into_iter().map(|o| o.name).collect(),
+        initializers,
+    })
+}
+
+fn node(
+    proto: pb::NodeProto,
+    index: usize,
+    depth: usize,
+    unsupported: &mut Vec<UnsupportedNode>,
+) -> Result<Node, OnnxError> {
+    let name = if !proto.name.is_empty() {
+        proto.name
+    } else if let Some(output) = proto.output.iter().find(|o| !o.is_empty()) {
+        output.clone()
+    } else {
+        format!("node {index}")
+    };
+    let mut attributes: Vec<(String, Attribute)> = Vec::with_capacity(proto.attribute.len());
+    for a in proto.attribute {
+        if attributes.iter().any(|(n, _)| *n == a.name) {
+            return Err(malformed(format!(
+                "`{name}`: two attributes are named `{}`",
+                a.name
+            )));
+        }
+        attributes.push((a.name.clone(), attribute(a, &name, depth, unsupported)?));
+    }
+    Ok(Node {
+        name,
+        operator: proto.op_type,
+        domain: if proto.domain == "ai.onnx" {
+            String::new()
+        } else {
+            proto.domain
+        },
+        inputs: proto.input,
+        outputs: proto.output,
+        attributes,
+    })
+}
+
+fn attribute(
+    proto: pb::AttributeProto,
+    node: &str,
+    depth: usize,
+    unsupported: &mut Vec<UnsupportedNode>,
+) -> Result<Attribute, OnnxError> {
+    let name = &proto.name;
+    let missing = || {
+        malformed(format!(
+            "`{node}`: attribute `{name}` has no value of its type"
+        ))
+    };
+    if !proto.ref_attr_name.is_empty() {
+        return Err(malformed(format!(
+            "`{node}`: attribute `{name}` refers to one of a function, and there is none"
+        )));
+    }
+    let text = |bytes: Vec<u8>| {
+        String::from_utf8(bytes)
+            .map_err(|_| malformed(format!("`{node}`: attribute `{name}` is not UTF-8")))
+    };
+    Ok(match AttributeType::from_i32(proto.r#type) {
+        Some(AttributeType::Float) => Attribute::Float(proto.f),
+        Some(AttributeType::Int) => Attribute::Int(proto.i),
+        Some(AttributeType::String) => Attribute::Text(text(proto.s)?),
+        Some(AttributeType::Tensor) => {
+            let tensor = self::tensor(proto.t.ok_or_else(missing)?, unsupported)?;
+            Attribute::Tensor(Arc::new(tensor))
+        }
+        Some(AttributeType::Graph) => {
+            let graph = proto.g.ok_or_else(missing)?;
+            Attribute::Graph(Box::new(body(graph, depth + 1, unsupported)?))
+        }
+        Some(AttributeType::Floats) => Attribute::Floats(proto.floats),
+        Some(AttributeType::Ints) => Attribute::Ints(proto.ints),
+        Some(AttributeType::Strings) => {
+            let texts = proto.strings.into_iter().map(text);
+            Attribute::Texts(texts.collect::<Result<_, _>>()?)
+        }
+        Some(other @ AttributeType::Undefined) | Some(other) => {
+            Attribute::Other(other.as_str_name())
+        }
+        None => {
+            return Err(malformed(format!(
+                "`{node}`: attribute `{name}` is of type {}, which ONNX has not",
+                proto.r#type
+            )));
+        }
+    })
+}
+
+fn port(proto: pb::ValueInfoProto) -> Port {
+    let tensor = proto.r#type.and_then(|t| t.value);
+    let Some(type_proto::Value::TensorType(tensor)) = tensor else {
+        return Port {
+            name: proto.name,
+            shape: None,
+            element: "none: it is no tensor",
+        };
+    };
+    let dim = |value: Option<dimension::Value>| match value {
+        Some(dimension::Value::DimValue(size)) => Dim::Known(size),
+        Some(dimension::Value::DimParam(name)) if !name.is_empty() => Dim::Named(name),
+        _ => Dim::Unknown,
+    };
+    Port {
+        name: proto.name,
+        shape: tensor
+            .shape
+            .map(|s| s.dim.into_iter().map(|d| dim(d.value)).collect()),
+        element: element(tensor.elem_type),
+    }
+}
+
+fn element(data_type: i32) -> &'static str {
+    match DataType::from_i32(data_type) {
+        Some(known) => known.as_str_name(),
+        None => match data_type {
+            17..=20 | 24 => "FLOAT8",
+            21 => "UINT4",
+            22 => "INT4",
+            23 => "FLOAT4",
+            _ => "of a number that ONNX has not",
+        },
+    }
+}
+
+/// A tensor; floats of any width become single precision, integers 64 bits.
+fn tensor(
+    mut proto: pb::TensorProto,
+    unsupported: &mut Vec<UnsupportedNode>,
+) -> Result<Tensor, OnnxError> {
+    let name = std::mem::take(&mut proto.name);
+    let tensor = contents(&proto, &name, unsupported);
+    proto.raw_data.zeroize();
+    proto.float_data.zeroize();
+    proto.double_data.zeroize();
+    proto.int32_data.zeroize();
+    proto.int64_data.zeroize();
+    tensor
+}
+
+fn contents(
+    proto: &pb::TensorProto,
+    name: &str,
+    unsupported: &mut Vec<UnsupportedNode>,
+) -> Result<Tensor, OnnxError> {
+    let wrong = |problem: String| malformed(format!("tensor `{name}`: {problem}"));
+    if proto.dims.len() > MAX_RANK {
+        return Err(too_large(
+            format!("dimensions of tensor `{name}`"),
+            proto.dims.len(),
+            MAX_RANK,
+        ));
+    }
+    let shape: Vec<usize> = proto
+        .dims
+        .iter()
+        .map(|d| usize::try_from(*d).map_err(|_| wrong(format!("a dimension is {d}"))))
+        .collect::<Result<_, _>>()?;
+    let extent = extent(&shape)
+        .ok_or_else(|| wrong(format!("its shape {shape:?} has more than 2^31 entries")))?;
+    let count: usize = shape.iter().product();
+    // What has no data is not bounded by the size of the file.
+    let hollow = || {
+        if extent > MAX_ENTRIES {
+            Err(too_large(
+                format!("entries of tensor `{name}`"),
+                extent,
+                MAX_ENTRIES,
+            ))
+        } else {
+            Ok(())
+        }
+    };
+    if count == 0 {
+        hollow()?;
+    }
+
+    let external = proto.data_location == Some(DataLocation::External as i32)
+        || !proto.external_data.is_empty();
+    if external {
+        unsupported.push(UnsupportedNode {
+            name: name.to_owned(),
+            operator: "initialiser".to_owned(),
+            reason: "its data is in another file".to_owned(),
+            instead: Some(
+                "write one file: `onnx.save_model(onnx.load(path), path, save_as_external_data=False)`"
+                    .to_owned(),
+            ),
+        });
+        hollow()?;
+        return Ok(Tensor::opaque(shape, "external"));
+    }
+    if proto.segment.is_some() {
+        return Err(wrong("it is a segment of a tensor".to_owned()));
+    }
+
+    let raw = &proto.raw_data;
+    // Fields other than the raw bytes are used if those are empty.
+    let typed = raw.is_empty();
+    let chunks = |width: usize| -> Result<std::slice::ChunksExact<'_, u8>, OnnxError> {
+        if count.checked_mul(width) == Some(raw.len()) {
+            Ok(raw.chunks_exact(width))
+        } else {
+            Err(wrong(format!(
+                "{count} entries of {width} bytes in its shape, {} bytes of data",
+                raw.len()
+            )))
+        }
+    };
+    let fits = |got: usize| {
+        if got == count {
+            Ok(())
+        } else {
+            Err(wrong(format!(
+                "{count} entries in its shape, {got} in its data"
+            )))
+        }
+    };
+    macro_rules! raw {
+        ($type:ty, $convert:expr) => {
+            chunks(size_of::<$type>())?
+                .map(|c| $convert(<$type>::from_le_bytes(c.try_into().unwrap_or_default())))
+                .collect()
+        };
+    }
+    macro_rules! integers {
+        ($type:ty) => {
+            if typed {
+                fits(proto.int32_data.len())?;
+                Data::Ints(proto.int32_data.iter().map(|i| i64::from(*i)).collect())
+            } else {
+                Data::Ints(raw!($type, i64::from))
+            }
+        };
+    }
+    let unsigned = |u: u64| i64::try_from(u).unwrap_or(i64::MAX);
+    let half = |field: &[i32], convert: fn(u16) -> f32| -> Result<Data, OnnxError> {
+        Ok(if typed {
+            fits(field.len())?;
+            let bits = field.iter().map(|i| u16::try_from(*i));
+            let floats = bits.map(|b| b.map(convert));
+            Data::Floats(
+                floats
+                    .collect::<Result<_, _>>()
+                    .map_err(|_| wrong("an entry has more than 16 bits".to_owned()))?,
+            )
+        } else {
+            Data::Floats(raw!(u16, convert))
+        })
+    };
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "rounded to single precision"
+    )]
+    let single = |d: f64| d as f32;
+    let data = match DataType::from_i32(proto.data_type) {
+        Some(DataType::Float) => Data::Floats(if typed {
+            fits(proto.float_data.len())?;
+            proto.float_data.clone()
+        } else {
+            raw!(f32, |f| f)
+        }),
+        Some(DataType::Double) => Data::Floats(if typed {
+            fits(proto.double_data.len())?;
+            proto.double_data.iter().map(|d| single(*d)).collect()
+        } else {
+            raw!(f64, single)
+        }),
+        Some(DataType::Float16) => half(&proto.int32_data, half_to_single)?,
+        Some(DataType::Bfloat16) => {
+            half(&proto.int32_data, |b| f32::from_bits(u32::from(b) << 16))?
+        }
+        Some(DataType::Int64) => Data::Ints(if typed {
+            fits(proto.int64_data.len())?;
+            proto.int64_data.clone()
+        } else {
+            raw!(i64, |i| i)
+        }),
+        Some(DataType::Int32) => integers!(i32),
+        Some(DataType::Int16) => integers!(i16),
+        Some(DataType::Int8) => integers!(i8),
+        Some(DataType::Uint16) => integers!(u16),
+        Some(DataType::Uint8) => integers!(u8),
+        Some(DataType::Uint32 | DataType::Uint64) if typed => {
+            fits(proto.uint64_data.len())?;
+            Data::Ints(proto.uint64_data.iter().map(|u| unsigned(*u)).collect())
+        }
+        Some(DataType::Uint32) => Data::Ints(raw!(u32, i64::from)),
+        Some(DataType::Uint64) => Data::Ints(raw!(u64, unsigned)),
+        Some(DataType::Bool) if typed => {
+            fits(proto.int32_data.len())?;
+            Data::Bools(proto.int32_data.iter().map(|i| *i != 0).collect())
+        }
+        Some(DataType::Bool) => Data::Bools(raw!(u8, |u| u != 0)),
+        Some(DataType::Undefined) => return Err(wrong("it has no element type".to_owned())),
+        _ => {
+            hollow()?;
+            Data::Opaque(element(proto.data_type))
+        }
+    };
+    Ok(Tensor::from_parts(shape, data))
+}
+
+/// IEEE half precision.
+fn half_to_single(bits: u16) -> f32 {
+    let sign = if bits >> 15 == 1 { -1.0 } else { 1.0 };
+    let exponent = i32::from((bits >> 10) & 31);
+    let mantissa = f32::from(bits & 1023) / 1024.0;
+    sign * match exponent {
+        0 => mantissa * 2f32.powi(-14),
+        31 if mantissa == 0.0 => f32::INFINITY,
+        31 => f32::NAN,
+        _ => (1.0 + mantissa) * 2f32.powi(exponent - 15),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn halves() {
+        for (bits, value) in [
+            (0x0000, 0.0),
+            (0x3c00, 1.0),
+            (0xc000, -2.0),
+            (0x3555, 0.333_251_95),
+            (0x7bff, 65504.0),
+            (0x0001, 5.960_464_5e-8),
+            (0x7c00, f32::INFINITY),
+            (0xfc00, f32::NEG_INFINITY),
+        ] {
+            assert_eq!(half_to_single(bits), value);
+        }
+        assert!(half_to_single(0x7e00).is_nan());
+    }
+}

@@ -1,0 +1,144 @@
+//! What keeps a file from being imported.
+
+use std::fmt;
+
+use crate::error::Error;
+
+/// A file could not be imported.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OnnxError {
+    /// The file could not be read.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The bytes are no ONNX model, or one that contradicts itself.
+    #[error("not a valid ONNX model: {0}")]
+    Malformed(String),
+    /// Parts of the model have no counterpart here: all of them, in the order of the file.
+    #[error("{}", list(.0))]
+    Unsupported(Vec<UnsupportedNode>),
+    /// The network was read, and the graph or sequence model refuses a part of it.
+    #[error("{node}: {source}")]
+    Model {
+        /// The node, or what else of the file was being imported.
+        node: String,
+        /// The reason.
+        source: Error,
+    },
+    /// The file, or something in it, is larger than it may be.
+    #[error("{what}: {got} is over the limit {limit}")]
+    TooLarge {
+        /// What is too large.
+        what: String,
+        /// Its size; a lower bound if it was not counted to the end.
+        got: u64,
+        /// The limit.
+        limit: u64,
+    },
+}
+
+/// A part of a model that has no counterpart here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnsupportedNode {
+    /// The name of the node; of its first output if it has none.
+    pub name: String,
+    /// The operator.
+    pub operator: String,
+    /// Why it cannot be imported.
+    pub reason: String,
+    /// What to do instead, if something is known.
+    pub instead: Option<String>,
+}
+
+impl fmt::Display for UnsupportedNode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` ({}): {}", self.name, self.operator, self.reason)?;
+        match &self.instead {
+            Some(instead) => write!(f, "; {instead}"),
+            None => Ok(()),
+        }
+    }
+}
+
+fn list(nodes: &[UnsupportedNode]) -> String {
+    let mut text = match nodes.len() {
+        1 => "a part of the model is not supported:".to_owned(),
+        n => format!("{n} parts of the model are not supported:"),
+    };
+    for node in nodes {
+        text.push_str("\n  ");
+        text.push_str(&node.to_string());
+    }
+    text
+}
+
+/// Why one node was not imported.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// It has no counterpart; the walk goes on.
+    Unsupported {
+        reason: String,
+        instead: Option<String>,
+    },
+    /// The model contradicts itself at this node.
+    Malformed(String),
+    /// The builder refuses it.
+    Model(Error),
+    /// The walk ends.
+    Fatal(OnnxError),
+}
+
+pub(super) type Outcome<T> = Result<T, Failure>;
+
+impl Failure {
+    pub(super) fn unsupported(reason: impl Into<String>) -> Self {
+        Self::Unsupported {
+            reason: reason.into(),
+            instead: None,
+        }
+    }
+
+    pub(super) fn instead(reason: impl Into<String>, instead: impl Into<String>) -> Self {
+        Self::Unsupported {
+            reason: reason.into(),
+            instead: Some(instead.into()),
+        }
+    }
+
+    pub(super) fn malformed(problem: impl Into<String>) -> Self {
+        Self::Malformed(problem.into())
+    }
+
+    pub(super) fn too_large(what: impl Into<String>, got: usize, limit: usize) -> Self {
+        Self::Fatal(too_large(what, got, limit))
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(e: Error) -> Self {
+        Self::Model(e)
+    }
+}
+
+impl From<OnnxError> for Failure {
+    fn from(e: OnnxError) -> Self {
+        Self::Fatal(e)
+    }
+}
+
+pub(super) fn too_large(what: impl Into<String>, got: usize, limit: usize) -> OnnxError {
+    OnnxError::TooLarge {
+        what: what.into(),
+        got: got.try_into().unwrap_or(u64::MAX),
+        limit: limit.try_into().unwrap_or(u64::MAX),
+    }
+}
+
+pub(super) fn malformed(problem: impl Into<String>) -> OnnxError {
+    OnnxError::Malformed(problem.into())
+}

@@ -1,0 +1,997 @@
+//! Files of `tools/make_onnx_suite.py`: imported, and compared with ONNX Runtime.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
+
+#[path = "onnx/proto.rs"]
+mod proto;
+
+use std::{fs, path::PathBuf};
+
+use layerfold::{
+    Outputs, Params, Precision, Proof, Prover, SequenceModel, Verifier, Visibility,
+    graph::{Graph, GraphPrecision},
+    onnx::{ImportOptions, Imported, from_bytes_with},
+};
+use ndarray::{Array1, Array2};
+use proto::Message;
+use serde_json::Value;
+
+/// A file of the suite.
+struct Case {
+    name: String,
+    bytes: Vec<u8>,
+    inputs: Vec<Vec<f32>>,
+    outputs: Vec<Vec<f32>>,
+    /// Entries of a frame, for a recurrent network.
+    frame: Option<usize>,
+}
+
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/onnx")
+}
+
+fn case(name: &str) -> Case {
+    let path = folder().join(name);
+    let record: Value =
+        serde_json::from_slice(&fs::read(path.with_extension("json")).unwrap()).unwrap();
+    let rows = |key: &str| -> Vec<Vec<f32>> {
+        let rows = record[key].as_array().unwrap();
+        rows.iter()
+            .map(|row| {
+                let row = row.as_array().unwrap();
+                row.iter().map(|v| v.as_f64().unwrap() as f32).collect()
+            })
+            .collect()
+    };
+    Case {
+        name: name.to_owned(),
+        bytes: fs::read(path.with_extension("onnx")).unwrap(),
+        inputs: rows("inputs"),
+        outputs: rows("outputs"),
+        frame: record["frame"].as_u64().map(|f| f as usize),
+    }
+}
+
+fn suite() -> Vec<Case> {
+    let mut names: Vec<String> = fs::read_dir(folder())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|e| e == "onnx"))
+        .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    names.sort();
+    names.iter().map(|name| case(name)).collect()
+}
+
+/// Files whose last node is a softmax, which is left out.
+fn has_softmax(name: &str) -> bool {
+    matches!(name, "op-softmax" | "op-log-softmax" | "net-gelu-mlp")
+}
+
+fn softmax(logits: &[f32], is_log: bool) -> Vec<f32> {
+    let sum: f64 = logits.iter().map(|l| f64::from(*l).exp()).sum();
+    let log = logits.iter().map(|l| f64::from(*l) - sum.ln());
+    log.map(|l| if is_log { l } else { l.exp() } as f32)
+        .collect()
+}
+
+fn import(case: &Case) -> Imported {
+    let options = ImportOptions::new().drop_softmax(has_softmax(&case.name));
+    match from_bytes_with(&case.bytes, &options) {
+        Ok(import) => import.model,
+        Err(e) => panic!("{}: {e}", case.name),
+    }
+}
+
+fn close(name: &str, got: &[f32], expected: &[f32]) -> Result<(), String> {
+    let size = expected.iter().fold(1e-3f32, |m, e| m.max(e.abs()));
+    let far = got
+        .iter()
+        .zip(expected)
+        .any(|(g, e)| (g - e).abs() > 1e-4 * size);
+    if got.len() != expected.len() || far {
+        return Err(format!("{name}: {got:?}, expected {expected:?}"));
+    }
+    Ok(())
+}
+
+#[test]
+fn floats_are_those_of_onnx_runtime() {
+    let mut wrong = Vec::new();
+    for case in suite() {
+        let model = import(&case);
+        for (input, expected) in case.inputs.iter().zip(&case.outputs) {
+            let got: Vec<f32> = match &model {
+                Imported::Graph(graph) => {
+                    assert_eq!(case.frame, None, "{}", case.name);
+                    match graph.infer(Array1::from(input.clone()).view()) {
+                        Ok(y) => y.to_vec(),
+                        Err(e) => {
+                            wrong.push(format!("{}: {e}", case.name));
+                            break;
+                        }
+                    }
+                }
+                Imported::Sequence(model) => {
+                    let frame = case.frame.unwrap();
+                    let frames = input.len() / frame;
+                    let sequence = Array2::from_shape_vec((frames, frame), input.clone()).unwrap();
+                    model
+                        .infer(sequence.view())
+                        .unwrap()
+                        .into_raw_vec_and_offset()
+                        .0
+                }
+                _ => panic!("another kind of model"),
+            };
+            let got = if has_softmax(&case.name) {
+                softmax(&got, case.name == "op-log-softmax")
+            } else {
+                got
+            };
+            if let Err(e) = close(&case.name, &got, expected) {
+                wrong.push(e);
+                break;
+            }
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} files:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+}
+
+/// The graph of a case.
+fn graph_of(case: &Case) -> Graph {
+    match import(case) {
+        Imported::Graph(graph) => graph,
+        other => panic!("{}: {other:?}", case.name),
+    }
+}
+
+/// The sequence model of a case, and its sequences.
+fn sequence_of(case: &Case) -> (SequenceModel, Vec<Array2<f32>>) {
+    let model = match import(case) {
+        Imported::Sequence(model) => model,
+        other => panic!("{}: {other:?}", case.name),
+    };
+    let frame = case.frame.unwrap();
+    let sequences = case
+        .inputs
+        .iter()
+        .map(|x| Array2::from_shape_vec((x.len() / frame, frame), x.clone()).unwrap())
+        .collect();
+    (model, sequences)
+}
+
+/// The integers of every graph are as close to ONNX Runtime's floats as the report says, and the
+/// report says that they are close.
+#[test]
+fn integers_are_as_close_as_the_report_says() {
+    let mut wrong = Vec::new();
+    for case in suite().iter().filter(|c| c.frame.is_none()) {
+        let graph = graph_of(case);
+        let samples: Vec<Array1<f32>> = case.inputs.iter().cloned().map(Array1::from).collect();
+        let quantized = match graph.quantize(&samples, &GraphPrecision::default()) {
+            Ok(quantized) => quantized,
+            Err(e) => {
+                wrong.push(format!("{}: {e}", case.name));
+                continue;
+            }
+        };
+        let report = quantized.report(&graph, &samples).unwrap();
+        println!(
+            "{:28} {:2} stages, {:5.2} % of the range, {} constraints",
+            case.name,
+            graph.stage_count(),
+            100.0 * report.max_error / report.output_range,
+            report.cost.step_constraints,
+        );
+        if case.name == "op-argmax" {
+            // An index has no distance.
+            assert!(report.top1_agreement >= 0.8, "{report}");
+            continue;
+        }
+        if report.max_error > 0.06 * report.output_range {
+            wrong.push(format!("{}: {report}", case.name));
+        }
+        for (sample, expected) in samples.iter().zip(&case.outputs) {
+            let integers = quantized.infer(sample.view()).unwrap();
+            let expected = if has_softmax(&case.name) {
+                graph.infer(sample.view()).unwrap().to_vec()
+            } else {
+                expected.clone()
+            };
+            let size = expected.iter().fold(1e-3f32, |m, e| m.max(e.abs()));
+            let bound = report.max_error + 1e-4 * f64::from(size);
+            let far = integers
+                .iter()
+                .zip(&expected)
+                .map(|(a, b)| f64::from((a - b).abs()))
+                .fold(0.0, f64::max);
+            if far > bound {
+                wrong.push(format!("{}: off by {far}, reported {bound}", case.name));
+                break;
+            }
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} files:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+}
+
+#[test]
+fn integers_of_sequences_are_close() {
+    for case in suite().iter().filter(|c| c.frame.is_some()) {
+        let (model, sequences) = sequence_of(case);
+        let quantized = model.quantize(&sequences, Precision::default()).unwrap();
+        for (sequence, expected) in sequences.iter().zip(&case.outputs) {
+            let integers = quantized.infer(sequence.view()).unwrap();
+            let size = expected.iter().fold(1e-3f32, |m, e| m.max(e.abs()));
+            for (a, b) in integers.iter().zip(expected) {
+                assert!((a - b).abs() < 0.06 * size, "{}: {a}, {b}", case.name);
+            }
+        }
+    }
+}
+
+/// Imported, quantised, folded, compressed and verified from bytes.
+fn proved(name: &str) {
+    let case = case(name);
+    let graph = graph_of(&case);
+    let samples: Vec<Array1<f32>> = case.inputs.iter().cloned().map(Array1::from).collect();
+    let quantized = graph
+        .quantize(&samples, &GraphPrecision::default())
+        .unwrap();
+    let params = Params::setup(&quantized.program().unwrap()).unwrap();
+    let prover = Prover::new(&params, &quantized).unwrap();
+    let mut session = prover
+        .session(Visibility::private_inputs().public_outputs())
+        .unwrap();
+    let mut expected = Vec::new();
+    for sample in &samples[..2] {
+        let output = session.push(sample.view()).unwrap();
+        // The interpreter and the circuit agree.
+        assert_eq!(output, quantized.infer(sample.view()).unwrap());
+        expected.push(output);
+    }
+    let bytes = session.finish().unwrap().to_bytes();
+    let statement = Verifier::new(&params, prover.model_commitment())
+        .verify(&Proof::from_bytes(&bytes).unwrap())
+        .unwrap();
+    let Outputs::Public { vectors } = statement.outputs else {
+        panic!("outputs are public");
+    };
+    let vectors: Vec<Array1<f32>> = vectors
+        .iter()
+        .map(|v| quantized.dequantize_output(v))
+        .collect();
+    assert_eq!(vectors, expected);
+}
+
+#[test]
+fn a_convolutional_network_is_proved() {
+    proved("net-cnn-batch-norm");
+}
+
+#[test]
+fn a_residual_network_is_proved() {
+    proved("net-resmlp");
+}
+
+#[test]
+fn a_network_with_a_gate_is_proved() {
+    proved("net-squeeze-excite");
+}
+
+#[test]
+fn an_unrolled_network_is_proved() {
+    proved("net-scan-elman");
+}
+
+#[test]
+fn a_recurrent_network_is_proved() {
+    let case = case("net-gru");
+    let (model, sequences) = sequence_of(&case);
+    let quantized = model.quantize(&sequences, Precision::default()).unwrap();
+    let params = Params::setup(&quantized.program(3).unwrap()).unwrap();
+    let prover = Prover::new(&params, &quantized).unwrap();
+    let mut session = prover
+        .session(Visibility::private_inputs().public_outputs())
+        .unwrap();
+    let sequence = &sequences[0];
+    for frame in sequence.rows() {
+        session.push(frame).unwrap();
+    }
+    let bytes = session.finish().unwrap().to_bytes();
+    let statement = Verifier::new(&params, prover.model_commitment())
+        .verify(&Proof::from_bytes(&bytes).unwrap())
+        .unwrap();
+    let Outputs::Public { vectors } = statement.outputs else {
+        panic!("outputs are public");
+    };
+    let expected = quantized.infer(sequence.view()).unwrap();
+    assert_eq!(vectors.len(), 1);
+    assert_eq!(quantized.dequantize_output(&vectors[0]), expected.row(0));
+}
+
+/// The error for the model of this graph.
+fn refused(graph: Message) -> String {
+    refused_with(&ImportOptions::new(), graph)
+}
+
+fn refused_with(options: &ImportOptions, graph: Message) -> String {
+    refused_bytes(options, &Message::model(graph, 17).0)
+}
+
+fn refused_bytes(options: &ImportOptions, bytes: &[u8]) -> String {
+    match from_bytes_with(bytes, options) {
+        Ok(import) => panic!("imported: {:?}", import.model),
+        Err(e) => e.to_string(),
+    }
+}
+
+/// A graph from `x` of shape `[1, 4]` to `y`.
+fn graph(nodes: &[Message], tensors: &[Message]) -> Message {
+    Message::graph(&[1, 4], nodes, tensors)
+}
+
+/// One node from `x`, and constants after it, to `y`.
+fn one(operator: &str, inputs: &[&str], tensors: &[Message]) -> Message {
+    graph(&[Message::node(operator, inputs, &["y"])], tensors)
+}
+
+#[test]
+fn bytes_that_are_no_model() {
+    let error = |bytes: &[u8]| refused_bytes(&ImportOptions::new(), bytes);
+    assert_eq!(error(&[]), "not a valid ONNX model: the file has no graph");
+    assert_eq!(
+        error(b"%PDF-1.7\n"),
+        "not a valid ONNX model: the file ends within a field, or a length in it is wrong"
+    );
+    // A length of 2^60.
+    assert_eq!(
+        error(&[
+            0x3a, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x10, 0
+        ]),
+        "not a valid ONNX model: the file ends within a field, or a length in it is wrong"
+    );
+    assert_eq!(
+        error(&[0xff; 16]),
+        "not a valid ONNX model: an integer has more than ten bytes"
+    );
+    assert_eq!(
+        error(&[0x3b, 0x3c]),
+        "not a valid ONNX model: a field has the wire type 3"
+    );
+    assert_eq!(
+        error(&[0x02, 0x00]),
+        "not a valid ONNX model: a field has the number 0"
+    );
+    // A graph that is a number.
+    assert_eq!(
+        error(&[0x38, 0x01]),
+        "not a valid ONNX model: failed to decode Protobuf message: ModelProto.graph: invalid wire type: Varint (expected LengthDelimited)"
+    );
+    // A name that is not UTF-8.
+    let graph = Message::new().bytes(2, &[0xff]);
+    assert_eq!(
+        error(&Message::model(graph, 17).0),
+        "not a valid ONNX model: failed to decode Protobuf message: GraphProto.name: ModelProto.graph: invalid string value: data is not UTF-8 encoded"
+    );
+}
+
+#[test]
+fn truncated_files() {
+    for name in ["op-gemm", "op-conv", "net-scan-elman"] {
+        let bytes = case(name).bytes;
+        for end in 0..bytes.len() {
+            let error = refused_bytes(&ImportOptions::new(), &bytes[..end]);
+            assert!(error.starts_with("not a valid ONNX model"), "{error}");
+        }
+    }
+}
+
+#[test]
+fn files_larger_than_they_may_be() {
+    let bytes = case("op-gemm").bytes;
+    let options = ImportOptions::new().max_file_bytes(100);
+    assert_eq!(
+        refused_bytes(&options, &bytes),
+        format!("bytes of the file: {} is over the limit 100", bytes.len())
+    );
+    let path = folder().join("op-gemm.onnx");
+    let error = layerfold::onnx::load_with(path, &options).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!("bytes of the file: {} is over the limit 100", bytes.len())
+    );
+    let error = layerfold::onnx::load("no such file").unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "no such file: No such file or directory (os error 2)"
+    );
+    // Nodes of two bytes each.
+    let nodes: Vec<u8> = [0x0a, 0x00].repeat(1 << 20);
+    assert_eq!(
+        refused(Message(nodes)),
+        "messages and strings of the file: 1048577 is over the limit 1048576"
+    );
+    // Integers of one byte each.
+    let dims = Message::new().bytes(1, &vec![1; (1 << 25) + 1]);
+    assert_eq!(
+        refused(Message::new().message(5, dims)),
+        "integers of the file that are not raw bytes: 33554434 is over the limit 33554432"
+    );
+}
+
+#[test]
+fn graphs_within_graphs() {
+    let nested = |depth: usize| {
+        (0..depth).fold(Message::new(), |inner, _| {
+            let node = Message::node("If", &["c"], &["y"]);
+            Message::new().message(1, node.graph_attribute("then_branch", inner))
+        })
+    };
+    assert_eq!(
+        refused(nested(9)),
+        "depth of graphs within nodes: 9 is over the limit 8"
+    );
+    assert_eq!(
+        refused(nested(20)),
+        "depth of nesting: 41 is over the limit 40"
+    );
+}
+
+#[test]
+fn names_that_do_not_fit() {
+    // Each reads what the other gives.
+    let cycle = [
+        Message::node("Relu", &["b"], &["a"]),
+        Message::node("Tanh", &["a"], &["b"]),
+        Message::node("Add", &["x", "b"], &["y"]),
+    ];
+    assert_eq!(
+        refused(graph(&cycle, &[])),
+        "not a valid ONNX model: `the Relu` (Relu): nothing before it gives the value `b`"
+    );
+    assert_eq!(
+        refused(one("Relu", &["y"], &[])),
+        "not a valid ONNX model: `the Relu` (Relu): nothing before it gives the value `y`"
+    );
+    assert_eq!(
+        refused(one("Add", &["x", "missing"], &[])),
+        "not a valid ONNX model: `the Add` (Add): nothing before it gives the value `missing`"
+    );
+    assert_eq!(
+        refused(graph(&[], &[])),
+        "not a valid ONNX model: `y` (output): nothing before it gives the value `y`"
+    );
+    let twice = [
+        Message::node("Relu", &["x"], &["y"]),
+        Message::node("Tanh", &["x"], &["y"]),
+    ];
+    assert_eq!(
+        refused(graph(&twice, &[])),
+        "not a valid ONNX model: `the Tanh` (Tanh): another value is named `y`"
+    );
+    let shadow = [Message::node("Relu", &["x"], &["x"])];
+    assert_eq!(
+        refused(graph(&shadow, &[])),
+        "not a valid ONNX model: `the Relu` (Relu): another value is named `x`"
+    );
+    let w = Message::tensor("w", &[1], &[1.0]);
+    assert_eq!(
+        refused(one("Add", &["x", "w"], &[w.clone(), w])),
+        "not a valid ONNX model: two initialisers are named `w`"
+    );
+    assert_eq!(
+        refused(one("Relu", &["x"], &[]).message(11, Message::port("x", 1, &[4]))),
+        "not a valid ONNX model: two inputs are named `x`"
+    );
+    let node = Message::node("LeakyRelu", &["x"], &["y"]);
+    let node = node
+        .float_attribute("alpha", 0.1)
+        .float_attribute("alpha", 0.2);
+    assert_eq!(
+        refused(graph(&[node], &[])),
+        "not a valid ONNX model: `the LeakyRelu`: two attributes are named `alpha`"
+    );
+}
+
+#[test]
+fn tensors_that_do_not_fit() {
+    let add = |tensor: Message| refused(one("Add", &["x", "w"], &[tensor]));
+    assert_eq!(
+        add(Message::tensor("w", &[4], &[1.0, 2.0])),
+        "not a valid ONNX model: tensor `w`: 4 entries of 4 bytes in its shape, 8 bytes of data"
+    );
+    assert_eq!(
+        add(Message::new()
+            .ints(1, &[4])
+            .int(2, 1)
+            .text(8, "w")
+            .float(4, 1.0)),
+        "not a valid ONNX model: tensor `w`: 4 entries in its shape, 1 in its data"
+    );
+    assert_eq!(
+        add(Message::tensor("w", &[-4], &[])),
+        "not a valid ONNX model: tensor `w`: a dimension is -4"
+    );
+    assert_eq!(
+        add(Message::tensor("w", &[1 << 40, 1 << 40], &[1.0])),
+        "not a valid ONNX model: tensor `w`: its shape [1099511627776, 1099511627776] has more than 2^31 entries"
+    );
+    assert_eq!(
+        add(Message::tensor("w", &[1 << 30, 0], &[])),
+        "entries of tensor `w`: 1073741824 is over the limit 33554432"
+    );
+    assert_eq!(
+        add(Message::tensor("w", &[1; 17], &[1.0])),
+        "dimensions of tensor `w`: 17 is over the limit 16"
+    );
+    assert_eq!(
+        add(Message::new().text(8, "w")),
+        "not a valid ONNX model: tensor `w`: it has no element type"
+    );
+    assert_eq!(
+        add(Message::tensor("w", &[4], &[f32::NAN; 4])),
+        "a part of the model is not supported:\n  `the Add` (Add): a constant is not finite"
+    );
+    assert_eq!(
+        add(Message::new()
+            .int(2, 8)
+            .ints(1, &[1])
+            .text(8, "w")
+            .text(6, "word")),
+        "a part of the model is not supported:\n  `the Add` (Add): a constant has the element type STRING"
+    );
+    assert_eq!(
+        add(Message::int_tensor("w", &[1], &[3])),
+        "not a valid ONNX model: `the Add` (Add): a constant has integers, expected floats"
+    );
+    let entry = Message::new().text(1, "location").text(2, "/etc/passwd");
+    let external = Message::new().ints(1, &[4]).int(2, 1).text(8, "w");
+    assert_eq!(
+        add(external.message(13, entry).int(14, 1)),
+        "a part of the model is not supported:\n  `w` (initialiser): its data is in another file; write one file: `onnx.save_model(onnx.load(path), path, save_as_external_data=False)`"
+    );
+    assert_eq!(
+        add(Message::tensor("w", &[3], &[1.0; 3])),
+        "not a valid ONNX model: `the Add` (Add): the shapes [1, 4] and [3] do not broadcast"
+    );
+}
+
+#[test]
+fn inputs_and_outputs() {
+    let relu = [Message::node("Relu", &["x"], &["y"])];
+    let with_input = |dims: &[i64]| refused(Message::graph(dims, &relu, &[]));
+    assert_eq!(
+        with_input(&[0, 4]),
+        "not a valid ONNX model: dimension 0 of the input `x` is 0"
+    );
+    assert_eq!(
+        with_input(&[1, -4]),
+        "not a valid ONNX model: dimension 1 of the input `x` is -4"
+    );
+    assert_eq!(
+        with_input(&[1 << 40, 1 << 40]),
+        "entries of the input: 18446744073709551615 is over the limit 16777216"
+    );
+    assert_eq!(
+        with_input(&[1 << 25]),
+        "entries of the input: 33554432 is over the limit 16777216"
+    );
+    assert_eq!(
+        with_input(&[1, -1]),
+        "a part of the model is not supported:\n  `x` (input): its dimension 1, `time`, is open; give it with `ImportOptions::dimension` or `ImportOptions::input_shape`"
+    );
+    let open = Message::model(Message::graph(&[-1, -1], &relu, &[]), 17).0;
+    for options in [
+        ImportOptions::new().dimension("time", 3),
+        ImportOptions::new().input_shape([3, 3]),
+    ] {
+        let import = from_bytes_with(&open, &options).unwrap();
+        assert_eq!(import.report.input_shape, [3, 3]);
+        assert_eq!(import.report.output_shape, [3, 3]);
+    }
+
+    let output = Message::new().message(12, Message::new().text(1, "y"));
+    assert_eq!(
+        refused(output.clone().parts(&relu, &[])),
+        "not a valid ONNX model: the graph has no input"
+    );
+    let typed = |element: i64| {
+        refused(
+            output
+                .clone()
+                .message(11, Message::port("x", element, &[1, 4]))
+                .parts(&relu, &[]),
+        )
+    };
+    assert_eq!(
+        typed(7),
+        "a part of the model is not supported:\n  `x` (input): its element type is INT64; export the network with an input of floats"
+    );
+    assert_eq!(
+        refused(graph(&relu, &[]).message(11, Message::port("z", 1, &[4]))),
+        "a part of the model is not supported:\n  `x`, `z` (inputs): the graph has 2 inputs; make them one, and split it in the network"
+    );
+    let input = Message::new().message(11, Message::port("x", 1, &[1, 4]));
+    assert_eq!(
+        refused(input.parts(&relu, &[])),
+        "not a valid ONNX model: the graph has no output"
+    );
+    let two = graph(
+        &[
+            Message::node("Relu", &["x"], &["y"]),
+            Message::node("Tanh", &["x"], &["z"]),
+        ],
+        &[],
+    )
+    .message(12, Message::new().text(1, "z"));
+    assert_eq!(
+        refused(two.clone()),
+        "a part of the model is not supported:\n  `y`, `z` (outputs): the graph has 2 outputs, one is proved; choose it with `ImportOptions::output`"
+    );
+    let options = ImportOptions::new().output("z");
+    let import = from_bytes_with(&Message::model(two, 17).0, &options).unwrap();
+    assert_eq!((import.report.nodes, import.report.unused), (2, 1));
+}
+
+#[test]
+fn operator_sets() {
+    let relu = one("Relu", &["x"], &[]);
+    let error = |model: Message| refused_bytes(&ImportOptions::new(), &model.0);
+    for version in [6, 27, -1, i64::MAX] {
+        assert_eq!(
+            error(Message::model(relu.clone(), version)),
+            format!(
+                "a part of the model is not supported:\n  `opset_import` (operator set {version}): operator sets 7 to 26 are read; convert the model with `onnx.version_converter`"
+            )
+        );
+    }
+    assert_eq!(
+        error(Message::new().message(7, relu.clone())),
+        "not a valid ONNX model: the file names no version of ONNX's operators"
+    );
+    let second = Message::new().text(1, "ai.onnx").int(2, 15);
+    assert_eq!(
+        error(Message::model(relu, 17).message(8, second)),
+        "not a valid ONNX model: the file names two versions of ONNX's operators"
+    );
+}
+
+#[test]
+fn attributes_of_the_wrong_type() {
+    let with = |node: Message| refused(graph(&[node], &[]));
+    let leaky = || Message::node("LeakyRelu", &["x"], &["y"]);
+    assert_eq!(
+        with(leaky().int_attribute("alpha", 1)),
+        "not a valid ONNX model: `the LeakyRelu` (LeakyRelu): attribute `alpha` is of type INT, expected FLOAT"
+    );
+    assert_eq!(
+        with(leaky().message(5, Message::new().text(1, "alpha").int(20, 99))),
+        "not a valid ONNX model: `the LeakyRelu`: attribute `alpha` is of type 99, which ONNX has not"
+    );
+    assert_eq!(
+        with(leaky().message(5, Message::new().text(1, "alpha").int(20, 4))),
+        "not a valid ONNX model: `the LeakyRelu`: attribute `alpha` has no value of its type"
+    );
+    assert_eq!(
+        with(leaky().message(
+            5,
+            Message::new().text(1, "alpha").text(21, "other").int(20, 1)
+        )),
+        "not a valid ONNX model: `the LeakyRelu`: attribute `alpha` refers to one of a function, and there is none"
+    );
+    assert_eq!(
+        with(leaky().float_attribute("alpha", f32::INFINITY)),
+        "`y` (output): function: leaky relu: a parameter is not finite"
+    );
+}
+
+/// Every unsupported node is named, once, but not those that the output does not depend on.
+#[test]
+fn all_unsupported_nodes_at_once() {
+    let nodes = [
+        Message::node("LayerNormalization", &["x"], &["a"]),
+        Message::node("Relu", &["a"], &["b"]),
+        Message::node("MatMul", &["b", "b"], &["c"]),
+        Message::node("MatMul", &["x", "x"], &["d"]),
+        Message::node("QuantizeLinear", &["x"], &["e"]),
+        Message::node("FusedMatMul", &["c"], &["f"]).text(7, "com.microsoft"),
+        Message::node("Loop", &["f"], &["g"]),
+        Message::node("Softmax", &["g"], &["h"]),
+        Message::node("NonZero", &["x"], &["unused"]),
+        Message::node("Sum", &["h", "d", "e"], &["y"]),
+    ];
+    assert_eq!(
+        refused(Message::graph(&[2, 2], &nodes, &[])),
+        "5 parts of the model are not supported:
+  `the LayerNormalization` (LayerNormalization): it divides by a number that depends on the input; use batch normalisation
+  `the MatMul` (MatMul): both factors depend on the input of the network; multiply by a constant matrix, or entry by entry with `Mul`
+  `the QuantizeLinear` (QuantizeLinear): the model is quantised; export it in floats: the integers are chosen here
+  `the FusedMatMul` (com.microsoft.FusedMatMul): operators of the domain `com.microsoft` are not known; export the model with ONNX's own operators
+  `the Loop` (Loop): loops are not unrolled; export it as a `Scan`, or unrolled"
+    );
+}
+
+#[test]
+fn softmax_is_left_out_on_request() {
+    let softmax = |name: &str| refused(one(name, &["x"], &[]));
+    for name in ["Softmax", "LogSoftmax"] {
+        assert_eq!(
+            softmax(name),
+            format!(
+                "a part of the model is not supported:\n  `the {name}` ({name}): it divides by a sum over the outputs; leave it out, for logits in the same order, with `ImportOptions::drop_softmax`"
+            )
+        );
+    }
+    let within = [
+        Message::node("Softmax", &["x"], &["p"]),
+        Message::node("Mul", &["x", "p"], &["y"]),
+    ];
+    assert_eq!(
+        refused_with(
+            &ImportOptions::new().drop_softmax(true),
+            graph(&within, &[])
+        ),
+        "a part of the model is not supported:\n  `the Softmax` (Softmax): it is not at the end of the network"
+    );
+    // The index of the largest entry is the same without it.
+    let index = [
+        Message::node("Softmax", &["x"], &["p"]),
+        Message::node("ArgMax", &["p"], &["y"]).int_attribute("axis", 1),
+    ];
+    let import = layerfold::onnx::from_bytes(&Message::model(graph(&index, &[]), 17).0).unwrap();
+    assert_eq!(
+        import.report.notes,
+        ["`the Softmax` (Softmax) is left out: it does not change which entry is the largest"]
+    );
+}
+
+#[test]
+fn sizes_out_of_proportion() {
+    let huge = |operator: &str, inputs: &[&str], values: &[i64]| {
+        let count = values.len() as i64;
+        refused(one(
+            operator,
+            inputs,
+            &[
+                Message::int_tensor("s", &[count], values),
+                Message::tensor("w", &[1, 1], &[1.0]),
+            ],
+        ))
+    };
+    assert_eq!(
+        huge("Expand", &["w", "s"], &[1 << 20, 1 << 20]),
+        "entries of a tensor of shape [1048576, 1048576]: 2147483648 is over the limit 33554432"
+    );
+    // No entries, and an axis of 2^33.
+    assert_eq!(
+        huge("Expand", &["w", "s"], &[1 << 33, 0]),
+        "entries of a tensor of shape [8589934592, 0]: 2147483648 is over the limit 33554432"
+    );
+    assert_eq!(
+        huge("Tile", &["w", "s"], &[1 << 30, 1 << 40]),
+        "entries of a tensor of shape [1073741824, 1099511627776]: 2147483648 is over the limit 33554432"
+    );
+    assert_eq!(
+        huge("ConstantOfShape", &["s"], &[1 << 26]),
+        "entries of a tensor of shape [67108864]: 67108864 is over the limit 33554432"
+    );
+    assert_eq!(
+        huge("Reshape", &["x", "s"], &[i64::MAX, i64::MAX]),
+        "not a valid ONNX model: `the Reshape` (Reshape): [1, 4] does not reshape to [9223372036854775807, 9223372036854775807]"
+    );
+    assert_eq!(
+        huge("Gather", &["x", "s"], &[4]),
+        "not a valid ONNX model: `the Gather` (Gather): index 4 of an axis of 1 entries"
+    );
+    let scalars = [
+        Message::int_tensor("a", &[], &[0]),
+        Message::int_tensor("b", &[], &[i64::MAX]),
+        Message::int_tensor("c", &[], &[1]),
+    ];
+    assert_eq!(
+        refused(one("Range", &["a", "b", "c"], &scalars)),
+        "entries of a range: 33554433 is over the limit 33554432"
+    );
+    // Doubled thirty times, a constant and a value.
+    let doubled = |first: &str| {
+        let names: Vec<String> = (0..30).map(|k| format!("v{k}")).collect();
+        let mut nodes = Vec::new();
+        let mut from = first;
+        for name in &names {
+            nodes.push(Message::node("Concat", &[from, from], &[name]).int_attribute("axis", 1));
+            from = name;
+        }
+        nodes.push(Message::node("Identity", &[from], &["y"]));
+        refused(graph(&nodes, &[Message::tensor("w", &[1, 1], &[1.0])]))
+    };
+    assert_eq!(
+        doubled("w"),
+        "entries of a tensor of shape [1, 67108864]: 67108864 is over the limit 33554432"
+    );
+    assert_eq!(
+        doubled("x"),
+        "`the Concat` (Concat): concatenation: a value of shape [1, 33554432] has more than 2^24 entries or 16 dimensions"
+    );
+    let pad = |amount: i64| {
+        let node = Message::node("Pad", &["x", "s"], &["y"]);
+        let pads = Message::int_tensor("s", &[4], &[0, 0, 0, amount]);
+        refused(graph(&[node], &[pads]))
+    };
+    assert_eq!(
+        pad(i64::MAX),
+        "not a valid ONNX model: `the Pad` (Pad): its padding is 0, 9223372036854775807"
+    );
+    assert_eq!(
+        pad(-4),
+        "not a valid ONNX model: `the Pad` (Pad): nothing is left of the value"
+    );
+}
+
+/// Functions that would double with every node are cut into values.
+#[test]
+fn functions_of_many_nodes() {
+    let names: Vec<String> = (0..200).map(|k| format!("v{k}")).collect();
+    let mut nodes = vec![Message::node("Tanh", &["x"], &["v0"])];
+    for k in 1..200 {
+        nodes.push(Message::node(
+            "Mul",
+            &[&names[k - 1], &names[k - 1]],
+            &[&names[k]],
+        ));
+    }
+    nodes.push(Message::node("Identity", &["v199"], &["y"]));
+    let bytes = Message::model(graph(&nodes, &[]), 17).0;
+    let import = layerfold::onnx::from_bytes(&bytes).unwrap();
+    let Imported::Graph(graph) = import.model else {
+        panic!("no graph");
+    };
+    assert!((20..70).contains(&graph.stage_count()), "{graph:?}");
+}
+
+#[test]
+fn divisions() {
+    assert_eq!(
+        refused(one(
+            "Div",
+            &["x", "w"],
+            &[Message::tensor("w", &[], &[0.0])]
+        )),
+        "not a valid ONNX model: `the Div` (Div): a division by zero"
+    );
+    assert_eq!(
+        refused(one(
+            "Div",
+            &["w", "x"],
+            &[Message::tensor("w", &[], &[2.0])]
+        )),
+        "a part of the model is not supported:\n  `the Div` (Div): it divides by a value that depends on the input: x^-1 has none at 0; divide by a constant, or by a function that is nowhere zero"
+    );
+    assert_eq!(
+        refused(one("Reciprocal", &["x"], &[])),
+        "a part of the model is not supported:\n  `the Reciprocal` (Reciprocal): it divides by a value that depends on the input: x^-1 has none at 0; divide by a constant, or by a function that is nowhere zero"
+    );
+    let norm = Message::node("BatchNormalization", &["x", "s", "s", "s", "v"], &["y"]);
+    let tensors = [
+        Message::tensor("s", &[4], &[1.0; 4]),
+        Message::tensor("v", &[4], &[-1.0; 4]),
+    ];
+    assert_eq!(
+        refused(graph(&[norm], &tensors)),
+        "not a valid ONNX model: `the BatchNormalization` (BatchNormalization): a variance is -1, epsilon 0.000009999999747378752"
+    );
+}
+
+#[test]
+fn windows_that_do_not_fit() {
+    let conv = |node: Message| {
+        let w = Message::tensor("w", &[1, 1, 3, 3], &[0.5; 9]);
+        refused(Message::graph(&[1, 1, 4, 4], &[node], &[w]))
+    };
+    let node = || Message::node("Conv", &["x", "w"], &["y"]);
+    assert_eq!(
+        conv(node().ints_attribute("strides", &[0, 1])),
+        "not a valid ONNX model: `the Conv` (Conv): attribute `strides` is [0, 1]"
+    );
+    assert_eq!(
+        conv(node().ints_attribute("strides", &[1])),
+        "not a valid ONNX model: `the Conv` (Conv): attribute `strides` has 1 entries, expected 2"
+    );
+    assert_eq!(
+        conv(node().ints_attribute("pads", &[0, -1, 0, 0])),
+        "a part of the model is not supported:\n  `the Conv` (Conv): attribute `pads` is [0, -1, 0, 0]"
+    );
+    assert_eq!(
+        conv(node().ints_attribute("kernel_shape", &[2, 2])),
+        "not a valid ONNX model: `the Conv` (Conv): attribute `kernel_shape` is [2, 2], its weights are for [3, 3]"
+    );
+    assert_eq!(
+        conv(node().int_attribute("group", 0)),
+        "not a valid ONNX model: `the Conv` (Conv): its attribute `group` is not positive"
+    );
+    assert_eq!(
+        conv(node().text_attribute("auto_pad", "SOME")),
+        "not a valid ONNX model: `the Conv` (Conv): attribute `auto_pad` is `SOME`"
+    );
+    assert_eq!(
+        conv(node().ints_attribute("dilations", &[9, 9])),
+        "`the Conv` (Conv): convolution: dimension 0 of size 4, window 3, stride 1, padding 0 and 0, dilation 9: the window is larger than the value"
+    );
+    assert_eq!(
+        conv(node().ints_attribute("pads", &[0, 0, 1 << 20, 1 << 20])),
+        "`the Conv` (Conv): convolution: a value of shape [1048578, 1048578] has more than 2^24 entries or 16 dimensions"
+    );
+}
+
+#[test]
+fn scans_and_branches() {
+    let scan = |steps: i64, count: i64| {
+        let body = Message::new()
+            .message(11, Message::port("h", 1, &[4]))
+            .message(11, Message::port("s", 1, &[4]))
+            .message(12, Message::new().text(1, "sum"))
+            .message(1, Message::node("Add", &["h", "s"], &["sum"]));
+        let node = Message::node("Scan", &["zero", "x"], &["y"])
+            .graph_attribute("body", body)
+            .int_attribute("num_scan_inputs", count);
+        let zero = Message::tensor("zero", &[4], &[0.0; 4]);
+        Message::graph(&[steps, 4], &[node], &[zero])
+    };
+    let import = layerfold::onnx::from_bytes(&Message::model(scan(64, 1), 17).0).unwrap();
+    assert_eq!(import.report.output_shape, [4]);
+    assert_eq!(
+        refused(scan(65, 1)),
+        "a part of the model is not supported:\n  `the Scan` (Scan): it has 65 steps, up to 64 are unrolled; write a recurrent network with `RNN`, `GRU` or `LSTM`"
+    );
+    assert_eq!(
+        refused(scan(4, 3)),
+        "not a valid ONNX model: `the Scan` (Scan): 3 of its 2 inputs are scanned"
+    );
+    assert_eq!(
+        refused(one("If", &["x"], &[])),
+        "a part of the model is not supported:\n  `the If` (If): its condition depends on the input of the network; export the branch that is taken"
+    );
+}
+
+#[test]
+fn recurrent_networks_that_do_not_fit() {
+    let rnn = |extra: &[&str], change: &dyn Fn(Message) -> Message| {
+        let inputs = [&["x", "w", "r"], extra].concat();
+        let node = change(Message::node("RNN", &inputs, &["y"]));
+        let tensors = [
+            Message::tensor("w", &[1, 2, 3], &[0.5; 6]),
+            Message::tensor("r", &[1, 2, 2], &[0.25; 4]),
+            Message::tensor("h", &[1, 1, 2], &[1.0; 2]),
+        ];
+        refused(Message::graph(&[5, 1, 3], &[node], &tensors))
+    };
+    assert_eq!(
+        rnn(&[], &|n| n.text_attribute("direction", "reverse")),
+        "a part of the model is not supported:\n  `the RNN` (RNN): its direction is `reverse`; a recurrent network runs forward over the frames"
+    );
+    assert_eq!(
+        rnn(&["", "", "h"], &|n| n),
+        "a part of the model is not supported:\n  `the RNN` (RNN): its initial state is not zero"
+    );
+    assert_eq!(
+        rnn(&[], &|n| n.float_attribute("clip", 3.0)),
+        "a part of the model is not supported:\n  `the RNN` (RNN): it clips its sums"
+    );
+    assert_eq!(
+        rnn(&[], &|n| n.int_attribute("hidden_size", 3)),
+        "not a valid ONNX model: `the RNN` (RNN): attribute `hidden_size` is 3, its tensor R is for 2"
+    );
+    assert_eq!(
+        rnn(&[], &|n| n.int_attribute("layout", 1)),
+        "a part of the model is not supported:\n  `the RNN` (RNN): the batch has 5 sequences; export the network with a batch of one, or leave it open"
+    );
+}
