@@ -41,6 +41,7 @@ fn measure(run: &Run) -> Result<Measured, Failure> {
         activation: Activation::Relu,
     };
     let network = NetworkShape {
+        reads: Vec::new(),
         layers: vec![layer; count as usize],
         tables: vec![],
         width: 8,

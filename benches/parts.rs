@@ -67,6 +67,7 @@ fn fold(c: &mut Criterion) {
         activation,
     };
     let network = NetworkShape {
+        reads: Vec::new(),
         layers: vec![layer(Activation::Relu), layer(Activation::Identity)],
         tables: vec![],
         width: 8,

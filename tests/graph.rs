@@ -966,7 +966,7 @@ fn a_mixed_network_is_proved() {
         .unwrap();
     let report = quantized.report(&graph, &samples).unwrap();
     assert!(report.max_error < 0.03 * report.output_range, "{report}");
-    assert!(quantized.chain().is_none());
+    assert!(quantized.layers().is_none());
     assert!(quantized.program_with(Schedule::LayersPerStep(2)).is_err());
     prove(&quantized, Schedule::WholeNetwork, &samples[..1]);
     prove(&quantized, Schedule::FramesPerStep(2), &samples[..3]);
@@ -1009,7 +1009,7 @@ fn a_chain_is_spread_over_steps() {
     let quantized = graph
         .quantize(&samples, &GraphPrecision::default())
         .unwrap();
-    let network = quantized.chain().unwrap();
+    let network = quantized.layers().unwrap();
     assert_eq!(network.layers.len(), 4);
     let whole = quantized.program_with(Schedule::WholeNetwork).unwrap();
     let spread = quantized.program_with(Schedule::LayersPerStep(2)).unwrap();

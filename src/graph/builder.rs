@@ -1109,7 +1109,7 @@ impl GraphBuilder {
             return Err(wrong("output", "the value belongs to another builder"));
         };
         let input = self.values.first().map(|v| v.1.clone()).unwrap_or_default();
-        compose(self.nodes, input, node, shape)
+        compose(&self.nodes, &input, node, &shape)
     }
 }
 

@@ -19,6 +19,10 @@ use crate::{
 
 /// Most registers that one form reads.
 const MAX_TERMS: usize = 32;
+/// Lengths of sums that are tried instead, where those of a network keep it from being cut.
+const SHORTER_SUMS: [usize; 3] = [8, 2, 1];
+/// Entries that a step has room for, roughly.
+const STEP_ENTRIES: usize = 2_000;
 /// A composition may have so many times the entries of its parts, and this many more.
 const FILL_IN: (usize, usize) = (4, 1 << 16);
 /// A composition may take so many products of entries, and all of them together so many.
@@ -221,6 +225,28 @@ impl Graph {
         &self.fill_ins
     }
 
+    /// The entries of the longest stretch of stages at whose inside more than one value is read
+    /// afterwards; 0 if not all stages are functions of sums, which steps cannot share.
+    fn longest_stretch(&self) -> usize {
+        let is_sum = |s: &Stage| !matches!(s.kind, Kind::Product | Kind::Maximum { .. });
+        if self.argmax || !self.stages.iter().all(is_sum) {
+            return 0;
+        }
+        let reads = |form: &Form| form.registers().min().unwrap_or(usize::MAX);
+        let mut least = reads(&self.output);
+        let (mut longest, mut stretch) = (0, 0);
+        for (k, stage) in self.stages.iter().enumerate().rev() {
+            // Everything later reads the result of this stage, or later ones.
+            if least > k {
+                stretch = 0;
+            }
+            stretch += stage.len;
+            longest = longest.max(stretch);
+            least = stage.arguments.iter().map(reads).fold(least, usize::min);
+        }
+        longest
+    }
+
     /// The output for an input, row-major: the float reference that integers are compared with.
     ///
     /// Sums and functions are in double precision, matrices and the output in single precision.
@@ -349,14 +375,18 @@ impl Composer {
         if form.as_register().is_some() {
             return Ok(());
         }
+        self.forms[node] = Some(self.compute(form, reason)?);
+        Ok(())
+    }
+
+    /// A register of what is linear.
+    fn compute(&mut self, form: Form, reason: String) -> Result<Form, Error> {
         self.fill_ins.push(FillIn {
             stage: self.stages.len(),
             entries: form.len,
             reason,
         });
-        let register = self.push(Kind::Identity, vec![form])?;
-        self.forms[node] = Some(register);
-        Ok(())
+        self.push(Kind::Identity, vec![form])
     }
 
     fn linear(
@@ -462,11 +492,36 @@ impl Composer {
 }
 
 /// The graph of the nodes that `output` depends on.
+///
+/// Sums of many registers keep all of these alive, so that nothing can be cut into steps. Where the
+/// network is too large for one step because of them, they are computed themselves.
 pub(super) fn compose(
-    nodes: Vec<Node>,
-    input_shape: Vec<usize>,
+    nodes: &[Node],
+    input_shape: &[usize],
     output: usize,
-    output_shape: Vec<usize>,
+    output_shape: &[usize],
+) -> Result<Graph, Error> {
+    let with = |most| compose_within(nodes, (input_shape, output_shape), output, most);
+    let mut graph = with(MAX_TERMS)?;
+    for most in SHORTER_SUMS {
+        if graph.longest_stretch() <= STEP_ENTRIES {
+            break;
+        }
+        match with(most) {
+            Ok(other) if 2 * other.longest_stretch() <= graph.longest_stretch() => graph = other,
+            _ => {}
+        }
+    }
+    Ok(graph)
+}
+
+/// As [`compose`], with sums of more than `most` registers computed at once, if there are fewer than
+/// [`MAX_TERMS`].
+fn compose_within(
+    nodes: &[Node],
+    (input_shape, output_shape): (&[usize], &[usize]),
+    output: usize,
+    most: usize,
 ) -> Result<Graph, Error> {
     // How many nodes read each.
     let mut readers = vec![0usize; nodes.len()];
@@ -505,7 +560,14 @@ pub(super) fn compose(
             },
             Node::Linear { terms, bias } => {
                 let len = terms.first().map_or(0, |t| t.1.rows());
-                composer.linear(terms, bias, len)?
+                let form = composer.linear(terms, bias, len)?;
+                let registers = form.terms.len();
+                if most < MAX_TERMS && registers > most && at != output {
+                    let reason = format!("a sum of {registers} registers, where a step may end");
+                    composer.compute(form, reason)?
+                } else {
+                    form
+                }
             }
             Node::Identity(x) => {
                 let form = composer.form(*x)?.clone();
@@ -554,8 +616,8 @@ pub(super) fn compose(
         return Err(wrong("output", "it does not depend on the input"));
     }
     Ok(Graph {
-        input_shape,
-        output_shape,
+        input_shape: input_shape.to_vec(),
+        output_shape: output_shape.to_vec(),
         stages: composer.stages,
         output: form,
         argmax,

@@ -16,6 +16,8 @@ use crate::{
     weights::AffineMap,
 };
 
+/// Entries of all values of a residual network that is not worth more than one step, roughly.
+const ONE_STEP: usize = 1_500;
 /// Bits of a table's inputs.
 const TABLE_BITS: u8 = 8;
 /// The most bits of an output that is an exact sum.
@@ -101,8 +103,8 @@ pub(super) struct Lowering {
     pub(super) output: Option<SumsReport>,
     /// Number of weights that are not zero.
     pub(super) nonzeros: usize,
-    /// The network as a chain of layers, if it is one.
-    pub(super) chain: Option<NetworkShape>,
+    /// The network as layers that steps may share, if it is made of such.
+    pub(super) layers: Option<NetworkShape>,
 }
 
 /// Integers that may be in a register.
@@ -204,12 +206,12 @@ struct Lowerer<'a> {
     nonzeros: usize,
 }
 
-/// Lowers a graph; as a chain of layers of one format if `chain`.
+/// Lowers a graph; as layers of one format if `layered`.
 pub(super) fn lower(
     graph: &Graph,
     ranges: &Ranges,
     precision: &GraphPrecision,
-    chain: bool,
+    layered: bool,
 ) -> Result<Lowering, Error> {
     let width = precision.width(0);
     let input = Encoding {
@@ -221,7 +223,7 @@ pub(super) fn lower(
         width,
         signed: true,
     };
-    let shift = chain.then(|| {
+    let shift = layered.then(|| {
         let shifts = graph.stages.iter().map(|s| {
             let forms: Vec<&Form> = s.arguments.iter().collect();
             let registers = vec![input; graph.stages.len() + 1];
@@ -248,7 +250,7 @@ pub(super) fn lower(
         stages.push(lowered);
     }
     let most = stages.iter().filter_map(|s| s.fitted.map(|f| f.bits)).max();
-    let (output, output_unit, sums) = lowerer.output(if chain { most } else { None })?;
+    let (output, output_unit, sums) = lowerer.output(if layered { most } else { None })?;
     let frame = VectorShape {
         len: dimension(graph.input_len())?,
         width,
@@ -280,22 +282,29 @@ pub(super) fn lower(
         output_unit,
         output: sums,
         nonzeros: lowerer.nonzeros,
-        chain: None,
+        layers: None,
     };
-    if chain {
-        lowering.chain = lowering.as_chain(graph);
+    if layered {
+        lowering.layers = lowering.as_layers(graph);
     }
     Ok(lowering)
 }
 
-/// Whether every value is a function of sums of the one before, all of them of one width: what may be
+/// Whether every value is a function of sums of those before, all of them of one width: what may be
 /// spread over steps.
-pub(super) fn is_chain(graph: &Graph, precision: &GraphPrecision) -> bool {
-    let follows = |form: &Form, register: usize| matches!(form.terms.as_slice(), [(read, _)] if *read == register);
+pub(super) fn is_layered(graph: &Graph, precision: &GraphPrecision) -> bool {
     let width = precision.width(0);
-    !graph.stages.is_empty()
+    let direct = graph.output.as_register();
+    let follows = |form: &Form, register: usize| matches!(form.terms.as_slice(), [(read, _)] if *read == register);
+    let mut arguments = graph.stages.iter().flat_map(|s| &s.arguments).enumerate();
+    let is_chain = arguments.all(|(k, form)| follows(form, k));
+    let entries: usize = graph.stages.iter().map(|s| s.len).sum();
+    // One format for all layers costs something; a chain of layers is worth it at any size.
+    (is_chain || entries > ONE_STEP)
+        && !graph.stages.is_empty()
         && !graph.argmax
-        && follows(&graph.output, graph.stages.len())
+        && !graph.output.terms.is_empty()
+        && direct.is_none_or(|register| register == graph.stages.len())
         && graph.stages.iter().enumerate().all(|(k, stage)| {
             let [form] = stage.arguments.as_slice() else {
                 return false;
@@ -306,19 +315,26 @@ pub(super) fn is_chain(graph: &Graph, precision: &GraphPrecision) -> bool {
                 Kind::Function(_) => width == TABLE_BITS,
                 Kind::Product | Kind::Maximum { .. } => false,
             };
-            kind && follows(form, k) && precision.width(k + 1) == width
+            kind && !form.terms.is_empty() && precision.width(k + 1) == width
         })
 }
 
 impl Lowering {
-    /// The layers, if there is one map and one format for each.
-    fn as_chain(&self, graph: &Graph) -> Option<NetworkShape> {
-        let direct = self.output.is_none();
+    /// The layers, if there is one format for all of them.
+    fn as_layers(&self, graph: &Graph) -> Option<NetworkShape> {
+        let reads = |form: &Form| -> Option<(Vec<u32>, u32)> {
+            let mut inputs = 0u32;
+            let reads = form.terms.iter().map(|(register, matrix)| {
+                inputs = inputs.checked_add(u32::try_from(matrix.columns()).ok()?)?;
+                u32::try_from(*register).ok()
+            });
+            let reads = reads.collect::<Option<Vec<_>>>()?;
+            Some((reads, inputs))
+        };
         let mut layers = Vec::new();
-        let mut inputs = self.program.frame.len;
+        let mut all_reads = Vec::new();
         let operations = &self.program.operations;
         for (stage, lowered) in graph.stages.iter().zip(&self.stages) {
-            let outputs = u32::try_from(stage.len).ok()?;
             let end = lowered.result.register.index().checked_sub(2)?;
             let activation = match operations.get(end)? {
                 Operation::Requantize { .. } => Activation::Identity,
@@ -326,36 +342,42 @@ impl Lowering {
                 Operation::Table { table, .. } => Activation::Table(*table),
                 _ => return None,
             };
+            let (reads, inputs) = reads(stage.arguments.first()?)?;
             layers.push(LayerShape {
                 inputs,
-                outputs,
+                outputs: u32::try_from(stage.len).ok()?,
                 activation,
             });
-            inputs = outputs;
+            all_reads.push(reads);
         }
-        if direct {
+        if self.output.is_none() {
+            // The end of a network without an activation would be its sums.
             if layers.last()?.activation == Activation::Identity {
                 return None;
             }
         } else {
+            let (reads, inputs) = reads(&graph.output)?;
             layers.push(LayerShape {
                 inputs,
                 outputs: u32::try_from(graph.output.len).ok()?,
                 activation: Activation::Identity,
             });
+            all_reads.push(reads);
         }
         let sums = self.stages.iter().map(|s| s.fitted);
         let sums: Vec<SumsReport> = sums.collect::<Option<_>>()?;
         let shift = sums.first()?.shift;
         let bits = sums.iter().chain(&self.output).map(|s| s.bits).max()?;
+        let maps: usize = all_reads.iter().map(Vec::len).sum();
         let network = NetworkShape {
             layers,
+            reads: all_reads,
             tables: self.program.tables.clone(),
             width: self.program.frame.width,
             bits,
             shift,
         };
-        let same = sums.iter().all(|s| s.shift == shift) && network.layers.len() == self.maps.len();
+        let same = sums.iter().all(|s| s.shift == shift) && maps == self.maps.len();
         same.then_some(network)
     }
 }

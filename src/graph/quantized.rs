@@ -8,7 +8,7 @@ use super::{
     Graph, GraphPrecision,
     calibration::Ranges,
     limit,
-    lower::{Grid, Lowered, Lowering, SumsReport, is_chain, lower},
+    lower::{Grid, Lowered, Lowering, SumsReport, is_layered, lower},
 };
 use crate::{
     error::Error,
@@ -33,7 +33,7 @@ pub struct QuantizedGraph {
     /// A whole inference in one step.
     program: Program,
     ends: Scales,
-    chain: Option<NetworkShape>,
+    layers: Option<NetworkShape>,
     pub(super) precision: GraphPrecision,
     pub(super) input: super::fit::Encoding,
     pub(super) stages: Vec<Lowered>,
@@ -88,10 +88,10 @@ impl QuantizedGraph {
         precision: GraphPrecision,
         calibrated_on: usize,
     ) -> Result<Self, Error> {
-        let chain = is_chain(graph, &precision);
-        let lowering = match lower(graph, ranges, &precision, chain) {
+        let layered = is_layered(graph, &precision);
+        let lowering = match lower(graph, ranges, &precision, layered) {
             // One format for all layers may not do.
-            Err(_) if chain => lower(graph, ranges, &precision, false)?,
+            Err(_) if layered => lower(graph, ranges, &precision, false)?,
             lowering => lowering?,
         };
         let Lowering {
@@ -102,7 +102,7 @@ impl QuantizedGraph {
             output_unit,
             output,
             nonzeros,
-            chain,
+            layers,
         } = lowering;
         let bank = WeightBank::new(maps)?;
         bank.check(&program)?;
@@ -110,7 +110,7 @@ impl QuantizedGraph {
             ends: Scales::new(input.unit, output_unit, program.frame())?,
             bank,
             program,
-            chain,
+            layers,
             precision,
             input,
             stages,
@@ -144,11 +144,12 @@ impl QuantizedGraph {
         self.ends.output
     }
 
-    /// The network as a chain of layers, if every value is a function of sums of the one before: such
-    /// a network may be spread over several steps.
+    /// The network as layers, if every value is a function of sums of those before, in one format of
+    /// integers: such a network may be spread over several steps, which end where one value is all
+    /// that the rest reads.
     #[must_use]
-    pub fn chain(&self) -> Option<&NetworkShape> {
-        self.chain.as_ref()
+    pub fn layers(&self) -> Option<&NetworkShape> {
+        self.layers.as_ref()
     }
 
     /// Bits of the result of each stage, as they were asked for or chosen for a target error.
@@ -160,13 +161,13 @@ impl QuantizedGraph {
     }
 
     /// The cheapest schedule for one proof of so many inferences: several to a step, or, if the
-    /// network is a [`chain`](Self::chain), some of its layers to a step.
+    /// network is made of [`layers`](Self::layers), some of these to a step.
     ///
     /// # Errors
     /// If the network is too large for any schedule that the planner allows.
     pub fn plan(&self, planner: &Planner, inferences: u64) -> Result<Plan, Error> {
         let plan = planner.plan_graph(
-            self.chain.as_ref(),
+            self.layers.as_ref(),
             self.nonzeros as u64,
             inferences,
             &|frames| self.whole_network(frames),
@@ -183,24 +184,24 @@ impl QuantizedGraph {
         self.program_with(plan.chosen.schedule)
     }
 
-    /// The program under a schedule. [`Schedule::LayersPerStep`] needs a network that is a
-    /// [`chain`](Self::chain), unless it has no more layers than that.
+    /// The program under a schedule. [`Schedule::LayersPerStep`] needs a network made of
+    /// [`layers`](Self::layers), unless it has no more than that.
     ///
     /// # Errors
     /// If the schedule does not fit the network, or a step would be too large.
     pub fn program_with(&self, schedule: Schedule) -> Result<Program, Error> {
-        let layers = match &self.chain {
+        let layers = match &self.layers {
             Some(network) => network.layers.len(),
             None => self.stages.len() + 1,
         };
-        match (schedule, &self.chain) {
+        match (schedule, &self.layers) {
             (Schedule::FramesPerStep(frames), _) => Ok(self.whole_network(frames)?),
             (Schedule::LayersPerStep(k), Some(network)) if (k as usize) < layers => {
                 Ok(network.program(schedule)?)
             }
             (Schedule::LayersPerStep(k), None) if (k as usize) < layers => Err(limit(
                 "schedule",
-                "only a chain of layers can be spread over several steps",
+                "only a network whose values are all functions of sums of one width can be spread over several steps",
             )),
             _ => Ok(self.whole_network(1)?),
         }

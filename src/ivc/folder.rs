@@ -263,6 +263,7 @@ mod tests {
             activation: Activation::Relu,
         };
         let network = NetworkShape {
+            reads: Vec::new(),
             layers: vec![layer, layer],
             tables: vec![],
             width: 8,

@@ -107,7 +107,7 @@ impl fmt::Display for Plan {
 /// ```
 /// use layerfold::{plan::Planner, program::{Activation, LayerShape, NetworkShape}};
 /// let layers = vec![LayerShape { inputs: 128, outputs: 128, activation: Activation::Relu }; 16];
-/// let network = NetworkShape { layers, tables: vec![], width: 8, bits: 20, shift: 9 };
+/// let network = NetworkShape { layers, reads: vec![], tables: vec![], width: 8, bits: 20, shift: 9 };
 /// let plan = Planner::default().max_peak_mib(400.0).plan(&network, 1)?;
 /// println!("{plan}");
 /// let program = network.program(plan.chosen.schedule)?;
@@ -179,17 +179,17 @@ impl Planner {
         search.plan()
     }
 
-    /// The cheapest schedule of a network of so many weights that are not zero: as a chain of
-    /// layers, if it is one, or with a number of frames to a step.
+    /// The cheapest schedule of a network of so many weights that are not zero: as layers
+    /// that steps share, if it is made of such, or with a number of frames to a step.
     pub(crate) fn plan_graph(
         &self,
-        chain: Option<&NetworkShape>,
+        layers: Option<&NetworkShape>,
         weights: u64,
         frames: u64,
         program: &dyn Fn(u32) -> Result<Program, ProgramError>,
     ) -> Result<Plan, ProgramError> {
         let mut search = Search::new(self, frames.max(1), weights);
-        if let Some(network) = chain {
+        if let Some(network) = layers {
             search.layers(network)?;
         }
         search.frames(program)?;
@@ -491,6 +491,7 @@ mod tests {
 
     fn network(widths: &[u32]) -> NetworkShape {
         NetworkShape {
+            reads: Vec::new(),
             layers: widths
                 .windows(2)
                 .map(|w| LayerShape {

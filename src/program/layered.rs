@@ -4,7 +4,8 @@
 //! layer that is longer than what the slots are made for is cut into blocks of rows, each in a slot
 //! of its own; the layer that reads it then has a term for each block. What a step hands to the next
 //! is its last slot, so that every step but the last ends with a whole layer there, and begins with
-//! idle slots if its layers do not fill it.
+//! idle slots if its layers do not fill it. A layer may read any value of its own step, and the one
+//! that the step began with; so a step ends only where nothing else is read afterwards.
 
 use std::collections::BTreeMap;
 
@@ -31,9 +32,10 @@ pub(super) struct Placement {
 const OFFSETS: usize = 8;
 
 impl Placement {
-    /// A placement of layers of so many rows in few steps and short slots, `None` if there is none
-    /// with so many slots.
-    pub(super) fn of(rows: &[u32], slots: usize) -> Option<Self> {
+    /// A placement of layers in few steps and short slots, `None` if there is none with so many
+    /// slots.
+    pub(super) fn of(network: &NetworkShape, slots: usize) -> Option<Self> {
+        let rows: Vec<u32> = network.layers.iter().map(|l| l.outputs).collect();
         // Slots as long as the layers that they have if every step is full, with and without the
         // ends of the network; and slots of one length.
         let mut patterns: Vec<Vec<u32>> = Vec::new();
@@ -54,7 +56,7 @@ impl Placement {
         }
         patterns.sort_unstable();
         patterns.dedup();
-        let placements = patterns.iter().filter_map(|p| Self::in_slots(rows, p));
+        let placements = patterns.iter().filter_map(|p| Self::in_slots(network, p));
         placements.min_by_key(|p| {
             let (steps, entries) = p.size();
             // A step has a cost of its own, of some thousands of entries.
@@ -63,19 +65,22 @@ impl Placement {
     }
 
     /// Layer after layer into slots of these lengths, as many to a step as fit.
-    pub(super) fn in_slots(rows: &[u32], lengths: &[u32]) -> Option<Self> {
+    pub(super) fn in_slots(network: &NetworkShape, lengths: &[u32]) -> Option<Self> {
+        let rows: Vec<u32> = network.layers.iter().map(|l| l.outputs).collect();
+        let may_end = network.may_end();
         let mut phases = Vec::new();
         let mut next = 0;
         while next < rows.len() {
-            if let Some(last) = step(rows, next..rows.len(), lengths, 0) {
+            if let Some(last) = step(&rows, next..rows.len(), lengths, 0) {
                 phases.push(last);
                 break;
             }
             // All but the last step end with a layer that is whole, in the last slot.
             let most = lengths.len().min(rows.len() - next - 1);
-            let (count, phase) = (1..=most).rev().find_map(|count| {
+            let mut ends = (1..=most).rev().filter(|count| may_end[next + count - 1]);
+            let (count, phase) = ends.find_map(|count| {
                 let phase = (0..=lengths.len() - count).rev().find_map(|start| {
-                    let phase = step(rows, next..next + count, lengths, start)?;
+                    let phase = step(&rows, next..next + count, lengths, start)?;
                     let last = phase[lengths.len() - 1]?;
                     (last.row == 0 && last.rows == rows[last.layer]).then_some(phase)
                 })?;
@@ -113,33 +118,43 @@ impl Placement {
         let mut routes: Vec<BTreeMap<Register, Vec<Option<u32>>>> = vec![BTreeMap::new(); slots];
         let end = |slot: usize| Register::result_of(3 + 3 * slot);
         let none = vec![None; self.phases.len()];
+        // The index of each layer's first map in the network.
+        let first_maps: Vec<usize> = (0..network.layers.len())
+            .scan(0, |next, l| {
+                let first = *next;
+                *next += network.reads_of(l).count();
+                Some(first)
+            })
+            .collect();
         for (p, phase) in self.phases.iter().enumerate() {
+            // The value that the step begins with is the result of the layer before its first.
+            let begun = phase.iter().flatten().map(|part| part.layer).min();
             for (slot, part) in phase.iter().enumerate() {
                 let Some(part) = part else { continue };
-                let before = phase[..slot].iter().enumerate().filter_map(|(s, part)| {
-                    let part = (*part)?;
-                    Some((s, part))
-                });
-                let read = before.filter(|(_, read)| read.layer + 1 == part.layer);
-                let mut sources: Vec<(Register, u32, u32)> = read
-                    .map(|(s, read)| (end(s), read.row, read.rows))
-                    .collect();
-                if sources.is_empty() {
-                    let columns = network.layers[part.layer].inputs;
-                    sources.push((Register::result_of(0), 0, columns));
-                }
-                for (source, column, columns) in sources {
-                    let route = routes[slot].entry(source).or_insert_with(|| none.clone());
-                    route[p] = Some(maps.len() as u32);
-                    maps.push(MapShape {
-                        rows: part.rows,
-                        columns,
-                    });
-                    blocks.push(Block {
-                        layer: part.layer as u32,
-                        row: part.row,
-                        column,
-                    });
+                for (k, value) in network.reads_of(part.layer).enumerate() {
+                    let parts = phase[..slot].iter().enumerate();
+                    let parts = parts.filter_map(|(s, part)| Some((s, (*part)?)));
+                    let sources: Vec<(Register, u32, u32)> = if Some(value) == begun {
+                        vec![(Register::result_of(0), 0, network.value_len(value))]
+                    } else {
+                        parts
+                            .filter(|(_, read)| read.layer + 1 == value)
+                            .map(|(s, read)| (end(s), read.row, read.rows))
+                            .collect()
+                    };
+                    for (source, column, columns) in sources {
+                        let route = routes[slot].entry(source).or_insert_with(|| none.clone());
+                        route[p] = Some(maps.len() as u32);
+                        maps.push(MapShape {
+                            rows: part.rows,
+                            columns,
+                        });
+                        blocks.push(Block {
+                            layer: (first_maps[part.layer] + k) as u32,
+                            row: part.row,
+                            column,
+                        });
+                    }
                 }
             }
         }
@@ -294,13 +309,33 @@ fn step(
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
+    use crate::program::LayerShape;
+
+    fn chain(rows: &[u32]) -> NetworkShape {
+        NetworkShape {
+            layers: std::iter::once(&7)
+                .chain(rows)
+                .zip(rows)
+                .map(|(inputs, outputs)| LayerShape {
+                    inputs: *inputs,
+                    outputs: *outputs,
+                    activation: Activation::Relu,
+                })
+                .collect(),
+            reads: Vec::new(),
+            tables: Vec::new(),
+            width: 8,
+            bits: 20,
+            shift: 9,
+        }
+    }
 
     #[test]
     fn wide_ends_take_several_slots() {
         let mut rows = vec![320];
         rows.extend([160; 10]);
         rows.push(480);
-        let placement = Placement::of(&rows, 3).unwrap();
+        let placement = Placement::of(&chain(&rows), 3).unwrap();
         assert_eq!(placement.lengths(), [160; 3]);
         // Two slots and one; three times three; and the last layer in a step of its own.
         assert_eq!(placement.phases.len(), 5);
@@ -310,15 +345,29 @@ mod tests {
     fn alternating_widths_keep_their_slots() {
         let rows: Vec<u32> = [100, 200].into_iter().cycle().take(40).collect();
         assert_eq!(
-            Placement::of(&rows, 4).unwrap().lengths(),
+            Placement::of(&chain(&rows), 4).unwrap().lengths(),
             [100, 200, 100, 200]
         );
         // An odd number of slots meets both.
-        assert_eq!(Placement::of(&rows, 3).unwrap().lengths(), [200; 3]);
+        assert_eq!(Placement::of(&chain(&rows), 3).unwrap().lengths(), [200; 3]);
     }
 
     #[test]
     fn one_slot_has_no_room_for_blocks() {
-        assert_eq!(Placement::of(&[5, 9, 3], 1).unwrap().lengths(), [9]);
+        assert_eq!(Placement::of(&chain(&[5, 9, 3]), 1).unwrap().lengths(), [9]);
+    }
+
+    #[test]
+    fn a_step_ends_only_where_one_value_is_left() {
+        let mut network = chain(&[4; 6]);
+        // Layers 1 and 3 add what the layer two before them read.
+        network.reads = vec![vec![0], vec![0, 1], vec![2], vec![2, 3], vec![4], vec![5]];
+        network.layers[1].inputs = 11;
+        network.layers[3].inputs = 8;
+        assert_eq!(network.may_end(), [false, true, false, true, true, true]);
+        assert_eq!(Placement::of(&network, 1), None);
+        // Two, two and two; with three slots there is no better place to end.
+        assert_eq!(Placement::of(&network, 2).unwrap().phases.len(), 3);
+        assert_eq!(Placement::of(&network, 3).unwrap().phases.len(), 2);
     }
 }

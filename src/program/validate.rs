@@ -1044,6 +1044,7 @@ mod tests {
             activation,
         };
         NetworkShape {
+            reads: Vec::new(),
             layers: vec![
                 layer(4, 3, Activation::Relu),
                 layer(3, 3, Activation::Table(0)),
@@ -1309,6 +1310,7 @@ mod tests {
                 activation: Activation::Relu,
             };
             let mut p = NetworkShape {
+                reads: Vec::new(),
                 layers: vec![layer; phases],
                 tables: vec![],
                 width: 8,

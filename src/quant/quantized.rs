@@ -195,6 +195,7 @@ mod tests {
             activation,
         };
         NetworkShape {
+            reads: Vec::new(),
             layers: vec![
                 layer(2, 2, Activation::Relu),
                 layer(2, 1, Activation::Identity),

@@ -447,6 +447,7 @@ mod tests {
             activation: Activation::Relu,
         };
         let shape = NetworkShape {
+            reads: Vec::new(),
             layers: vec![layer],
             tables: vec![],
             width: 8,

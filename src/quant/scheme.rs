@@ -149,6 +149,7 @@ fn plan(model: &Model, precision: Precision) -> Result<Plan, Error> {
 
 fn network(plan: Plan) -> NetworkShape {
     NetworkShape {
+        reads: Vec::new(),
         layers: plan.layers,
         tables: plan.tables,
         width: plan.formats.width,

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::fixtures::{BITS, Bench, SHIFT};
 use crate::{
     Outputs, Params, Proof, Prover, Verifier, Visibility,
-    program::{Activation, LayerShape, NetworkShape, Schedule, Table},
+    program::{Activation, LayerShape, NetworkShape, Program, Schedule, Table},
     weights::{AffineMap, WeightBank},
 };
 
@@ -24,6 +24,17 @@ fn activation() -> impl Strategy<Value = Activation> {
         3 => Just(Activation::Relu),
         1 => Just(Activation::Table(0)),
         1 => Just(Activation::Table(1)),
+    ]
+}
+
+/// Which values a layer reads: bit 0 is the one before it, bit `k` the one `k` before that.
+fn reads() -> impl Strategy<Value = u32> {
+    prop_oneof![
+        4 => Just(0b1u32),
+        3 => Just(0b11),
+        1 => Just(0b10),
+        1 => Just(0b101),
+        1 => 1u32..64,
     ]
 }
 
@@ -47,19 +58,30 @@ fn case(widths: std::ops::RangeInclusive<u32>) -> impl Strategy<Value = Case> {
             (
                 prop::collection::vec(widths.clone(), layers + 1),
                 prop::collection::vec(activation(), layers),
+                prop::collection::vec(reads(), layers),
                 prop_oneof![
                     Just(Schedule::WholeNetwork),
                     (1u32..=6).prop_map(Schedule::LayersPerStep)
                 ],
             )
         })
-        .prop_flat_map(|(widths, activations, schedule)| {
-            let layers: Vec<LayerShape> = widths
-                .windows(2)
+        .prop_flat_map(|(widths, activations, masks, schedule)| {
+            let reads: Vec<Vec<u32>> = (0u32..)
+                .zip(masks)
+                .map(|(layer, mask)| {
+                    let before = (0..layer).filter(|v| mask >> (layer - v) & 1 == 1);
+                    let last = (mask & 1 == 1 || layer == 0).then_some(layer);
+                    let reads: Vec<u32> = before.chain(last).collect();
+                    if reads.is_empty() { vec![layer] } else { reads }
+                })
+                .collect();
+            let layers: Vec<LayerShape> = reads
+                .iter()
+                .zip(&widths[1..])
                 .zip(&activations)
-                .map(|(w, a)| LayerShape {
-                    inputs: w[0],
-                    outputs: w[1],
+                .map(|((reads, outputs), a)| LayerShape {
+                    inputs: reads.iter().map(|v| widths[*v as usize]).sum(),
+                    outputs: *outputs,
                     activation: *a,
                 })
                 .collect();
@@ -71,18 +93,19 @@ fn case(widths: std::ops::RangeInclusive<u32>) -> impl Strategy<Value = Case> {
             let x = prop_oneof![Just(-128i64), Just(127i64), Just(0i64), -128i64..128];
             let frame = prop::collection::vec(x, widths[0] as usize);
             (
-                Just(layers),
+                Just((layers, reads)),
                 Just(schedule),
                 maps,
                 prop::collection::vec(frame, 1..=2),
             )
         })
-        .prop_map(|(layers, schedule, maps, frames)| Case {
+        .prop_map(|((layers, reads), schedule, maps, frames)| Case {
             shape: NetworkShape {
                 layers,
+                reads,
                 tables: tables(),
                 width: 8,
-                // Room for 70 inputs of -128 times -32768, so that nothing is scaled down.
+                // Room for 420 inputs of -128 times -32768, so that nothing is scaled down.
                 bits: BITS + 12,
                 shift: SHIFT,
             },
@@ -93,23 +116,30 @@ fn case(widths: std::ops::RangeInclusive<u32>) -> impl Strategy<Value = Case> {
 }
 
 fn bank(case: &Case) -> WeightBank {
-    let maps = case
-        .shape
-        .layers
-        .iter()
-        .zip(&case.maps)
-        .map(|(layer, entries)| {
-            let columns = layer.inputs as usize;
-            let (bias, weights) = entries.split_at(layer.outputs as usize);
-            AffineMap::new(
-                columns,
-                weights.iter().map(|w| *w as i16).collect(),
-                bias.iter().map(|b| i64::from(*b) * 1000).collect(),
-            )
-            .unwrap()
-        })
-        .collect();
+    let mut maps = Vec::new();
+    for (l, (layer, entries)) in case.shape.layers.iter().zip(&case.maps).enumerate() {
+        let rows = layer.outputs as usize;
+        let (bias, mut weights) = entries.split_at(rows);
+        let mut bias: Vec<i64> = bias.iter().map(|b| i64::from(*b) * 1000).collect();
+        for value in &case.shape.reads[l] {
+            let columns = match value {
+                0 => case.shape.layers[0].inputs,
+                value => case.shape.layers[*value as usize - 1].outputs,
+            } as usize;
+            let (own, rest) = weights.split_at(rows * columns);
+            weights = rest;
+            let own = own.iter().map(|w| *w as i16).collect();
+            maps.push(AffineMap::new(columns, own, bias).unwrap());
+            bias = vec![0; rows];
+        }
+    }
     WeightBank::new(maps).unwrap()
+}
+
+/// The program under the case's schedule; as a whole if no step can end where it would have to.
+fn program(case: &Case) -> Program {
+    let program = case.shape.program(case.schedule);
+    program.unwrap_or_else(|_| case.shape.program(Schedule::WholeNetwork).unwrap())
 }
 
 proptest! {
@@ -117,7 +147,7 @@ proptest! {
 
     #[test]
     fn interpreter_and_circuit_agree(case in case(1..=70)) {
-        let program = case.shape.program(case.schedule).unwrap();
+        let program = program(&case);
         let bank = bank(&case).arranged_for(&program).unwrap();
         prop_assert!(bank.check(&program).is_ok());
         let bench = Bench::new(program, bank);
@@ -138,7 +168,11 @@ proptest! {
     #[test]
     fn schedules_agree(case in case(1..=12), k in 1u32..=6) {
         let whole = case.shape.program(Schedule::WholeNetwork).unwrap();
-        let spread = case.shape.program(Schedule::LayersPerStep(k)).unwrap();
+        let Ok(spread) = case.shape.program(Schedule::LayersPerStep(k)) else {
+            // Only what a later layer reads besides keeps a step from ending.
+            prop_assert!(case.shape.reads.iter().enumerate().any(|(l, r)| *r != [l as u32]));
+            return Ok(());
+        };
         let bank = bank(&case);
         let arranged = bank.clone().arranged_for(&spread).unwrap();
         let mut carried = spread.initial_carried();
@@ -156,7 +190,7 @@ proptest! {
 
     #[test]
     fn interpreter_and_folded_proof_agree(case in case(1..=16)) {
-        let program = case.shape.program(case.schedule).unwrap();
+        let program = program(&case);
         let params = Params::setup(&program).unwrap();
         let bank = bank(&case);
         let prover = Prover::from_bank(&params, bank).unwrap();

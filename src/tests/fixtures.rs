@@ -29,6 +29,7 @@ pub(super) const BITS: u8 = 20;
 /// A fully connected network of these widths.
 pub(super) fn network(widths: &[u32], activations: &[Activation]) -> NetworkShape {
     NetworkShape {
+        reads: Vec::new(),
         layers: widths
             .windows(2)
             .zip(activations)

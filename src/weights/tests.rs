@@ -27,6 +27,7 @@ fn banks(widths: &[u32], one_in: u32, schedule: Schedule) -> (Program, [WeightBa
         activation: Activation::Relu,
     });
     let network = NetworkShape {
+        reads: Vec::new(),
         layers: layers.collect(),
         tables: vec![],
         width: 8,
