@@ -1031,6 +1031,62 @@ fn a_chain_is_spread_over_steps() {
     prove(&quantized, Schedule::LayersPerStep(2), &samples[..1]);
 }
 
+/// `x + W₂·relu(W₁·x)`, again and again: no sum is ever a value of its own.
+fn residual(blocks: usize, width: usize) -> Graph {
+    let mut g = GraphBuilder::new([width]);
+    let mut x = g.input();
+    let matrix = |rows: usize, columns: usize, seed: u64| {
+        let w = random(&[rows, columns], seed) / (width as f32).sqrt();
+        w.into_dimensionality::<ndarray::Ix2>().unwrap()
+    };
+    for k in 0..blocks as u64 {
+        let h = g
+            .dense(x, matrix(width, width, 2 * k).view(), None)
+            .unwrap();
+        let h = g.function(h, Function::Relu).unwrap();
+        let h = g
+            .dense(h, matrix(width, width, 2 * k + 1).view(), None)
+            .unwrap();
+        x = g.add(x, h).unwrap();
+    }
+    let y = g.dense(x, matrix(3, width, 99).view(), None).unwrap();
+    g.build(y).unwrap()
+}
+
+#[test]
+fn a_deep_residual_network_is_cut_into_steps() {
+    // A network that one step has room for is not cut, and no sum is rounded.
+    let small = residual(6, 20);
+    assert!(small.fill_ins().is_empty());
+    assert_eq!(small.stage_count(), 6);
+
+    let graph = residual(24, 100);
+    assert!(!graph.fill_ins().is_empty());
+    assert!(graph.fill_ins()[0].reason.contains("where a step may end"));
+    let samples = samples(100, 12);
+    let quantized = graph
+        .quantize(&samples, &GraphPrecision::default())
+        .unwrap();
+    let report = quantized.report(&graph, &samples).unwrap();
+    assert!(report.max_error < 0.1 * report.output_range, "{report}");
+    let whole = quantized.program_with(Schedule::FramesPerStep(1));
+    let spread = quantized.program().unwrap();
+    assert!(spread.steps_per_frame() > 1);
+    let bank = quantized.bank().clone().arranged_for(&spread).unwrap();
+    let frame = quantized.quantize_input(samples[0].view()).unwrap();
+    let output = spread
+        .run(&bank, &mut spread.initial_carried(), &frame)
+        .unwrap();
+    let float = quantized.infer(samples[0].view()).unwrap();
+    assert_eq!(quantized.dequantize_output(&output), float);
+    if let Ok(whole) = whole {
+        let same = whole.run(quantized.bank(), &mut Vec::new(), &frame);
+        assert_eq!(same.unwrap(), output);
+    }
+    let plan = quantized.plan(&Default::default(), 1).unwrap();
+    prove(&quantized, plan.chosen.schedule, &samples[..1]);
+}
+
 #[test]
 fn interpolated_functions_and_wide_values_are_proved() {
     let mut g = GraphBuilder::new([6]);

@@ -14,9 +14,38 @@ struct Counter {
     depth: usize,
     variables: usize,
     parts: Vec<(String, usize)>,
+    /// By operation of the step.
+    operations: Vec<usize>,
 }
 
 impl Counter {
+    /// A counter that has seen the synthesis of a step; `None` for a program without a circuit.
+    fn run(program: &Program) -> Option<Self> {
+        // The shape depends on the program alone; a witness of zeros always has that shape.
+        let unrolled = Unrolled::new(program);
+        let mut counter = Self {
+            path: Vec::new(),
+            depth: 0,
+            variables: 2,
+            parts: Vec::new(),
+            operations: vec![0; unrolled.nodes.len()],
+        };
+        let z = [0, 1].map(|i| Variable(Index::Aux(i)));
+        let witness = StepWitness::dummy(&unrolled);
+        step::synthesize(&mut counter, &unrolled, z, &witness).ok()?;
+        Some(counter)
+    }
+
+    /// The operation that is being synthesised.
+    fn operation(&self) -> Option<usize> {
+        match self.path.as_slice() {
+            [first, second] if first == "operations" => {
+                second.strip_prefix("operation ")?.parse().ok()
+            }
+            _ => None,
+        }
+    }
+
     fn part(&self) -> String {
         match self.path.as_slice() {
             [] => "other".to_owned(),
@@ -63,6 +92,10 @@ impl ConstraintSystem<F> for Counter {
         LB: FnOnce(LinearCombination<F>) -> LinearCombination<F>,
         LC: FnOnce(LinearCombination<F>) -> LinearCombination<F>,
     {
+        let operation = self.operation();
+        if let Some(count) = operation.and_then(|at| self.operations.get_mut(at)) {
+            *count += 1;
+        }
         let name = match self.path.len() {
             0 => annotation().into(),
             _ => self.part(),
@@ -96,19 +129,12 @@ impl ConstraintSystem<F> for Counter {
     }
 }
 
-/// Constraints of a step by part, in the order of synthesis.
+/// Constraints of a step by part, in the order of synthesis; none for a program without a circuit.
 pub(crate) fn count_constraints(program: &Program) -> Vec<(String, usize)> {
-    let mut counter = Counter {
-        path: Vec::new(),
-        depth: 0,
-        variables: 2,
-        parts: Vec::new(),
-    };
-    let z = [0, 1].map(|i| Variable(Index::Aux(i)));
-    // The shape depends on the program alone; a witness of zeros always has that shape.
-    let unrolled = Unrolled::new(program);
-    if step::synthesize(&mut counter, &unrolled, z, &StepWitness::dummy(&unrolled)).is_err() {
-        return Vec::new();
-    }
-    counter.parts
+    Counter::run(program).map_or_else(Vec::new, |c| c.parts)
+}
+
+/// Constraints of each node of a step, what is hashed or checked by the sumcheck not counted.
+pub(crate) fn count_operations(program: &Program) -> Option<Vec<usize>> {
+    Counter::run(program).map(|c| c.operations)
 }

@@ -10,6 +10,6 @@ mod operations;
 pub(crate) mod state;
 pub(crate) mod step;
 
-pub(crate) use count::count_constraints;
+pub(crate) use count::{count_constraints, count_operations};
 pub(crate) use nova::InferenceStep;
 pub(crate) use state::{RunState, StepWitness};

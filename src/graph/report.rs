@@ -6,11 +6,11 @@ use serde::Serialize;
 
 use super::{FillIn, Graph, QuantizedGraph, lower::Rounded};
 use crate::{
-    circuit::count_constraints,
+    circuit::{count_constraints, count_operations},
     error::Error,
     plan::{Cost, NOVA_CONSTRAINTS, Planner},
-    program::{Schedule, interpreter::StepTrace},
-    quant::{Samples, check_samples, top1},
+    program::{Register, Schedule, interpreter::StepTrace},
+    quant::{Accuracy, Samples, check_samples, count_right, top1},
 };
 
 /// Bytes of keys for every power of two of the primary circuit: generators, and matrices of some
@@ -80,6 +80,9 @@ pub struct StageReport {
     pub max_weight: Option<u16>,
     /// Weights that are not zero.
     pub weights: usize,
+    /// Constraints of its operations, if one step has room for the network; what a step hashes and
+    /// its sumcheck are not among them.
+    pub constraints: Option<usize>,
     /// How many times the calibrated scale its sums have: 1, or more if the integers did not fit.
     pub enlarged: f64,
     /// Share of entries that saturation has changed where the function does not ask for it.
@@ -156,19 +159,7 @@ impl QuantizedGraph {
         graph: &Graph,
         samples: &S,
     ) -> Result<GraphReport, Error> {
-        let same = graph.stages.len() == self.stages.len()
-            && graph.input_len() == self.input.len
-            && graph.output_len() == self.whole().output_shape().len
-            && graph
-                .stages
-                .iter()
-                .zip(&self.stages)
-                .all(|(a, b)| a.len == b.result.len);
-        if !same {
-            return Err(Error::usage(
-                "the float network is not the one that was quantised",
-            ));
-        }
+        self.check_graph(graph)?;
         check_samples(samples, graph.input_len())?;
         let count = samples.count();
         let mut output = Errors::NONE;
@@ -203,12 +194,14 @@ impl QuantizedGraph {
             }
         }
         let share = |n: usize, of: usize| n as f64 / (count * of).max(1) as f64;
+        let constraints = self.constraints();
         let stages = self
             .stages
             .iter()
             .zip(stages)
             .zip(saturated)
-            .map(|((lowered, errors), saturated)| {
+            .enumerate()
+            .map(|(k, ((lowered, errors), saturated))| {
                 let encoding = &lowered.result;
                 let sums = lowered.fitted;
                 StageReport {
@@ -222,6 +215,7 @@ impl QuantizedGraph {
                     accumulator_bits: sums.map(|s| s.bits),
                     max_weight: sums.map(|s| s.max_weight),
                     weights: sums.map_or(0, |s| s.nonzeros),
+                    constraints: constraints.as_ref().and_then(|c| c.get(k).copied()),
                     enlarged: sums.map_or(1.0, |s| s.enlarged),
                     saturation: share(saturated, encoding.len),
                     max_error: errors.largest,
@@ -250,6 +244,78 @@ impl QuantizedGraph {
             fill_ins: graph.fill_ins.clone(),
             cost: self.cost()?,
         })
+    }
+
+    /// Constraints of each stage in a program of the whole network, if one step has room for it.
+    fn constraints(&self) -> Option<Vec<usize>> {
+        let program = self.program_with(Schedule::WholeNetwork).ok()?;
+        let operations = count_operations(&program)?;
+        let mut first = 0;
+        let stages = self.stages.iter().map(|stage| {
+            let result = stage.result.register;
+            let own = (first..operations.len()).find(|i| Register::result_of(*i) == result);
+            // Some stages are linear in a register, and have no operation of their own.
+            let Some(last) = own else { return 0 };
+            let count = operations[first..=last].iter().sum();
+            first = last + 1;
+            count
+        });
+        Some(stages.collect())
+    }
+
+    /// Top-1 accuracy of the float network and of this one; `labels` are indices of outputs, or
+    /// outputs if these are indices already, one for each sample.
+    ///
+    /// # Errors
+    /// As [`report`](Self::report); if there is not one label for each sample, or a label is not
+    /// the index of an output.
+    pub fn accuracy<S, L>(
+        &self,
+        graph: &Graph,
+        samples: &S,
+        labels: &[L],
+    ) -> Result<Accuracy, Error>
+    where
+        S: Samples + ?Sized,
+        L: Copy + Into<usize>,
+    {
+        self.check_graph(graph)?;
+        check_samples(samples, graph.input_len())?;
+        let classes = match graph.argmax {
+            true => usize::MAX,
+            false => graph.output_len(),
+        };
+        let integer = |sample| {
+            let output = self.whole().output_of(&self.trace(sample)?);
+            Ok(match graph.argmax {
+                true => output
+                    .first()
+                    .map_or(0, |i| usize::try_from(*i).unwrap_or(0)),
+                false => top1(output.iter()),
+            })
+        };
+        let float = |sample| {
+            let output = graph.sums(sample, |_, _, _| {})?;
+            Ok(top1(output.iter()))
+        };
+        count_right(samples, labels, classes, float, integer)
+    }
+
+    fn check_graph(&self, graph: &Graph) -> Result<(), Error> {
+        let same = graph.stages.len() == self.stages.len()
+            && graph.input_len() == self.input.len
+            && graph.output_len() == self.whole().output_shape().len
+            && graph
+                .stages
+                .iter()
+                .zip(&self.stages)
+                .all(|(a, b)| a.len == b.result.len);
+        if same {
+            return Ok(());
+        }
+        Err(Error::usage(
+            "the float network is not the one that was quantised",
+        ))
     }
 
     /// What a proof of one inference is expected to cost under the schedule of
@@ -327,7 +393,7 @@ impl fmt::Display for GraphReport {
         )?;
         writeln!(
             f,
-            "{:>5}  {:<24}  {:>8}  {:>4}  {:>10}  {:>23}  {:>5}  {:>4}  {:>8}  {:>9}  {:>9}  {:>9}",
+            "{:>5}  {:<24}  {:>8}  {:>4}  {:>10}  {:>23}  {:>5}  {:>4}  {:>8}  {:>9}  {:>9}  {:>9}  {:>11}",
             "stage",
             "operation",
             "entries",
@@ -339,7 +405,8 @@ impl fmt::Display for GraphReport {
             "enlarged",
             "saturated",
             "max error",
-            "mean err."
+            "mean err.",
+            "constraints"
         )?;
         for (index, stage) in self.stages.iter().enumerate() {
             let number = |n: Option<u8>| n.map_or_else(|| "-".to_owned(), |n| n.to_string());
@@ -350,7 +417,7 @@ impl fmt::Display for GraphReport {
             };
             writeln!(
                 f,
-                "{index:>5}  {:<24}  {:>8}  {:>4}  {:>10.3e}  {:>11.3e}…{:>11.3e}  {:>5}  {:>4}  {enlarged:>8}  {:>7.3} %  {:>7.3} %  {:>9.2e}",
+                "{index:>5}  {:<24}  {:>8}  {:>4}  {:>10.3e}  {:>11.3e}…{:>11.3e}  {:>5}  {:>4}  {enlarged:>8}  {:>7.3} %  {:>7.3} %  {:>9.2e}  {:>11}",
                 stage.operation,
                 stage.entries,
                 stage.bits,
@@ -362,6 +429,9 @@ impl fmt::Display for GraphReport {
                 100.0 * stage.saturation,
                 100.0 * stage.relative_max_error,
                 stage.mean_error,
+                stage
+                    .constraints
+                    .map_or_else(|| "-".to_owned(), |n| n.to_string()),
             )?;
         }
         for fill_in in &self.fill_ins {

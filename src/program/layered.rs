@@ -366,8 +366,9 @@ mod tests {
         network.layers[3].inputs = 8;
         assert_eq!(network.may_end(), [false, true, false, true, true, true]);
         assert_eq!(Placement::of(&network, 1), None);
-        // Two, two and two; with three slots there is no better place to end.
+        // Two, two and two; three slots are not full in the first step.
         assert_eq!(Placement::of(&network, 2).unwrap().phases.len(), 3);
-        assert_eq!(Placement::of(&network, 3).unwrap().phases.len(), 2);
+        assert_eq!(Placement::of(&network, 3).unwrap().phases.len(), 3);
+        assert_eq!(Placement::of(&network, 4).unwrap().phases.len(), 2);
     }
 }

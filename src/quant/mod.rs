@@ -51,7 +51,7 @@ pub use sequence::{QuantizedSequence, SequenceSamples};
 
 pub(crate) use calibration::check as check_samples;
 pub(crate) use precision::standard_shift;
-pub(crate) use report::top1;
+pub(crate) use report::{count_right, top1};
 
 use crate::{
     error::Error, graph::QuantizedGraph, model::Model, program::NetworkShape, weights::WeightBank,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use ndarray::ArrayView1;
 use serde::Serialize;
 
 use super::{QuantizedModel, Samples, calibration};
@@ -163,37 +164,12 @@ impl QuantizedModel {
     {
         self.check_shape(model)?;
         calibration::check(samples, model.input_len())?;
-        let count = samples.count();
-        if labels.len() != count {
-            return Err(Reason::Shape {
-                what: "number of labels",
-                expected: count,
-                got: labels.len(),
-            }
-            .into());
-        }
-        let (mut float, mut integer) = (0usize, 0usize);
-        for (index, label) in labels.iter().enumerate() {
-            let label: usize = (*label).into();
-            if label >= model.output_len() {
-                return Err(Reason::Range {
-                    what: "label",
-                    got: label as i128,
-                    least: 0,
-                    most: model.output_len() as i128 - 1,
-                }
-                .into());
-            }
-            let sample = samples.sample(index);
-            float += usize::from(top1(model.infer(sample)?.iter()) == label);
+        let float = |sample| Ok(top1(model.infer(sample)?.iter()));
+        let integer = |sample| {
             let output = self.whole().output_of(&self.trace(sample)?);
-            integer += usize::from(top1(output.iter()) == label);
-        }
-        Ok(Accuracy {
-            float: float as f64 / count as f64,
-            integer: integer as f64 / count as f64,
-            samples: count,
-        })
+            Ok(top1(output.iter()))
+        };
+        count_right(samples, labels, model.output_len(), float, integer)
     }
 
     fn check_shape(&self, model: &Model) -> Result<(), Error> {
@@ -267,6 +243,51 @@ impl QuantizedModel {
             saturation,
         }
     }
+}
+
+/// Shares of samples for which two networks give the label, one of so many.
+pub(crate) fn count_right<'a, S, L>(
+    samples: &'a S,
+    labels: &[L],
+    classes: usize,
+    float: impl Fn(ArrayView1<'a, f32>) -> Result<usize, Error>,
+    integer: impl Fn(ArrayView1<'a, f32>) -> Result<usize, Error>,
+) -> Result<Accuracy, Error>
+where
+    S: Samples + ?Sized,
+    L: Copy + Into<usize>,
+{
+    let count = samples.count();
+    if labels.len() != count {
+        return Err(Reason::Shape {
+            what: "number of labels",
+            expected: count,
+            got: labels.len(),
+        }
+        .into());
+    }
+    let mut right = [0usize; 2];
+    for (index, label) in labels.iter().enumerate() {
+        let label: usize = (*label).into();
+        if label >= classes {
+            return Err(Reason::Range {
+                what: "label",
+                got: label as i128,
+                least: 0,
+                most: classes as i128 - 1,
+            }
+            .into());
+        }
+        let sample = samples.sample(index);
+        right[0] += usize::from(float(sample)? == label);
+        right[1] += usize::from(integer(sample)? == label);
+    }
+    let [float, integer] = right.map(|n| n as f64 / count as f64);
+    Ok(Accuracy {
+        float,
+        integer,
+        samples: count,
+    })
 }
 
 /// Index of the largest value, of equal ones the first.
