@@ -7,7 +7,7 @@ use super::fixtures::{Bench, bank, frame, network, relu_network};
 use crate::{
     backend::F,
     circuit::state::{RunState, registers_digest, seed},
-    program::{Activation, Program, Register, Schedule, interpreter::Execution},
+    program::{Activation, Program, Register, Schedule, Term, interpreter::Execution},
     weights::WeightClaim,
 };
 
@@ -457,6 +457,62 @@ fn blocks() -> Bench {
     Bench::new(program, bank)
 }
 
+/// Layers that also read what the layer before the last gave, in two steps of three: terms of a
+/// slot that read what the step began with and a slot of it.
+fn residual() -> Bench {
+    let mut network = relu_network(&[6, 4, 4, 4, 4, 4, 5]);
+    network.reads = vec![vec![0], vec![0, 1], vec![2], vec![2, 3], vec![4], vec![5]];
+    network.layers[1].inputs = 10;
+    network.layers[3].inputs = 8;
+    let program = network.program(Schedule::LayersPerStep(2)).unwrap();
+    let whole = network.program(Schedule::WholeNetwork).unwrap();
+    let bank = bank(&whole, 5).arranged_for(&program).unwrap();
+    Bench::new(program, bank)
+}
+
+#[test]
+fn a_residual_that_is_left_out_or_counted_twice_falsifies_the_claim() {
+    let bench = residual();
+    let steps = bench.program.steps_per_frame();
+    assert_eq!(steps, 3);
+    let mut run = bench.run();
+    let mut tried = 0;
+    for phase in 0..steps {
+        let honest = bench.trace(&run, &frame(6, 1));
+        let step = bench.prepare(&run, &honest);
+        assert_eq!(bench.rejected_at(run.z, &step.witness), None);
+        assert!(bench.claim_holds(&step.next.state.claim));
+        for (at, terms) in bench.step.affine_operations() {
+            let read = |t: &Term| bench.program.resolve(t.map, phase).map(|l| (l, t.input));
+            let read: Vec<(usize, Register)> = terms.iter().filter_map(read).collect();
+            if read.len() < 2 {
+                continue;
+            }
+            for ((l, input), sign) in read.iter().flat_map(|r| [(r, 1), (r, -1)]) {
+                let map = &bench.bank.maps()[*l];
+                let x = honest.registers[input.index()].clone();
+                let mut trace = honest.clone();
+                let y = &mut trace.registers[Register::result_of(at).index()];
+                for (i, y) in y.iter_mut().take(map.rows()).enumerate() {
+                    let products = map.row(i).entries().map(|(j, w)| i64::from(w) * x[j]);
+                    *y += sign * products.sum::<i64>();
+                }
+                if trace == honest {
+                    continue;
+                }
+                let (step, maps) = (&bench.step, &bench.bank);
+                let trace = Execution::after_a_lie(step, maps, phase, trace, at).unwrap();
+                let lie = bench.cheat(&run, &trace);
+                assert_eq!(bench.rejected_at(run.z, &lie.witness), None);
+                assert!(!bench.claim_holds(&lie.next.state.claim), "{phase} {at}");
+                tried += 1;
+            }
+        }
+        run = step.next;
+    }
+    assert!(tried >= 6, "{tried}");
+}
+
 #[test]
 fn wide_layers_are_cut_into_blocks_of_one_step() {
     let bench = blocks();
@@ -479,41 +535,43 @@ fn wide_layers_are_cut_into_blocks_of_one_step() {
 fn a_bias_is_added_once_and_only_where_its_map_is_used() {
     // In every phase, a prover who adds or leaves out the bias of any map that a slot names in any
     // phase has a false claim.
-    let bench = blocks();
-    let mut run = bench.run();
-    for now in 0..3 {
-        let honest = bench.trace(&run, &frame(6, 1));
-        for (at, terms) in bench.step.affine_operations() {
-            for (term, phase) in terms.iter().flat_map(|t| (0..3).map(move |p| (t, p))) {
-                let Some(l) = bench.program.resolve(term.map, phase) else {
-                    continue;
-                };
-                let bias = bench.bank.maps()[l].bias();
-                if bias.iter().all(|b| *b == 0) {
-                    continue;
-                }
-                for sign in [1, -1] {
-                    let mut trace = honest.clone();
-                    let y = &mut trace.registers[Register::result_of(at).index()];
-                    y.iter_mut().zip(bias).for_each(|(y, b)| *y += sign * b);
-                    let trace = Execution::after_a_lie(
-                        &bench.step,
-                        &bench.bank,
-                        run.state.phase,
-                        trace,
-                        at,
-                    )
-                    .unwrap();
-                    let lie = bench.cheat(&run, &trace);
-                    assert_eq!(bench.rejected_at(run.z, &lie.witness), None);
-                    assert!(
-                        !bench.claim_holds(&lie.next.state.claim),
-                        "{now} {phase} {at} {l}"
-                    );
+    for bench in [blocks(), residual()] {
+        let steps = bench.program.steps_per_frame();
+        let mut run = bench.run();
+        for now in 0..steps {
+            let honest = bench.trace(&run, &frame(6, 1));
+            for (at, terms) in bench.step.affine_operations() {
+                for (term, phase) in terms.iter().flat_map(|t| (0..steps).map(move |p| (t, p))) {
+                    let Some(l) = bench.program.resolve(term.map, phase) else {
+                        continue;
+                    };
+                    let bias = bench.bank.maps()[l].bias();
+                    if bias.iter().all(|b| *b == 0) {
+                        continue;
+                    }
+                    for sign in [1, -1] {
+                        let mut trace = honest.clone();
+                        let y = &mut trace.registers[Register::result_of(at).index()];
+                        y.iter_mut().zip(bias).for_each(|(y, b)| *y += sign * b);
+                        let trace = Execution::after_a_lie(
+                            &bench.step,
+                            &bench.bank,
+                            run.state.phase,
+                            trace,
+                            at,
+                        )
+                        .unwrap();
+                        let lie = bench.cheat(&run, &trace);
+                        assert_eq!(bench.rejected_at(run.z, &lie.witness), None);
+                        assert!(
+                            !bench.claim_holds(&lie.next.state.claim),
+                            "{now} {phase} {at} {l}"
+                        );
+                    }
                 }
             }
+            run = bench.prepare(&run, &honest).next;
         }
-        run = bench.prepare(&run, &honest).next;
     }
 }
 
