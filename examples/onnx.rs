@@ -23,7 +23,7 @@ use layerfold::{
     graph::{Graph, GraphPrecision, QuantizedGraph},
     onnx::{self, Imported},
 };
-use ndarray::s;
+use ndarray::{Axis, Slice};
 
 const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data");
 
@@ -59,7 +59,7 @@ fn accuracy(
     if skip >= truth.len() {
         return Err("no image is left".into());
     }
-    let samples = to_input(&pixels.slice(s![skip.., ..]).to_owned());
+    let samples = to_input(&pixels.slice_axis(Axis(0), Slice::from(skip..)).to_owned());
     let accuracy = quantized.accuracy(graph, &samples, &truth[skip..])?;
     println!(
         "right on {} images: float {:.2} %, integers {:.2} %",
@@ -89,7 +89,7 @@ fn prove(quantized: &QuantizedGraph, index: usize) -> Result<(), Box<dyn Error>>
     let Outputs::Public { vectors } = &statement.outputs else {
         return Err("the outputs are hidden".into());
     };
-    let answer = (0..10).max_by_key(|i| vectors[0][*i]);
-    println!("image {index}, a {label}: the committed network says {answer:?}");
+    let answer = (0..10).max_by_key(|i| vectors[0][*i]).unwrap_or_default();
+    println!("image {index}, a {label}: the committed network says {answer}");
     Ok(())
 }

@@ -35,58 +35,26 @@ for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[variable] = "1"  # before numpy is loaded: fixes the order of summation
 
 import argparse
-import gzip
 import struct
 from pathlib import Path
 
 import numpy as np
 from safetensors.numpy import save
 
+from mnist_data import TRAIN, VALIDATE_FROM, distort, read_idx
+
 SEED = 20240601
-TRAIN, VALIDATE_FROM, CALIBRATION = 8000, 7000, 100
+CALIBRATION = 100
 HIDDEN, CLASSES = 128, 10
 EPOCHS, BATCH = 120, 64
 PEAK_RATE, WEIGHT_DECAY = 3e-3, 0.6
 DROPOUT, SMOOTHING = 0.1, 0.05
-SHIFT, ROTATE, SCALE, SHEAR = 1.5, np.radians(10.0), 0.10, 0.10
-
-
-def read_idx(path):
-    """Read a gzipped IDX file of unsigned bytes."""
-    raw = gzip.decompress(path.read_bytes())
-    zero, kind, rank = struct.unpack(">HBB", raw[:4])
-    if (zero, kind) != (0, 8):
-        raise ValueError(f"{path}: not an IDX file of unsigned bytes")
-    shape = struct.unpack(f">{rank}I", raw[4 : 4 + 4 * rank])
-    return np.frombuffer(raw, np.uint8, offset=4 + 4 * rank).reshape(shape)
 
 
 def write_idx(path, array):
     """Write an array of unsigned bytes as an uncompressed IDX file."""
     header = struct.pack(">HBB", 0, 8, array.ndim) + struct.pack(f">{array.ndim}I", *array.shape)
     path.write_bytes(header + array.astype(np.uint8).tobytes())
-
-
-def distort(images, rng):
-    """Shift, rotate, scale and shear each 28x28 image at random (bilinear sampling)."""
-    n = len(images)
-    angle = rng.uniform(-ROTATE, ROTATE, n)
-    zoom_x, zoom_y = 1 + rng.uniform(-SCALE, SCALE, (2, n))
-    shear = rng.uniform(-SHEAR, SHEAR, n)
-    shift = rng.uniform(-SHIFT, SHIFT, (2, n, 1))
-    cos, sin = np.cos(angle), np.sin(angle)
-    v, u = np.mgrid[0:28, 0:28].reshape(2, 1, 784) - 13.5
-    # Source coordinates of every target pixel, in an image with a border of two zeros.
-    x = (cos * zoom_x)[:, None] * u + (shear * cos - sin * zoom_y)[:, None] * v + shift[0] + 15.5
-    y = (sin * zoom_x)[:, None] * u + (shear * sin + cos * zoom_y)[:, None] * v + shift[1] + 15.5
-    x, y = np.clip(x, 0, 30.999), np.clip(y, 0, 30.999)
-    column, row = x.astype(np.int64), y.astype(np.int64)
-    fx, fy = (x - column).astype(np.float32), (y - row).astype(np.float32)
-    padded = np.pad(images.reshape(n, 28, 28), ((0, 0), (2, 2), (2, 2))).ravel()
-    at = np.arange(n)[:, None] * 1024 + row * 32 + column
-    top = padded[at] * (1 - fx) + padded[at + 1] * fx
-    bottom = padded[at + 32] * (1 - fx) + padded[at + 33] * fx
-    return top * (1 - fy) + bottom * fy
 
 
 def forward(p, x):
