@@ -16,7 +16,10 @@
 //!   `zator-N`: N + 1 padded 3×3 convolutions of two channels on 28×28; `resmlp-N`: N residual blocks
 //!   of width 128;
 //! - `rnn-T`, `rnntanh-T`, `gru-T`, `lstm-T`: T frames of 16 entries into a cell of 64, random
-//!   uniform weights of a fixed seed, the last state being the output.
+//!   uniform weights of a fixed seed, the last state being the output;
+//! - `onnx FILE INPUT`, with `--features onnx`: the network of an ONNX file on all rows of INPUT (`.npy`,
+//!   `.json`, `.csv`, or numbers with commas between them), in one proof. Ranges are taken from INPUT;
+//!   a softmax at the end is left out.
 //!
 //! Seconds are CPU seconds of the process, user and system, all threads. With `--overlap` steps are
 //! folded beside the inference and the sumcheck of the next; what is spent while both run is
@@ -26,7 +29,18 @@
 #![expect(clippy::print_stderr, reason = "prints usage")]
 
 mod clock;
+#[cfg(feature = "onnx")]
+#[path = "../../cli/src/data/mod.rs"]
+#[allow(
+    dead_code,
+    unused_imports,
+    unfulfilled_lint_expectations,
+    reason = "the command line reads more kinds of files with it, and runs its tests"
+)]
+mod data;
 mod nets;
+#[cfg(feature = "onnx")]
+mod onnx;
 
 use std::{fmt::Write as _, process::ExitCode};
 
@@ -35,7 +49,7 @@ use cpu_time::ProcessTime;
 use layerfold::{
     ActivationFunction, Model, Params, Precision, Proof, Prover, Quantized, RecurrentWeights,
     RnnActivation, SequenceModel, Tensors, Verifier, Visibility,
-    graph::GraphPrecision,
+    graph::{Graph, GraphPrecision},
     plan::{CostModel, Plan, Planner},
     program::{Claim, Label, Predicate, Program, ProgramError, Schedule, Threshold},
 };
@@ -67,8 +81,11 @@ enum Case {
         calibration: Vec<Array2<f32>>,
         inputs: Array2<f32>,
     },
-    /// On the first of its samples.
-    Graph(nets::Net),
+    Graph {
+        graph: Graph,
+        calibration: Array2<f32>,
+        inputs: Array2<f32>,
+    },
 }
 
 #[derive(Default)]
@@ -146,14 +163,15 @@ fn main() -> ExitCode {
         frames_per_step: number("--frames-per-step"),
         overlap: arguments.iter().any(|a| a == "--overlap"),
     };
-    let Some(name) = arguments.iter().find(|a| !a.starts_with("--")) else {
+    let Some(at) = arguments.iter().position(|a| !a.starts_with("--")) else {
         eprintln!(
-            "usage: workloads mnist-mlp | batch-N | audit-N | credit | deep-L | depth-N | dense-4m | mlp-AxBxC… | cnn-mnist | lenet | zator-N | resmlp-N | rnn-T | rnntanh-T | gru-T | lstm-T\n       [--json] [--layers-per-step K] [--frames-per-step F] [--plan] [--costs FILE] [--overlap]"
+            "usage: workloads mnist-mlp | batch-N | audit-N | credit | deep-L | depth-N | dense-4m | mlp-AxBxC… | cnn-mnist | lenet | zator-N | resmlp-N | rnn-T | rnntanh-T | gru-T | lstm-T | onnx FILE INPUT\n       [--json] [--layers-per-step K] [--frames-per-step F] [--plan] [--costs FILE] [--overlap]"
         );
         // `cargo bench` without a name runs every bench target.
         return ExitCode::SUCCESS;
     };
-    match run(name, &options) {
+    let (name, operands) = (&arguments[at], &arguments[at + 1..]);
+    match run(name, operands, &options) {
         Ok(None) => ExitCode::SUCCESS,
         Ok(Some(report)) if options.json => match serde_json::to_string_pretty(&report) {
             Ok(text) => {
@@ -349,7 +367,27 @@ fn depth(layers: usize) -> Result<Vec<usize>, Failure> {
         .collect())
 }
 
-fn case(name: &str) -> Result<Case, Failure> {
+/// The network and input of an ONNX workload.
+#[cfg(feature = "onnx")]
+fn from_onnx(operands: &[String]) -> Result<Case, Failure> {
+    match operands {
+        [file, input, ..] => onnx::case(file, input),
+        _ => Err("two files are needed: onnx FILE INPUT".into()),
+    }
+}
+
+#[cfg(not(feature = "onnx"))]
+fn from_onnx(_: &[String]) -> Result<Case, Failure> {
+    Err(
+        "needs the feature: cargo bench --bench workloads --features onnx -- onnx FILE INPUT"
+            .into(),
+    )
+}
+
+fn case(name: &str, operands: &[String]) -> Result<Case, Failure> {
+    if name == "onnx" {
+        return from_onnx(operands);
+    }
     if name == "mnist-mlp" {
         return mnist(1);
     }
@@ -376,7 +414,12 @@ fn case(name: &str) -> Result<Case, Failure> {
         return random_mlp(&depth(layers.parse()?)?, false);
     }
     if let Some(net) = nets::net(name) {
-        return Ok(Case::Graph(net?));
+        let nets::Net { graph, calibration } = net?;
+        return Ok(Case::Graph {
+            inputs: calibration.select(ndarray::Axis(0), &[0]),
+            graph,
+            calibration,
+        });
     }
     if name == "dense-4m" {
         return random_mlp(&[1000; 5], false);
@@ -394,12 +437,17 @@ fn case(name: &str) -> Result<Case, Failure> {
     Err("no such workload".into())
 }
 
-fn run(name: &str, options: &Options) -> Result<Option<Report>, Failure> {
+fn run(name: &str, operands: &[String], options: &Options) -> Result<Option<Report>, Failure> {
     let planner = &options.planner;
     let of_frames = options.frames_per_step.map(Schedule::FramesPerStep);
     let clock = CpuBySpan::default();
     tracing::subscriber::set_global_default(clock.clone())?;
-    match case(name)? {
+    let case = case(name, operands)?;
+    let name = &match operands {
+        [file, ..] if name == "onnx" => format!("onnx {file}"),
+        _ => name.to_owned(),
+    };
+    match case {
         Case::Feedforward {
             model,
             calibration,
@@ -421,19 +469,23 @@ fn run(name: &str, options: &Options) -> Result<Option<Report>, Failure> {
             };
             measure(name, &clock, &quantized, &run).map(Some)
         }
-        Case::Graph(nets::Net { graph, calibration }) => {
+        Case::Graph {
+            graph,
+            calibration,
+            inputs,
+        } => {
             let quantized = graph.quantize(&calibration, &GraphPrecision::default())?;
             let asked = options.layers_per_step.map(Schedule::LayersPerStep);
+            let inferences = inputs.nrows() as u64;
             let plan = || {
-                let plan = quantized.plan(planner, 1);
+                let plan = quantized.plan(planner, inferences);
                 plan.map_err(|_| ProgramError::Structure("the network has no schedule"))
             };
             let Some(schedule) = planned(asked.or(of_frames), options, plan)? else {
                 return Ok(None);
             };
             let program = quantized.program_with(schedule)?;
-            let inputs = calibration.select(ndarray::Axis(0), &[0]);
-            let expected = quantized.infer(inputs.row(0))?;
+            let expected = quantized.infer(inputs.row(inputs.nrows() - 1))?;
             let schedule = format!("{schedule:?}");
             let run = Run {
                 overlap: options.overlap,
@@ -479,7 +531,8 @@ fn run(name: &str, options: &Options) -> Result<Option<Report>, Failure> {
             };
             let frames = schedule.frames_per_step();
             let program = quantized.program(frames)?;
-            let expected = quantized.infer(inputs.view())?.row(0).to_owned();
+            let outputs = quantized.infer(inputs.view())?;
+            let expected = outputs.row(outputs.nrows() - 1).to_owned();
             let schedule = format!("FramesPerStep({frames})");
             let run = Run {
                 overlap: options.overlap,

@@ -5,15 +5,23 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 const AFTER: &str = "\
-Data files are .npy (little-endian floats or integers, C order), .json (nested arrays, or an object with
-them under \"inputs\" or \"input_data\") or .csv (a header is optional): one input to a row, or for recurrent
-networks one frame.
-
-Exit codes: 0 done or valid, 1 the proof does not hold, 2 usage, 3 a model or data file that is not
-supported, 4 reading or writing failed, 5 the proof system failed (a defect: please report it).
-
+From an ONNX file and inputs to a proof, and from the proof to what it states:
   layerfold prove model.onnx input.npy -o proof.bin
-  layerfold verify proof.bin --model model.commitment --program model.program";
+  layerfold verify proof.bin --model model.commitment
+
+Data files:
+  .npy   little-endian floats or integers, C order; the last dimensions are an input
+  .json  nested arrays, or an object with them under \"inputs\" or \"input_data\"
+  .csv   one input to a row, with or without a header; .txt too
+  For recurrent networks a row is a frame.
+
+Exit codes:
+  0  done; the proof is valid
+  1  the proof was read and does not hold, or is not what was expected
+  2  usage
+  3  the model or a data file is malformed or not supported
+  4  a file could not be read or written, or its bytes are no proof or commitment at all
+  5  the proof system failed: a defect, please report it";
 
 /// Zero-knowledge proofs of neural-network inference.
 ///
@@ -25,11 +33,11 @@ pub(crate) struct Arguments {
     pub(crate) command: Command,
 
     /// Print one JSON object on standard output; errors too
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = "Output")]
     pub(crate) json: bool,
 
     /// Print nothing but errors
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, help_heading = "Output")]
     pub(crate) quiet: bool,
 }
 
@@ -120,13 +128,10 @@ pub(crate) struct Prove {
     #[arg(long, short, value_name = "FILE", default_value = "proof.bin")]
     pub(crate) out: PathBuf,
 
-    /// Where the commitment to the model goes, to publish [default: MODEL.commitment beside the proof]
+    /// Where the commitment to the model goes, with the program (shapes, scales of tables, no weights),
+    /// to publish [default: MODEL.commitment beside the proof]
     #[arg(long, value_name = "FILE")]
     pub(crate) commitment: Option<PathBuf>,
-
-    /// Where the program goes, to publish [default: MODEL.program beside the proof]
-    #[arg(long, value_name = "FILE")]
-    pub(crate) program: Option<PathBuf>,
 
     /// Write the scales too, with which integers read as real values; they tell the largest
     /// calibration input
@@ -134,12 +139,12 @@ pub(crate) struct Prove {
     pub(crate) scales: Option<PathBuf>,
 
     /// Keep program, integers and blinds in this folder, or take them from there: proofs of all
-    /// runs then have one commitment. Secret
+    /// runs then have one commitment. The folder is as secret as the model
     #[arg(long, value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,
 
     /// Seed of the blinds, made if it is not there: the same model, calibration and number of rows
-    /// then have the same commitment. Secret
+    /// then have the same commitment. The file is as secret as the model
     #[arg(long, value_name = "FILE", conflicts_with = "state")]
     pub(crate) blinding: Option<PathBuf>,
 
@@ -173,20 +178,42 @@ pub(crate) struct Verify {
     #[arg(value_name = "PROOF")]
     pub(crate) proof: PathBuf,
 
-    /// The commitment to the model, from where it was published
+    /// The commitment to the model, from where it was published; the program is in the same file
     #[arg(long, value_name = "FILE")]
     pub(crate) model: PathBuf,
 
-    /// The program that you accept
+    /// The program that you accept, instead of the one beside the commitment; needed with a commitment
+    /// that was written by the library, which holds none
     #[arg(long, value_name = "FILE")]
-    pub(crate) program: PathBuf,
+    pub(crate) program: Option<PathBuf>,
 
     /// Accept only proofs bound to this: text, or bytes as 0x…
-    #[arg(long, value_name = "TEXT|0xHEX", value_parser = context)]
+    #[arg(
+        long,
+        value_name = "TEXT|0xHEX",
+        value_parser = context,
+        help_heading = "What you expect"
+    )]
     pub(crate) context: Option<Context>,
 
+    /// Accept only this model, by the digest that is printed
+    #[arg(long, value_name = "HEX", value_parser = digest, help_heading = "What you expect")]
+    pub(crate) expect_model: Option<[u8; 32]>,
+
+    /// Accept only this program, by the digest that is printed
+    #[arg(long, value_name = "HEX", value_parser = digest, help_heading = "What you expect")]
+    pub(crate) expect_program: Option<[u8; 32]>,
+
+    /// Accept only proofs about so many inputs, or frames
+    #[arg(long, value_name = "N", help_heading = "What you expect")]
+    pub(crate) expect_rows: Option<u64>,
+
+    /// Accept only proofs that show these inputs: integers, one input to a row
+    #[arg(long, value_name = "FILE", help_heading = "What you expect")]
+    pub(crate) expect_inputs: Option<PathBuf>,
+
     /// Accept only proofs that show these outputs: integers, one output to a row
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "What you expect")]
     pub(crate) expect_outputs: Option<PathBuf>,
 
     /// Show outputs as real values too, by the scales that the prover gave; these are not proved
@@ -207,6 +234,10 @@ pub(crate) struct Report {
     #[arg(long, value_name = "FILE")]
     pub(crate) labels: Option<PathBuf>,
 
+    /// Expect the cost of one proof of so many samples, or frames
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) rows: u64,
+
     #[command(flatten)]
     pub(crate) quantisation: Quantisation,
 }
@@ -219,15 +250,23 @@ fn context(text: &str) -> Result<Context, String> {
     let Some(hex) = text.strip_prefix("0x") else {
         return Ok(Context(text.as_bytes().to_vec()));
     };
+    let bytes = hexadecimal(hex).map(Context);
+    bytes.ok_or_else(|| "not an even number of hexadecimal digits after 0x".to_owned())
+}
+
+fn digest(text: &str) -> Result<[u8; 32], String> {
+    let digits = text.strip_prefix("0x").unwrap_or(text);
+    let bytes = hexadecimal(digits).and_then(|bytes| bytes.try_into().ok());
+    bytes.ok_or_else(|| "not 64 hexadecimal digits".to_owned())
+}
+
+fn hexadecimal(digits: &str) -> Option<Vec<u8>> {
     let digit = |c: u8| char::from(c).to_digit(16);
-    let pairs = hex.as_bytes().chunks(2).map(|pair| match pair {
+    let pairs = digits.as_bytes().chunks(2).map(|pair| match pair {
         [high, low] => u8::try_from(digit(*high)? * 16 + digit(*low)?).ok(),
         _ => None,
     });
-    let bytes: Option<Vec<u8>> = pairs.collect();
-    bytes
-        .map(Context)
-        .ok_or_else(|| "not an even number of hexadecimal digits after 0x".to_owned())
+    pairs.collect()
 }
 
 fn positive(text: &str) -> Result<f64, String> {
@@ -265,6 +304,16 @@ mod tests {
         assert_eq!(context("00ff").unwrap().0, b"00ff");
         for bad in ["0x1", "0xzz", "0x+1", "0xé"] {
             assert!(context(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn digests_have_32_bytes() {
+        let digits = "0f".repeat(32);
+        assert_eq!(digest(&digits).unwrap(), [15; 32]);
+        assert_eq!(digest(&format!("0x{digits}")).unwrap(), [15; 32]);
+        for bad in ["", "0f", &digits[1..], &digits.replace('f', "g")] {
+            assert!(digest(bad).is_err(), "{bad}");
         }
     }
 

@@ -10,21 +10,24 @@ use std::{
 };
 
 use layerfold::{
-    DecodeError, Error, ErrorKind, VerifyError,
+    Error, ErrorKind, VerifyError,
     onnx::{OnnxError, UnsupportedNode},
 };
 use serde_json::{Map, Value, json};
 
+use crate::data::Unusable;
+
 /// The class of a failure, which is the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// The proof does not hold, or is not what was expected.
+    /// The proof was read and does not hold, or is not what was expected.
     Invalid,
     /// Arguments that do not fit each other.
     Usage,
     /// A model or a data file that cannot be used.
     Unsupported,
-    /// A file could not be read or written.
+    /// A file could not be read or written; also one whose bytes are no proof, commitment, program or
+    /// state: that says nothing about what it was meant to be.
     Io,
     /// The proof system failed.
     Defect,
@@ -69,7 +72,7 @@ impl Failure {
         }
     }
 
-    /// A data or other file whose contents are not what they should be.
+    /// A model or data file whose contents are not what they should be.
     pub(crate) fn contents(path: &Path, problem: impl fmt::Display) -> Self {
         Self::new(Kind::Unsupported, format!("{}: {problem}", path.display()))
     }
@@ -78,9 +81,14 @@ impl Failure {
         Self::new(Kind::Io, format!("{}: {e}", path.display()))
     }
 
-    /// A proof that could not be read: it does not hold.
-    pub(crate) fn proof(path: &Path, e: &DecodeError) -> Self {
-        Self::new(Kind::Invalid, format!("{}: {e}", path.display()))
+    /// A file that this program writes, whose bytes cannot be what was written.
+    pub(crate) fn unreadable(path: &Path, problem: impl fmt::Display) -> Self {
+        Self::new(Kind::Io, format!("{}: {problem}", path.display()))
+    }
+
+    /// A file that says other things than it must.
+    pub(crate) fn invalid(path: &Path, problem: impl fmt::Display) -> Self {
+        Self::new(Kind::Invalid, format!("{}: {problem}", path.display()))
     }
 
     /// The same with what it is about in front.
@@ -114,9 +122,19 @@ impl From<Error> for Failure {
     fn from(e: Error) -> Self {
         let kind = match e.kind() {
             ErrorKind::Usage => Kind::Usage,
-            ErrorKind::Io => Kind::Io,
+            ErrorKind::Io | ErrorKind::Decode => Kind::Io,
             ErrorKind::Proving => Kind::Defect,
             _ => Kind::Unsupported,
+        };
+        Self::new(kind, e.to_string())
+    }
+}
+
+impl From<Unusable> for Failure {
+    fn from(e: Unusable) -> Self {
+        let kind = match &e {
+            Unusable::Io(_) => Kind::Io,
+            Unusable::Contents(_) => Kind::Unsupported,
         };
         Self::new(kind, e.to_string())
     }

@@ -10,7 +10,9 @@ use crate::{
     console::{Console, Failure},
     data::Numbers,
     model::{Float, Integer, ModelFile, Network, Samples},
-    plan::Sizes,
+    operators::Contents,
+    plan::Expected,
+    progress::Progress,
 };
 
 pub(crate) fn run(options: &Inspect, console: &Console) -> Result<(), Failure> {
@@ -39,12 +41,20 @@ pub(crate) fn run(options: &Inspect, console: &Console) -> Result<(), Failure> {
         }
         _ => None,
     };
+    let known = report.as_ref().map(|r| &r.cost);
+    let known = known.filter(|cost| cost.schedule == plan.chosen.schedule);
+    let progress = Progress::of_stages(console);
+    let parts = known.map(|cost| cost.constraints.clone());
+    let program = || integer.program(plan.chosen.schedule);
+    let expected = Expected::new(&plan, options.rows, parts, program)?;
+    drop(progress);
     let found = Found {
+        contents: file.contents(),
         float: &float,
         integer: &integer,
         plan: &plan,
         report: report.as_ref(),
-        rows: options.rows,
+        expected,
     };
     let mut text = String::new();
     found.write(&mut text)?;
@@ -53,11 +63,12 @@ pub(crate) fn run(options: &Inspect, console: &Console) -> Result<(), Failure> {
 
 /// What was found out about a model.
 struct Found<'a> {
+    contents: Contents,
     float: &'a Float,
     integer: &'a Integer,
     plan: &'a Plan,
     report: Option<&'a GraphReport>,
-    rows: u64,
+    expected: Expected<'a>,
 }
 
 impl Found<'_> {
@@ -82,13 +93,16 @@ impl Found<'_> {
             producer => writeln!(text, ", by {}", printable(producer))?,
         }
         writeln!(text, "          {input_shape:?} → {output_shape:?}")?;
+        let operators: Vec<String> = self.contents.operators.iter().map(counted).collect();
+        writeln!(text, "operators {}", operators.join(", "))?;
+        writeln!(text, "weights   {} in the file", self.contents.parameters)?;
         for note in notes {
             writeln!(text, "          {note}")?;
         }
         match &self.float.network {
             Network::Graph(graph) => writeln!(
                 text,
-                "network   {} values computed, {} weights of composed matrices",
+                "network   {} values materialised, {} weights of the composed matrices between them",
                 graph.stage_count(),
                 graph.nonzeros()
             )?,
@@ -116,23 +130,11 @@ impl Found<'_> {
             scales.input, scales.output
         )?;
         if let Some(report) = self.report {
-            writeln!(text, "\n{report}")?;
+            writeln!(text, "\n{}", without_cost(report))?;
         }
-        let rows = match self.rows {
-            1 => "one row".to_owned(),
-            n => format!("{n} rows"),
-        };
-        writeln!(text, "\nplan for one proof of {rows}\n{}", self.plan)?;
-        let chosen = &self.plan.chosen;
-        let sizes = Sizes::of(chosen.size);
-        writeln!(
-            text,
-            "\nexpected  {:.1} CPU s, {:.0} MiB, proof of about {:.1} kB without public vectors, keys of about {:.0} MiB",
-            chosen.cost.total(),
-            chosen.cost.peak_mib,
-            sizes.proof as f64 / 1e3,
-            sizes.keys as f64 / f64::from(1 << 20)
-        )
+        writeln!(text)?;
+        self.expected.write_plan(text)?;
+        self.expected.write_cost(text)
     }
 
     fn to_json(&self) -> Value {
@@ -151,13 +153,13 @@ impl Found<'_> {
                 "last_output_only": model.has_last_output_only(),
             }),
         };
-        let chosen = &self.plan.chosen;
-        let sizes = Sizes::of(chosen.size);
         json!({
             "import": {
                 "producer": import.producer,
                 "opset": import.opset,
                 "nodes": import.nodes,
+                "operators": self.contents.operators,
+                "parameters": self.contents.parameters,
                 "folded": import.folded,
                 "unused": import.unused,
                 "input_shape": import.input_shape,
@@ -167,15 +169,24 @@ impl Found<'_> {
             "network": network,
             "scales": self.integer.scales(),
             "quantisation": self.report,
-            "rows": self.rows,
             "plan": self.plan,
-            "expected": {
-                "cpu_s": chosen.cost.total(),
-                "peak_mib": chosen.cost.peak_mib,
-                "proof_bytes": sizes.proof,
-                "key_bytes": sizes.keys,
-            },
+            "expected": self.expected.to_json(),
         })
+    }
+}
+
+/// The comparison of a report alone: what a proof costs is told for the chosen schedule.
+pub(crate) fn without_cost(report: &GraphReport) -> String {
+    let text = report.to_string();
+    let comparison = text.strip_suffix(&report.cost.to_string());
+    comparison.unwrap_or(&text).trim_end().to_owned()
+}
+
+/// An operator and how many nodes are of it.
+fn counted((operator, nodes): (&String, &u64)) -> String {
+    match nodes {
+        1 => printable(operator),
+        n => format!("{n} {}", printable(operator)),
     }
 }
 

@@ -10,15 +10,21 @@ mod data;
 mod files;
 mod inspect;
 mod model;
+mod operators;
 mod plan;
 mod progress;
 mod prove;
+mod published;
 mod report;
 mod state;
+mod vectors;
 mod verify;
 mod weights;
 
-use std::process::ExitCode;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    process::ExitCode,
+};
 
 use clap::{Parser, error::ErrorKind};
 
@@ -33,15 +39,21 @@ fn main() -> ExitCode {
         Err(e) => return refuse(&e),
     };
     let console = Console::new(arguments.json, arguments.quiet);
-    let done = match &arguments.command {
-        Command::Inspect(options) => inspect::run(options, &console),
-        Command::Prove(options) => prove::run(options, &console),
-        Command::Verify(options) => verify::run(options, &console),
-        Command::Report(options) => report::run(options, &console),
-    };
+    // A panic is a defect of the library; it has an exit code and an object like other failures.
+    let done = catch_unwind(AssertUnwindSafe(|| run(&arguments.command, &console)));
     match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => console.fail(&failure),
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(failure)) => console.fail(&failure),
+        Err(_) => console.fail(&Failure::new(Kind::Defect, "the program panicked")),
+    }
+}
+
+fn run(command: &Command, console: &Console) -> Result<(), Failure> {
+    match command {
+        Command::Inspect(options) => inspect::run(options, console),
+        Command::Prove(options) => prove::run(options, console),
+        Command::Verify(options) => verify::run(options, console),
+        Command::Report(options) => report::run(options, console),
     }
 }
 

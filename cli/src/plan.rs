@@ -1,6 +1,15 @@
 //! What a plan means for the user.
 
-use layerfold::{plan::Planner, program::Program};
+use std::fmt::{self, Write};
+
+use layerfold::{
+    Error, Params,
+    plan::{Plan, Planner},
+    program::Program,
+};
+use serde_json::{Value, json};
+
+use crate::console::Failure;
 
 /// The library's planner with a limit on memory.
 pub(crate) fn planner(max_mib: Option<f64>) -> Planner {
@@ -16,21 +25,99 @@ pub(crate) fn steps(program: &Program, rows: u64) -> u64 {
         .saturating_mul(program.steps_per_frame())
 }
 
-/// What the proof and the keys of a primary circuit of `2^size` constraints take.
-pub(crate) struct Sizes {
-    /// Bytes of the proof, about, public vectors not counted.
-    pub(crate) proof: usize,
-    /// Bytes of the keys, about.
-    pub(crate) keys: usize,
+/// Largest primary circuit, `2^SIZE` constraints, whose keys are made to count its parts.
+const MOST_COUNTED: u32 = 18;
+
+/// What a proof under the chosen schedule of a plan is expected to cost.
+pub(crate) struct Expected<'a> {
+    plan: &'a Plan,
+    rows: u64,
+    /// Constraints of a step by part, those of the recursion left out; not of the largest circuits.
+    parts: Option<Vec<(String, usize)>>,
 }
 
-impl Sizes {
-    pub(crate) fn of(size: u32) -> Self {
-        let doublings = size.saturating_sub(14) as usize;
-        Self {
-            proof: 11_300 + 450 * doublings,
-            // Generators, and matrices of some sparse constraints.
-            keys: (64 + 160) << (14 + doublings).min(40),
-        }
+impl<'a> Expected<'a> {
+    /// `parts` are those of the step, if they are known; if not, its keys are made to count them.
+    pub(crate) fn new(
+        plan: &'a Plan,
+        rows: u64,
+        parts: Option<Vec<(String, usize)>>,
+        program: impl FnOnce() -> Result<Program, Failure>,
+    ) -> Result<Self, Failure> {
+        let parts = match parts {
+            None if plan.chosen.size <= MOST_COUNTED => Some(constraints(&program()?)?),
+            parts => parts,
+        };
+        Ok(Self { plan, rows, parts })
     }
+
+    /// Bytes of the proof, about, public vectors not counted.
+    fn proof_bytes(&self) -> usize {
+        11_300 + 450 * self.doublings() as usize
+    }
+
+    /// Bytes of the keys, about: the recursion's own, generators, and matrices of some sparse
+    /// constraints, as measured on networks of 22,000 to 48,000 constraints.
+    fn key_bytes(&self) -> usize {
+        16_200_000
+            + (64 << (14 + self.doublings()).min(40))
+            + 415 * self.plan.chosen.step_constraints
+    }
+
+    /// How much larger than the smallest the primary circuit is.
+    fn doublings(&self) -> u32 {
+        self.plan.chosen.size.saturating_sub(14)
+    }
+
+    /// The schedules that were weighed.
+    pub(crate) fn write_plan(&self, text: &mut String) -> fmt::Result {
+        let rows = match self.rows {
+            1 => "one row".to_owned(),
+            n => format!("{n} rows"),
+        };
+        writeln!(text, "plan for one proof of {rows}\n{}\n", self.plan)
+    }
+
+    /// Constraints of a step, and the cost of a proof.
+    pub(crate) fn write_cost(&self, text: &mut String) -> fmt::Result {
+        let chosen = &self.plan.chosen;
+        writeln!(
+            text,
+            "step      {} constraints, {}",
+            chosen.step_constraints, chosen.schedule
+        )?;
+        for (name, count) in self.parts.iter().flatten() {
+            writeln!(text, "          {count:>9}  {name}")?;
+        }
+        let steps = if chosen.steps == 1 { "step" } else { "steps" };
+        writeln!(
+            text,
+            "\nexpected  {:.2} CPU s in {} {steps}, {:.0} MiB; proof of about {:.1} kB without public vectors, keys \
+             of about {:.0} MiB",
+            chosen.cost.total(),
+            chosen.steps,
+            chosen.cost.peak_mib,
+            self.proof_bytes() as f64 / 1e3,
+            self.key_bytes() as f64 / f64::from(1 << 20)
+        )
+    }
+
+    pub(crate) fn to_json(&self) -> Value {
+        let chosen = &self.plan.chosen;
+        json!({
+            "rows": self.rows,
+            "schedule": chosen.schedule,
+            "steps": chosen.steps,
+            "constraints": chosen.step_constraints,
+            "constraints_by_part": self.parts,
+            "cpu_s": chosen.cost.total(),
+            "peak_mib": chosen.cost.peak_mib,
+            "proof_bytes": self.proof_bytes(),
+            "key_bytes": self.key_bytes(),
+        })
+    }
+}
+
+fn constraints(program: &Program) -> Result<Vec<(String, usize)>, Error> {
+    Ok(Params::setup(program)?.constraints().parts)
 }

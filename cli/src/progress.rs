@@ -87,12 +87,14 @@ impl Drop for Progress {
 
 /// Spans of the library that are told, and how.
 const STAGES: [(&str, &str); 5] = [
-    ("setup", "making keys"),
+    ("setup", KEYS),
     ("fold_step", FOLDING),
     ("compress", "compressing"),
     ("opening", "opening the weight claim"),
-    ("verify", "verifying"),
+    ("verify", VERIFYING),
 ];
+const KEYS: &str = "making keys";
+const VERIFYING: &str = "verifying";
 const FOLDING: &str = "proving";
 
 /// Follows the spans of the library. A span's number is that of its stage.
@@ -148,6 +150,10 @@ impl Subscriber for Stages {
         if told == FOLDING {
             let mut folding = self.folding.lock().unwrap_or_else(PoisonError::into_inner);
             folding.get_or_insert_with(|| (Instant::now(), 0));
+        }
+        if told == KEYS || told == VERIFYING {
+            // No part of the estimate.
+            *self.end.lock().unwrap_or_else(PoisonError::into_inner) = None;
         }
         self.bar.set_message(told);
     }

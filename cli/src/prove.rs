@@ -3,13 +3,14 @@
 use std::{
     ffi::OsStr,
     fmt::Write,
+    fs, io,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
 use layerfold::{
-    BlindingSeed, ModelCommitment, OutputVisibility, Params, Proof, Prover, Scales, StageTimes,
-    Statement, Verifier, Visibility,
+    BlindingSeed, ModelCommitment, OutputVisibility, Outputs, Params, Proof, Prover, Scales,
+    StageTimes, Statement, Verifier, Visibility,
     plan::{Cost, Planner},
     program::Emission,
 };
@@ -24,12 +25,15 @@ use crate::{
     model::{Float, ModelFile, Network, Samples},
     plan,
     progress::Progress,
+    published,
     state::{Folder, State, seed_at},
+    vectors::{self, real},
+    verify::{describe, program_json},
 };
 
 pub(crate) fn run(options: &Prove, console: &Console) -> Result<(), Failure> {
     let files = Files::of(options);
-    files.check()?;
+    files.check(options)?;
     let numbers = Numbers::read(&options.input)?;
     let file = ModelFile::read(&options.model.model)?;
     let folder = options.state.as_deref().map(Folder);
@@ -41,9 +45,12 @@ pub(crate) fn run(options: &Prove, console: &Console) -> Result<(), Failure> {
     let (state, input) = match kept {
         Some(state) => {
             let q = &options.quantisation;
-            if q.calibration.is_some() || q.target_error.is_some() {
-                console
-                    .warn("the state keeps the integers of its first run: calibration is not read");
+            let planned = options.plan_for.is_some() || options.max_memory.is_some();
+            if q.calibration.is_some() || q.target_error.is_some() || planned {
+                console.warn(
+                    "program and integers are those of the state's first run: options of quantisation and \
+                     planning are not read",
+                );
             }
             let len = state.program.frame().len as usize;
             let input = match state.is_sequence {
@@ -82,7 +89,7 @@ pub(crate) fn run(options: &Prove, console: &Console) -> Result<(), Failure> {
         Some(folder) if is_new => folder.seal(&model_file, scales, is_sequence, &commitment)?,
         Some(folder) if folder.commitment()? != commitment => {
             let problem = "the state is damaged: its integers are not those of its commitment";
-            return Err(Failure::contents(folder.0, problem));
+            return Err(Failure::unreadable(folder.0, problem));
         }
         _ => {}
     }
@@ -91,11 +98,13 @@ pub(crate) fn run(options: &Prove, console: &Console) -> Result<(), Failure> {
     let run = fold(options, &prover, &scales, &input)?;
     let bytes = run.proof.to_bytes();
     progress.say("verifying");
+    let started = Instant::now();
     let statement = check(options, &params, &commitment, &run, rows, &bytes)?;
+    let verify = started.elapsed();
     drop(progress);
 
     run.cut.warn(rows, console);
-    files.write(&bytes, &commitment, &params, &scales)?;
+    files.write(&bytes, &commitment, &params, &scales, console)?;
     Told {
         files: &files,
         statement: &statement,
@@ -105,6 +114,7 @@ pub(crate) fn run(options: &Prove, console: &Console) -> Result<(), Failure> {
         bytes: bytes.len(),
         keys,
         commit,
+        verify,
     }
     .tell(console)
 }
@@ -172,10 +182,10 @@ fn one_sequence(
 ) -> Result<Array2<f32>, Failure> {
     match (sequences.pop(), sequences.len()) {
         (Some(only), 0) => Ok(only),
-        (_, more) => Err(numbers.fails(format!(
-            "holds {} sequences; a proof is about one",
-            more + 1
-        ))),
+        (_, more) => {
+            let problem = format!("holds {} sequences; a proof is about one", more + 1);
+            Err(numbers.fails(problem).into())
+        }
     }
 }
 
@@ -300,37 +310,54 @@ fn check(
 struct Files {
     proof: PathBuf,
     commitment: PathBuf,
-    program: PathBuf,
     scales: Option<PathBuf>,
 }
 
 impl Files {
     fn of(options: &Prove) -> Self {
-        let stem = options.model.model.file_stem();
-        let stem = stem.unwrap_or(OsStr::new("model"));
-        let beside = |given: &Option<PathBuf>, extension: &str| match given {
-            Some(path) => path.clone(),
-            None => {
-                let mut name = stem.to_owned();
-                name.push(extension);
-                options.out.with_file_name(name)
-            }
+        let beside = || {
+            let stem = options.model.model.file_stem();
+            let mut name = stem.unwrap_or(OsStr::new("model")).to_owned();
+            name.push(".commitment");
+            options.out.with_file_name(name)
         };
         Self {
             proof: options.out.clone(),
-            commitment: beside(&options.commitment, ".commitment"),
-            program: beside(&options.program, ".program"),
+            commitment: options.commitment.clone().unwrap_or_else(beside),
             scales: options.scales.clone(),
         }
     }
 
-    /// Fails before anything is proved if a folder to write to is not there.
-    fn check(&self) -> Result<(), Failure> {
-        let paths = [&self.proof, &self.commitment, &self.program];
-        for path in paths.into_iter().chain(&self.scales) {
+    fn all(&self) -> Vec<&Path> {
+        let both = [&self.proof, &self.commitment];
+        let all = both.into_iter().chain(&self.scales);
+        all.map(PathBuf::as_path).collect()
+    }
+
+    /// Fails before anything is proved if a file cannot be written, or should not be.
+    fn check(&self, options: &Prove) -> Result<(), Failure> {
+        let read = [&options.model.model, &options.input];
+        let read = read.into_iter().chain(&options.quantisation.calibration);
+        let read: Vec<&Path> = read
+            .chain(&options.blinding)
+            .map(PathBuf::as_path)
+            .collect();
+        let written = self.all();
+        for (index, path) in written.iter().enumerate() {
             let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
             if let Some(folder) = folder {
-                std::fs::metadata(folder).map_err(|e| Failure::io(folder, &e))?;
+                fs::metadata(folder).map_err(|e| Failure::io(folder, &e))?;
+            }
+            if path.is_dir() || path.file_name().is_none() {
+                let e = io::Error::from(io::ErrorKind::IsADirectory);
+                return Err(Failure::io(path, &e));
+            }
+            let others = read.iter().chain(written.iter().take(index));
+            if let Some(other) = others.into_iter().find(|other| same(other, path)) {
+                return Err(Failure::new(
+                    Kind::Usage,
+                    format!("{} would be overwritten by another file", other.display()),
+                ));
             }
         }
         Ok(())
@@ -342,11 +369,22 @@ impl Files {
         commitment: &ModelCommitment,
         params: &Params,
         scales: &Scales,
+        console: &Console,
     ) -> Result<(), Failure> {
-        files::write(&self.commitment, &commitment.to_bytes())?;
-        files::write(&self.program, &params.program().to_bytes())?;
+        let public = published::to_bytes(params.program(), commitment);
+        let old = fs::metadata(&self.commitment).is_ok_and(|m| m.is_file());
+        let longest = public.len() as u64;
+        let same = || files::read(&self.commitment, longest).is_ok_and(|read| *read == public);
+        if old && !same() {
+            console.warn(format!(
+                "{} is replaced: proofs made for the commitment that was there do not verify with this \
+                 one. Keep one commitment for many proofs with --state DIR",
+                self.commitment.display()
+            ));
+        }
+        files::write(&self.commitment, &public)?;
         if let Some(path) = &self.scales {
-            let bytes = serde_json::to_vec(scales).map_err(|e| Failure::contents(path, e))?;
+            let bytes = serde_json::to_vec(scales).map_err(|e| Failure::unreadable(path, e))?;
             files::write(path, &bytes)?;
         }
         files::write(&self.proof, proof)
@@ -355,11 +393,18 @@ impl Files {
     /// The command that verifies.
     fn verify(&self) -> String {
         format!(
-            "layerfold verify {} --model {} --program {}",
+            "layerfold verify {} --model {}",
             quoted(&self.proof),
-            quoted(&self.commitment),
-            quoted(&self.program)
+            quoted(&self.commitment)
         )
+    }
+}
+
+/// Whether two paths are of one file.
+fn same(a: &Path, b: &Path) -> bool {
+    match (fs::canonicalize(a), fs::canonicalize(b)) {
+        (Ok(a), Ok(b)) => a == b,
+        _ => a == b,
     }
 }
 
@@ -383,6 +428,7 @@ struct Told<'a> {
     bytes: usize,
     keys: Duration,
     commit: Duration,
+    verify: Duration,
 }
 
 impl Told<'_> {
@@ -407,7 +453,6 @@ impl Told<'_> {
         ]
         .iter()
         .sum();
-        writeln!(text, "model     {}", self.statement.model)?;
         writeln!(
             text,
             "keys      {:.2?}; {} constraints a step, {} with the recursion",
@@ -422,14 +467,20 @@ impl Told<'_> {
             times.inference, times.sumcheck, run.steps, times.fold, times.compress, times.opening
         )?;
         writeln!(text, "proof     {} bytes\n", self.bytes)?;
-        writeln!(text, "verified  {}\n", self.statement)?;
-        write_outputs(&mut text, &run.outputs, self.scales)?;
-        writeln!(text, "\nwritten   {}", files.proof.display())?;
-        for path in [&files.commitment, &files.program]
-            .into_iter()
-            .chain(&files.scales)
-        {
-            writeln!(text, "          {}", path.display())?;
+        writeln!(text, "verified  in {:.2?}", self.verify)?;
+        describe(&mut text, self.statement, params.program())?;
+        writeln!(text)?;
+        vectors::write(&mut text, "output", &run.outputs, Some(self.scales))?;
+        if matches!(self.statement.outputs, Outputs::Hidden { .. }) {
+            writeln!(text, "(for you: the proof does not show them)")?;
+        }
+        for (index, path) in files.all().into_iter().enumerate() {
+            let head = if index == 0 {
+                "\nwritten  "
+            } else {
+                "         "
+            };
+            writeln!(text, "{head} {}", path.display())?;
         }
         writeln!(text, "check it: {}", files.verify())?;
         Ok(text)
@@ -438,15 +489,15 @@ impl Told<'_> {
     fn to_json(&self) -> Value {
         let constraints = self.params.constraints();
         let times = &self.run.times;
-        let real = real_outputs(&self.run.outputs, self.scales);
+        let real = real(&self.run.outputs, self.scales);
         json!({
             "statement": self.statement,
+            "program": program_json(self.params.program()),
             "outputs": real,
             "integers": self.run.outputs,
             "files": {
                 "proof": self.files.proof,
                 "commitment": self.files.commitment,
-                "program": self.files.program,
                 "scales": self.files.scales,
             },
             "proof_bytes": self.bytes,
@@ -460,44 +511,8 @@ impl Told<'_> {
                 "fold": times.fold.as_secs_f64(),
                 "compress": times.compress.as_secs_f64(),
                 "opening": times.opening.as_secs_f64(),
+                "verify": self.verify.as_secs_f64(),
             },
         })
-    }
-}
-
-/// Outputs as real values.
-pub(crate) fn real_outputs(outputs: &[Vec<i64>], scales: &Scales) -> Vec<Vec<f32>> {
-    let real = |y: &Vec<i64>| scales.dequantize_output(y).to_vec();
-    outputs.iter().map(real).collect()
-}
-
-/// Outputs as real values, the first of them and of their entries, a line each.
-pub(crate) fn write_outputs(
-    text: &mut String,
-    outputs: &[Vec<i64>],
-    scales: &Scales,
-) -> std::fmt::Result {
-    const LINES: usize = 20;
-    const ENTRIES: usize = 16;
-    for (index, output) in outputs.iter().take(LINES).enumerate() {
-        let real = scales.dequantize_output(output);
-        write!(text, "output {:<2} [", index + 1)?;
-        for (k, y) in real.iter().take(ENTRIES).enumerate() {
-            let comma = if k == 0 { "" } else { ", " };
-            write!(text, "{comma}{y:.4}")?;
-        }
-        let more = real.len().saturating_sub(ENTRIES);
-        if more > 0 {
-            write!(text, ", … {more} more")?;
-        }
-        let largest = output.iter().zip(0..).max_by_key(|(y, k)| (**y, -*k));
-        match largest {
-            Some((_, k)) if output.len() > 1 => writeln!(text, "], largest: {k}")?,
-            _ => writeln!(text, "]")?,
-        }
-    }
-    match outputs.len().saturating_sub(LINES) {
-        0 => Ok(()),
-        more => writeln!(text, "… {more} more"),
     }
 }

@@ -4,13 +4,16 @@ use std::fmt::Write;
 
 use layerfold::{QuantizedSequence, SequenceModel, graph::Graph, graph::QuantizedGraph};
 use ndarray::{Array1, Array2};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     args::Report,
     console::{Console, Failure, Kind},
     data::Numbers,
+    inspect::without_cost,
     model::{Integer, ModelFile, Network, Samples},
+    plan::Expected,
+    progress::Progress,
 };
 
 pub(crate) fn run(options: &Report, console: &Console) -> Result<(), Failure> {
@@ -32,18 +35,35 @@ pub(crate) fn run(options: &Report, console: &Console) -> Result<(), Failure> {
         calibration.as_ref().unwrap_or(&samples),
         &options.quantisation,
     )?;
-    match (&float.network, &integer, &samples) {
+    let mut told = match (&float.network, &integer, &samples) {
         (Network::Graph(graph), Integer::Graph(integer), Samples::Rows(rows)) => {
-            of_graph(options, graph, integer, rows, console)
+            of_graph(options, graph, integer, rows)?
         }
         (Network::Sequence(model), Integer::Sequence(integer), Samples::Sequences(sequences)) => {
-            of_sequences(options, model, integer, sequences, console)
+            of_sequences(options, model, integer, sequences)?
         }
-        _ => Err(Failure::new(
-            Kind::Defect,
-            "samples of another kind of network",
-        )),
-    }
+        _ => {
+            let problem = "samples of another kind of network";
+            return Err(Failure::new(Kind::Defect, problem));
+        }
+    };
+    let plan = integer.plan(options.rows, None)?;
+    let progress = Progress::of_stages(console);
+    let program = || integer.program(plan.chosen.schedule);
+    let expected = Expected::new(&plan, options.rows, told.parts.take(), program)?;
+    drop(progress);
+    writeln!(told.text)?;
+    expected.write_cost(&mut told.text)?;
+    told.object["expected"] = expected.to_json();
+    console.tell(&told.text, told.object)
+}
+
+/// A comparison, as text and as an object.
+struct Told {
+    text: String,
+    object: Value,
+    /// Constraints of a step by part, if they were counted.
+    parts: Option<Vec<(String, usize)>>,
 }
 
 fn of_graph(
@@ -51,20 +71,16 @@ fn of_graph(
     graph: &Graph,
     integer: &QuantizedGraph,
     rows: &Array2<f32>,
-    console: &Console,
-) -> Result<(), Failure> {
+) -> Result<Told, Failure> {
     let report = integer.report(graph, rows)?;
-    let mut text = format!("{report}\n");
+    let mut text = without_cost(&report) + "\n";
     let mut object = json!({ "report": report });
     if let Some(path) = &options.labels {
         let numbers = Numbers::read(path)?;
         let labels = numbers.integers(1)?;
         if labels.len() != rows.nrows() {
-            return Err(numbers.fails(format!(
-                "{} labels for {} samples",
-                labels.len(),
-                rows.nrows()
-            )));
+            let problem = format!("{} labels for {} samples", labels.len(), rows.nrows());
+            return Err(numbers.fails(problem).into());
         }
         let is_index = graph.output_len() == 1;
         let (mut float, mut exact) = (0usize, 0usize);
@@ -87,7 +103,12 @@ fn of_graph(
             "integer": share(exact),
         });
     }
-    console.tell(&text, object)
+    let parts = (options.rows == 1).then(|| report.cost.constraints.clone());
+    Ok(Told {
+        text,
+        object,
+        parts,
+    })
 }
 
 /// The index of the largest output, of equal ones the first; a single output is taken for an index.
@@ -110,8 +131,7 @@ fn of_sequences(
     model: &SequenceModel,
     integer: &QuantizedSequence,
     sequences: &[Array2<f32>],
-    console: &Console,
-) -> Result<(), Failure> {
+) -> Result<Told, Failure> {
     if options.labels.is_some() {
         return Err(Failure::new(
             Kind::Usage,
@@ -131,5 +151,9 @@ fn of_sequences(
         writeln!(text, "sequence {} of {frames} frames\n{drift}", index + 1)?;
         drifts.push(drift);
     }
-    console.tell(&text, json!({ "sequences": drifts }))
+    Ok(Told {
+        text,
+        object: json!({ "sequences": drifts }),
+        parts: None,
+    })
 }

@@ -15,13 +15,13 @@ use zeroize::Zeroizing;
 
 use crate::{
     console::{Failure, Kind},
-    files, weights,
+    files,
+    published::{MAX_COMMITMENT, MAX_PROGRAM},
+    weights,
 };
 
 const FORMAT: u32 = 1;
-/// Longest program, commitment and weights.
-pub(crate) const MAX_PROGRAM: u64 = 1 << 24;
-pub(crate) const MAX_COMMITMENT: u64 = 1 << 32;
+/// Longest weights.
 const MAX_WEIGHTS: u64 = 1 << 34;
 const MAX_SMALL: u64 = 1 << 16;
 
@@ -63,9 +63,9 @@ impl Folder<'_> {
             return Ok(None);
         }
         let header: Header = serde_json::from_slice(&files::read(&path, MAX_SMALL)?)
-            .map_err(|e| Failure::contents(&path, e))?;
+            .map_err(|e| Failure::unreadable(&path, e))?;
         if header.format != FORMAT {
-            return Err(Failure::contents(&path, "made by another version"));
+            return Err(Failure::unreadable(&path, "made by another version"));
         }
         if header.model_file != *hex(model_file) {
             return Err(Failure::new(
@@ -75,12 +75,12 @@ impl Folder<'_> {
         }
         let path_of_program = self.file("program");
         let program = Program::from_bytes(&files::read(&path_of_program, MAX_PROGRAM)?)
-            .map_err(|e| Failure::contents(&path_of_program, e))?;
+            .map_err(|e| Failure::unreadable(&path_of_program, e))?;
         let scales = scales(header.scales, Some(&program))
-            .ok_or_else(|| Failure::contents(&path, "damaged scales"))?;
+            .ok_or_else(|| Failure::unreadable(&path, "damaged scales"))?;
         let integers = self.file("integers");
         let bank = weights::from_bytes(&files::read(&integers, MAX_WEIGHTS)?)
-            .map_err(|e| Failure::contents(&integers, e))?;
+            .map_err(|e| Failure::unreadable(&integers, e))?;
         Ok(Some(State {
             program,
             bank,
@@ -94,7 +94,7 @@ impl Folder<'_> {
     pub(crate) fn commitment(&self) -> Result<ModelCommitment, Failure> {
         let path = self.file("commitment");
         ModelCommitment::from_bytes(&files::read(&path, MAX_COMMITMENT)?)
-            .map_err(|e| Failure::contents(&path, e))
+            .map_err(|e| Failure::unreadable(&path, e))
     }
 
     /// Keeps a state; it is there once it is [sealed](Self::seal).
@@ -116,7 +116,7 @@ impl Folder<'_> {
     ) -> Result<(), Failure> {
         let path = self.file("state.json");
         files::write_secret(&self.file("commitment"), &commitment.to_bytes())?;
-        let json = |e| Failure::contents(&path, e);
+        let json = |e| Failure::unreadable(&path, e);
         let header = Header {
             format: FORMAT,
             model_file: hex(model_file).to_string(),
@@ -157,7 +157,7 @@ fn read_seed(path: &Path) -> Result<BlindingSeed, Failure> {
     }
     match good {
         true => Ok(BlindingSeed::from_bytes(*bytes)),
-        false => Err(Failure::contents(
+        false => Err(Failure::unreadable(
             path,
             "not a seed of 64 hexadecimal digits",
         )),

@@ -58,14 +58,7 @@ fn folder() -> TempDir {
     folder
 }
 
-const VERIFY: [&str; 6] = [
-    "verify",
-    "proof.bin",
-    "--model",
-    "net-mlp.commitment",
-    "--program",
-    "net-mlp.program",
-];
+const VERIFY: [&str; 4] = ["verify", "proof.bin", "--model", "net-mlp.commitment"];
 
 fn verify<'a>(more: &[&'a str]) -> Vec<&'a str> {
     [&VERIFY, more].concat()
@@ -115,7 +108,18 @@ fn two_commands_from_a_model_to_a_verified_proof() {
     let text = run(&folder, &VERIFY);
     assert_eq!(text.status.code(), Some(0));
     let text = String::from_utf8(text.stdout).unwrap();
-    assert!(text.starts_with("valid     model "), "{text}");
+    assert!(
+        text.starts_with("valid     proof.bin\nmodel     "),
+        "{text}"
+    );
+    for part in [
+        "\nprogram   ",
+        "12 numbers of 8 bits",
+        "inputs    hidden",
+        "context   0x00ff",
+    ] {
+        assert!(text.contains(part), "{text}");
+    }
     let silent = run(&folder, &verify(&["--quiet"]));
     assert!(silent.status.success() && silent.stdout.is_empty() && silent.stderr.is_empty());
 
@@ -132,18 +136,24 @@ fn two_commands_from_a_model_to_a_verified_proof() {
         "outputs",
     );
 
-    // Tampered at both ends of the proof, and cut.
-    let proof = fs::read(at("proof.bin")).unwrap();
-    for index in [0, 80, proof.len() / 2, proof.len() - 1] {
-        let mut bad = proof.clone();
-        bad[index] ^= 1;
-        fs::write(at("bad.bin"), bad).unwrap();
-        let arguments = [&["verify", "bad.bin"], &VERIFY[2..]].concat();
-        assert_eq!(json(&folder, &arguments).0, 1, "{index}");
-    }
-    fs::write(at("bad.bin"), &proof[..proof.len() - 1]).unwrap();
-    let cut = [&["verify", "bad.bin"], &VERIFY[2..]].concat();
-    fails(&folder, &cut, 1, "bad.bin");
+    let digest = |name: &str| proved["statement"][name].as_str().unwrap().to_owned();
+    let (model, program) = (digest("model"), digest("program"));
+    let pinned = ["--expect-model", &model, "--expect-program", &program];
+    let pinned = [&pinned[..], &["--expect-rows", "6"]].concat();
+    assert_eq!(json(&folder, &verify(&pinned)).0, 0);
+    fails(&folder, &verify(&["--expect-model", &program]), 1, "model");
+    fails(
+        &folder,
+        &verify(&["--expect-program", &model]),
+        1,
+        "program",
+    );
+    fails(&folder, &verify(&["--expect-rows", "5"]), 1, "frames");
+    let inputs = ["--expect-inputs", "inputs.json"];
+    fs::write(at("inputs.json"), "[1,2,3,4,5,6,7,8,9,10,11,12]").unwrap();
+    fails(&folder, &verify(&inputs), 1, "inputs");
+
+    tampered(&folder);
 
     // The state gives the same commitment and program to another run, without calibration.
     let commitment = fs::read(at("net-mlp.commitment")).unwrap();
@@ -174,7 +184,7 @@ fn two_commands_from_a_model_to_a_verified_proof() {
     let last = bytes.len() - 1;
     bytes[last] ^= 1;
     fs::write(&integers, bytes).unwrap();
-    fails(&folder, &again, 3, "damaged");
+    fails(&folder, &again, 4, "damaged");
     fs::copy(suite("op-gemm.onnx"), at("net-mlp.onnx")).unwrap();
     fails(&folder, &again, 2, "another model");
 
@@ -184,15 +194,65 @@ fn two_commands_from_a_model_to_a_verified_proof() {
         prove("other.bin", &["--commitment", "other.commitment"]).0,
         0
     );
-    let other = [
-        "verify",
-        "proof.bin",
-        "--model",
-        "other.commitment",
-        "--program",
-        "net-mlp.program",
-    ];
+    let other = ["verify", "proof.bin", "--model", "other.commitment"];
     fails(&folder, &other, 1, "the proof is for model");
+
+    // A commitment as the library writes it has no program.
+    let plain = ["verify", "proof.bin", "--model", "kept/commitment"];
+    fails(&folder, &plain, 2, "--program");
+    let plain = [&plain[..], &["--program", "kept/program"]].concat();
+    assert_eq!(json(&folder, &plain).0, 0);
+    // One that is replaced is said to be.
+    let (code, replaced) = prove("proof.bin", &[]);
+    assert_eq!(code, 0);
+    let warnings = replaced["warnings"].to_string();
+    assert!(
+        warnings.contains("net-mlp.commitment is replaced"),
+        "{warnings}"
+    );
+}
+
+/// What was read and does not hold is told from what could not be read.
+fn tampered(folder: &TempDir) {
+    let at = |name: &str| folder.path().join(name);
+    let proof = fs::read(at("proof.bin")).unwrap();
+    let verify = |bytes: &[u8]| {
+        fs::write(at("bad.bin"), bytes).unwrap();
+        let arguments = [&["verify", "bad.bin"], &VERIFY[2..]].concat();
+        let (code, told) = json(folder, &arguments);
+        assert_eq!(told["error"]["exit_code"], code);
+        code
+    };
+    let flipped = |index: usize| {
+        let mut bad = proof.clone();
+        bad[index] ^= 1;
+        bad
+    };
+    // The digests of program and model, the counters.
+    for index in [11, 43, 76] {
+        assert_eq!(verify(&flipped(index)), 1, "{index}");
+    }
+    // The statement, points of the argument, the opening.
+    for index in [80, proof.len() / 2, proof.len() - 1] {
+        assert!([1, 4].contains(&verify(&flipped(index))), "{index}");
+    }
+    assert_eq!(verify(&flipped(0)), 4);
+    assert_eq!(verify(&proof[..proof.len() - 1]), 4);
+    assert_eq!(verify(&[proof.as_slice(), &[0]].concat()), 4);
+    assert_eq!(verify(b""), 4);
+    assert_eq!(verify(b"no proof"), 4);
+
+    let commitment = fs::read(at("net-mlp.commitment")).unwrap();
+    for bad in [
+        &commitment[..commitment.len() - 1],
+        &commitment[..12],
+        b"no",
+        b"",
+    ] {
+        fs::write(at("bad.commitment"), bad).unwrap();
+        let arguments = ["verify", "proof.bin", "--model", "bad.commitment"];
+        fails(folder, &arguments, 4, "bad.commitment");
+    }
 }
 
 #[cfg(unix)]
@@ -227,8 +287,6 @@ fn a_sequence_is_proved_with_kept_blinds() {
         "proof.bin",
         "--commitment",
         "net-mlp.commitment",
-        "--program",
-        "net-mlp.program",
     ];
     let (code, proved) = json(&folder, &arguments);
     assert_eq!(code, 0, "{proved}");
@@ -245,6 +303,7 @@ fn a_sequence_is_proved_with_kept_blinds() {
     let (code, report) = json(&folder, &report);
     assert_eq!(code, 0);
     assert_eq!(report["sequences"].as_array().unwrap().len(), 1);
+    assert!(report["expected"]["cpu_s"].as_f64().unwrap() > 0.1);
 }
 
 #[test]
@@ -262,6 +321,16 @@ fn inspect_and_report() {
             > 1000
     );
     assert!(found["quantisation"]["stages"].as_array().is_some());
+    assert!(
+        found["import"]["operators"]["Gemm"].as_u64().is_some(),
+        "{found}"
+    );
+    assert!(found["import"]["parameters"].as_u64().unwrap() > 100);
+    let parts = |found: &Value| {
+        let parts = found["expected"]["constraints_by_part"].as_array().unwrap();
+        parts.iter().map(|p| p[1].as_u64().unwrap()).sum::<u64>()
+    };
+    assert_eq!(parts(&found), found["plan"]["chosen"]["step_constraints"]);
 
     let calibrated = [
         "inspect",
@@ -274,6 +343,7 @@ fn inspect_and_report() {
     let (code, found) = json(&folder, &calibrated);
     assert_eq!((code, found["warnings"].as_array().unwrap().len()), (0, 0));
     assert!(!found["plan"]["rejected"].as_array().unwrap().is_empty());
+    assert_eq!(parts(&found), found["plan"]["chosen"]["step_constraints"]);
     let text = String::from_utf8(run(&folder, &calibrated).stdout).unwrap();
     for part in ["chosen ", "rejected ", "expected  ", "top-1"] {
         assert!(text.contains(part), "{text}");
@@ -298,6 +368,7 @@ fn inspect_and_report() {
     assert_eq!(code, 0, "{found}");
     assert_eq!(found["accuracy"]["samples"], 6);
     assert_eq!(found["report"]["samples"], 6);
+    assert!(found["expected"]["key_bytes"].as_u64().unwrap() > 1 << 20);
     fs::write(folder.path().join("labels.csv"), "0\n1\n").unwrap();
     fails(&folder, &report, 3, "2 labels for 6 samples");
 }
@@ -361,6 +432,32 @@ fn data_files_that_cannot_be_used() {
     fs::write(at("bad.onnx"), "no").unwrap();
     fails(&folder, &["inspect", "bad.onnx"], 3, "bad.onnx");
     fails(&folder, &VERIFY, 4, "proof.bin");
+    fs::write(at("bad.json"), "[[1, NaN]]").unwrap();
+    prove("bad.json", 3, "bad.json");
+    prove("net-mlp.onnx", 3, "by its name");
+    // Files that would be overwritten, and a folder.
+    let over = [
+        "prove",
+        "net-mlp.onnx",
+        "net-mlp.json",
+        "-o",
+        "./net-mlp.json",
+    ];
+    fails(&folder, &over, 2, "overwritten");
+    let both = [
+        "prove",
+        "net-mlp.onnx",
+        "net-mlp.json",
+        "--commitment",
+        "proof.bin",
+    ];
+    fails(&folder, &both, 2, "overwritten");
+    fails(
+        &folder,
+        &["prove", "net-mlp.onnx", "net-mlp.json", "-o", "."],
+        4,
+        ".",
+    );
     // Written to a folder that is not there.
     let out = [
         "prove",

@@ -18,7 +18,10 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Contents, Problem> {
     };
     top.deserialize(&mut deserializer)
         .and_then(|()| deserializer.end())
-        .map_err(|e| Problem(e.to_string()))?;
+        .map_err(|e| match bytes.windows(3).any(|w| w == b"NaN") {
+            true => Problem(format!("{e}; NaN is no number of JSON")),
+            false => Problem(e.to_string()),
+        })?;
     let shape: Option<Vec<usize>> = found.shape.into_iter().collect();
     Ok(Contents {
         shape: shape.unwrap_or_default(),
@@ -79,10 +82,9 @@ impl Found {
         let length = self.at.pop().unwrap_or(0);
         match self.shape.get_mut(self.at.len()) {
             Some(Some(expected)) if *expected != length => {
-                let expected = *expected;
-                let place = self.place();
+                let row = self.at.first().map_or(0, |row| row + 1);
                 Err(format!(
-                    "{place}: {length} entries here, {expected} in those before"
+                    "row {row}: {length} entries here, {expected} in those before"
                 ))
             }
             Some(known) => {
@@ -205,6 +207,7 @@ mod tests {
         fails("[{}]", "an object");
         fails("{\"x\": 1}", "inputs, input_data");
         fails("[1, 2", "EOF");
+        fails("[[1, NaN]]", "NaN is no number");
         fails("[1] 2", "trailing");
         fails("[1e999]", "out of range");
         fails(&"[".repeat(10_000), "recursion");

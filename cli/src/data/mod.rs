@@ -1,4 +1,6 @@
-//! Inputs, labels and outputs from files.
+//! Inputs, labels and outputs from files: `.npy`, `.json`, `.csv` and lists of numbers.
+//!
+//! The module stands alone: the workloads of the benches read their inputs with it too.
 
 mod csv;
 mod json;
@@ -6,12 +8,13 @@ mod npy;
 
 use std::{
     fmt,
+    fs::File,
+    io::{self, Read},
     path::{Path, PathBuf},
 };
 
 use ndarray::{Array2, Axis};
-
-use crate::{console::Failure, files};
+use zeroize::Zeroizing;
 
 /// Longest file, in bytes.
 const MAX_BYTES: u64 = 1 << 29;
@@ -23,7 +26,7 @@ pub(crate) struct Numbers {
     path: PathBuf,
     shape: Vec<usize>,
     /// Row-major.
-    values: Vec<f64>,
+    values: Zeroizing<Vec<f64>>,
 }
 
 /// The contents of a file, before anything is known of what they are for.
@@ -31,6 +34,24 @@ struct Contents {
     shape: Vec<usize>,
     values: Vec<f64>,
 }
+
+/// Why the numbers of a file cannot be had; the message names the file.
+#[derive(Debug)]
+pub(crate) enum Unusable {
+    /// It could not be read.
+    Io(String),
+    /// Its contents are not what they should be.
+    Contents(String),
+}
+
+impl fmt::Display for Unusable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::Io(message) | Self::Contents(message)) = self;
+        f.write_str(message)
+    }
+}
+
+impl std::error::Error for Unusable {}
 
 /// What is wrong with a file.
 #[derive(Debug, PartialEq)]
@@ -50,33 +71,38 @@ impl fmt::Display for Problem {
 
 impl Numbers {
     /// Reads a file; its extension says which format it has.
-    pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
+    ///
+    /// # Errors
+    /// If it cannot be read, is longer than 512 MiB, or is not well-formed.
+    pub(crate) fn read(path: &Path) -> Result<Self, Unusable> {
+        let contents = |problem: Problem| unusable(path, problem);
         let extension = path.extension().and_then(|e| e.to_str()).unwrap_or("");
         let parse = match extension.to_ascii_lowercase().as_str() {
             "npy" => npy::parse,
             "json" => json::parse,
-            "csv" => csv::parse,
+            "csv" | "txt" => csv::parse,
             _ => {
-                return Err(Failure::contents(
-                    path,
-                    "not a .npy, .json or .csv file by its name",
-                ));
+                // A file that is not there is told first.
+                File::open(path).map_err(|e| io(path, &e))?;
+                let problem = "not a .npy, .json, .csv or .txt file by its name";
+                return Err(contents(Problem::new(problem)));
             }
         };
-        let bytes = files::read(path, MAX_BYTES)?;
-        let contents = parse(&bytes).map_err(|problem| Failure::contents(path, problem))?;
-        if contents.values.is_empty() {
-            return Err(Failure::contents(path, "there are no numbers in it"));
+        let bytes = bytes(path)?;
+        let Contents { shape, values } = parse(&bytes).map_err(contents)?;
+        let values = Zeroizing::new(values);
+        if values.is_empty() {
+            return Err(contents(Problem::new("there are no numbers in it")));
         }
         Ok(Self {
             path: path.to_owned(),
-            shape: contents.shape,
-            values: contents.values,
+            shape,
+            values,
         })
     }
 
     /// Rows of `len` entries each, in single precision: the last dimensions of the file are a row.
-    pub(crate) fn rows(&self, len: usize) -> Result<Array2<f32>, Failure> {
+    pub(crate) fn rows(&self, len: usize) -> Result<Array2<f32>, Unusable> {
         let rows = self.rows_of(len)?;
         let mut values = Vec::with_capacity(self.values.len());
         for (index, x) in self.values.iter().enumerate() {
@@ -94,7 +120,7 @@ impl Numbers {
 
     /// Sequences of frames of `len` entries: one, or one for each index of the first of three or more
     /// dimensions.
-    pub(crate) fn sequences(&self, len: usize) -> Result<Vec<Array2<f32>>, Failure> {
+    pub(crate) fn sequences(&self, len: usize) -> Result<Vec<Array2<f32>>, Unusable> {
         let frames = self.rows(len)?;
         let count = match self.shape.as_slice() {
             [first, _, _, ..] if frames.nrows() % first == 0 && *first < frames.nrows() => *first,
@@ -106,7 +132,7 @@ impl Numbers {
     }
 
     /// Rows of `len` integers each.
-    pub(crate) fn integers(&self, len: usize) -> Result<Vec<Vec<i64>>, Failure> {
+    pub(crate) fn integers(&self, len: usize) -> Result<Vec<Vec<i64>>, Unusable> {
         self.rows_of(len)?;
         let mut rows = Vec::new();
         for (row, values) in self.values.chunks(len).enumerate() {
@@ -128,7 +154,7 @@ impl Numbers {
     }
 
     /// Number of rows, if the last dimensions are a row of `len` entries.
-    fn rows_of(&self, len: usize) -> Result<usize, Failure> {
+    fn rows_of(&self, len: usize) -> Result<usize, Unusable> {
         let tails = (0..=self.shape.len()).map(|k| (k, self.shape[k..].iter().product::<usize>()));
         let found = tails.filter(|(_, product)| *product == len).map(|(k, _)| k);
         // A vector of an entry for each input is that many rows of one entry.
@@ -146,8 +172,36 @@ impl Numbers {
     }
 
     /// A failure that names the file.
-    pub(crate) fn fails(&self, problem: impl fmt::Display) -> Failure {
-        Failure::contents(&self.path, problem)
+    pub(crate) fn fails(&self, problem: impl fmt::Display) -> Unusable {
+        unusable(&self.path, problem)
+    }
+}
+
+fn unusable(path: &Path, problem: impl fmt::Display) -> Unusable {
+    Unusable::Contents(format!("{}: {problem}", path.display()))
+}
+
+fn io(path: &Path, e: &io::Error) -> Unusable {
+    Unusable::Io(format!("{}: {e}", path.display()))
+}
+
+/// The bytes of a file of at most [`MAX_BYTES`], which are zeroised on drop.
+fn bytes(path: &Path) -> Result<Zeroizing<Vec<u8>>, Unusable> {
+    let too_long = || unusable(path, format!("longer than {MAX_BYTES} bytes"));
+    let file = File::open(path).map_err(|e| io(path, &e))?;
+    let length = file.metadata().map_err(|e| io(path, &e))?.len();
+    if length > MAX_BYTES {
+        return Err(too_long());
+    }
+    let known = usize::try_from(length).unwrap_or(0);
+    let mut bytes = Zeroizing::new(Vec::with_capacity(known.saturating_add(1)));
+    // It may be no ordinary file, or grow.
+    file.take(MAX_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|e| io(path, &e))?;
+    match bytes.len() as u64 > MAX_BYTES {
+        true => Err(too_long()),
+        false => Ok(bytes),
     }
 }
 
@@ -169,7 +223,7 @@ mod tests {
         Numbers {
             path: "x.npy".into(),
             shape: shape.to_vec(),
-            values: (0..count).map(|x| x as f64).collect(),
+            values: Zeroizing::new((0..count).map(|x| x as f64).collect()),
         }
     }
 
