@@ -185,11 +185,11 @@ def accuracy(p, x, labels):
 
 def onnx_model(p):
     """The network as an ONNX model with input `x` [1, 1, 28, 28] and output `logits` [1, 10]."""
-    convolution = {"kernel_shape": [KERNEL] * 2, "strides": [STRIDE] * 2, "pads": [0] * 4}
+    window = {"kernel_shape": [KERNEL] * 2, "strides": [STRIDE] * 2, "pads": [0] * 4}
     nodes = [
-        helper.make_node("Conv", ["x", "conv1.weight", "conv1.bias"], ["sums1"], "conv1", **convolution),
+        helper.make_node("Conv", ["x", "conv1.weight", "conv1.bias"], ["sums1"], "conv1", **window),
         helper.make_node("Relu", ["sums1"], ["hidden1"], "relu1"),
-        helper.make_node("Conv", ["hidden1", "conv2.weight", "conv2.bias"], ["sums2"], "conv2", **convolution),
+        helper.make_node("Conv", ["hidden1", "conv2.weight", "conv2.bias"], ["sums2"], "conv2", **window),
         helper.make_node("Relu", ["sums2"], ["hidden2"], "relu2"),
         helper.make_node("Flatten", ["hidden2"], ["features"], "flatten", axis=1),
         helper.make_node("Gemm", ["features", "fc.weight", "fc.bias"], ["logits"], "fc", transB=1),
