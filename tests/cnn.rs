@@ -45,7 +45,7 @@ fn integers_are_right_where_the_floats_are() {
 #[test]
 fn its_values_are_those_of_three_layers() {
     let (graph, quantized, calibration) = network();
-    assert_eq!(graph.input_shape(), [1, 28, 28]);
+    assert_eq!(graph.input_len(), 28 * 28);
     let report = quantized.report(&graph, &calibration).unwrap();
     let entries: Vec<usize> = report.stages.iter().map(|s| s.entries).collect();
     assert_eq!(entries, [8 * 12 * 12, 16 * 4 * 4]);
