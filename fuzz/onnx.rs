@@ -1,14 +1,15 @@
-//! Mutates the files of `tests/onnx` and imports what comes out: no panic, no import without end.
+//! Mutates the files of `tests/onnx` and imports what comes out: no panic, no import that takes long or
+//! much memory.
 //!
 //! ```text
 //! cargo run --release --features onnx --example fuzz-onnx -- [SECONDS [SEED [FOLDER]]]
 //! ```
 //!
-//! It needs no nightly compiler and no sanitizer, and no coverage guides it: the files of the suite
-//! have every operator, and most mutations keep the encoding whole, so that they reach the import.
-//! What panics, or takes more than a minute of CPU time, is written to FOLDER (by default
-//! `target/fuzz-onnx`), and makes the run fail. With the name of such a file instead of SECONDS, it
-//! is imported again. To have overflows panic too:
+//! SECONDS are of CPU time. It needs no nightly compiler and no sanitizer, and no coverage guides it:
+//! the files of the suite have every operator, and most mutations keep the encoding whole, so that
+//! they reach the import. What panics, or takes more than five seconds of CPU time or 1 GiB, is written
+//! to FOLDER (by default `target/fuzz-onnx`), and makes the run fail. With the name of such a file
+//! instead of SECONDS, it is imported again. To have overflows panic too:
 //!
 //! ```text
 //! cargo run --release --features onnx --example fuzz-onnx \
@@ -23,7 +24,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
     process::ExitCode,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use cpu_time::ProcessTime;
@@ -42,6 +43,11 @@ enum Content {
 }
 
 type Fields = Vec<(u64, Content)>;
+
+/// CPU time that an import may take.
+const MOST_TIME: Duration = Duration::from_secs(5);
+/// Memory that the process may take, in KiB.
+const MOST_MEMORY: u64 = 1 << 20;
 
 fn varint(bytes: &mut &[u8]) -> Option<u64> {
     let mut value = 0;
@@ -126,7 +132,7 @@ fn encode(fields: &Fields) -> Vec<u8> {
 }
 
 /// Numbers that sizes, axes and types should not be.
-const NUMBERS: [i64; 24] = [
+const NUMBERS: [i64; 28] = [
     0,
     1,
     2,
@@ -141,8 +147,12 @@ const NUMBERS: [i64; 24] = [
     20,
     64,
     65,
+    128,
+    1 << 10,
     1 << 12,
+    1 << 18,
     1 << 20,
+    1 << 22,
     1 << 25,
     1 << 31,
     1 << 40,
@@ -284,12 +294,34 @@ fn run(bytes: &[u8]) -> &'static str {
     }
 }
 
+/// The peak of resident memory since the last call that resets it, in KiB; 0 if the system has no such
+/// file.
+fn peak(reset: bool) -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));
+    let number = line.and_then(|l| l.split_whitespace().next());
+    let peak = number.map_or(0, |n| n.parse().unwrap());
+    if reset {
+        // Not every system has it: then the peak is that of the whole run.
+        fs::write("/proc/self/clear_refs", "5").unwrap_or(());
+    }
+    peak
+}
+
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1).peekable();
     if let Some(path) = arguments.next_if(|a| a.ends_with(".onnx")) {
+        let bytes = fs::read(path).unwrap();
         let began = ProcessTime::now();
-        let outcome = run(&fs::read(path).unwrap());
-        println!("{outcome} after {:?}", began.elapsed());
+        let outcome = run(&bytes);
+        println!(
+            "{outcome} after {:?}, peak memory {} KiB",
+            began.elapsed(),
+            peak(false)
+        );
+        if let Err(e) = from_bytes_with(&bytes, &ImportOptions::new()) {
+            println!("{e}");
+        }
         return ExitCode::SUCCESS;
     }
     let number = |text: Option<String>, default: u64| text.map_or(default, |t| t.parse().unwrap());
@@ -315,12 +347,18 @@ fn main() -> ExitCode {
     words.dedup();
 
     let mut rng = ChaCha20Rng::seed_from_u64(seed);
-    let start = Instant::now();
     let began_all = ProcessTime::now();
     let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
     let (mut executions, mut findings) = (0u64, 0u32);
     let mut slowest = Duration::ZERO;
-    while start.elapsed() < Duration::from_secs(seconds) {
+    let mut largest = peak(true);
+    let mut told = Duration::ZERO;
+    while began_all.elapsed() < Duration::from_secs(seconds) {
+        let cpu = began_all.elapsed();
+        if cpu >= told + Duration::from_secs(60) {
+            told = cpu;
+            println!("{executions} executions in {cpu:?}, peak memory {largest} KiB");
+        }
         let pick = rng.gen_range(0..files.len());
         let bytes = if rng.gen_ratio(1, 8) {
             let mut bytes = files[pick].clone();
@@ -343,7 +381,18 @@ fn main() -> ExitCode {
         let finding = match outcome {
             Ok(outcome) => {
                 *counts.entry(outcome).or_default() += 1;
-                (took > Duration::from_secs(60)).then_some("slow")
+                // What takes much memory takes some time.
+                let memory = if took > Duration::from_millis(20) {
+                    peak(true)
+                } else {
+                    0
+                };
+                largest = largest.max(memory);
+                if took > MOST_TIME {
+                    Some("slow")
+                } else {
+                    (memory > MOST_MEMORY).then_some("large")
+                }
             }
             Err(_) => Some("panic"),
         };
@@ -360,10 +409,7 @@ fn main() -> ExitCode {
     for (outcome, count) in counts {
         println!("{count:>10} {outcome}");
     }
-    if let Ok(status) = fs::read_to_string("/proc/self/status") {
-        let peak = status.lines().find(|l| l.starts_with("VmHWM"));
-        println!("peak memory {}", peak.unwrap_or("unknown"));
-    }
+    println!("peak memory {} KiB", largest.max(peak(false)));
     println!("{findings} findings");
     ExitCode::from(u8::from(findings > 0))
 }

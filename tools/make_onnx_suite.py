@@ -150,10 +150,14 @@ operator("gemm-plain", (1, 6), lambda f: f.op("Gemm", "x", f.weight(6, 4)))
 operator("gemm-scaled", (1, 6), lambda f: f.op("Gemm", "x", f.weight(6, 4), f.weight(4), alpha=0.5, beta=2.0))
 operator("gemm-trans-a", (6, 1), lambda f: f.op("Gemm", "x", f.weight(6, 4), f.weight(1, 4), transA=1), symbolic=False)
 operator("gemm-left", (6, 2), lambda f: f.op("Gemm", f.weight(3, 6), "x", f.weight(3, 1)), symbolic=False)
+operator("gemm-left-transposed", (2, 6), lambda f: f.op("Gemm", f.weight(6, 3), "x", f.const(0.3), transA=1, transB=1, alpha=1.5), symbolic=False)
+operator("gemm-column", (3, 6), lambda f: f.op("Gemm", "x", f.weight(6, 4), f.weight(3, 1), beta=0.5), symbolic=False)
 operator("matmul", (1, 6), lambda f: f.op("MatMul", "x", f.weight(6, 4)))
 operator("matmul-last-axis", (1, 3, 6), lambda f: f.op("MatMul", "x", f.weight(6, 4)))
 operator("matmul-left", (1, 6, 3), lambda f: f.op("MatMul", f.weight(4, 6), "x"))
 operator("matmul-vector", (1, 6), lambda f: f.op("MatMul", "x", f.weight(6)))
+operator("matmul-vector-left", (1, 6, 3), lambda f: f.op("MatMul", f.weight(6), "x"))
+operator("matmul-batch-left", (1, 2, 3, 4), lambda f: f.op("MatMul", f.weight(1, 2, 5, 3), "x"))
 operator("matmul-batch", (1, 2, 3, 4), lambda f: f.op("MatMul", "x", f.weight(1, 2, 4, 3)))
 
 # Convolutions.
@@ -167,10 +171,14 @@ operator("conv-depthwise", (1, 4, 5, 5), lambda f: f.conv("x", 4, 4, 3, groups=4
 operator("conv-same-upper", (1, 2, 6, 5), lambda f: f.conv("x", 2, 2, (2, 3), auto_pad="SAME_UPPER", strides=[2, 2]))
 operator("conv-same-lower", (1, 2, 6, 5), lambda f: f.conv("x", 2, 2, (2, 3), auto_pad="SAME_LOWER", strides=[2, 2]))
 operator("conv-valid", (1, 2, 6, 5), lambda f: f.conv("x", 2, 2, 3, auto_pad="VALID"))
+operator("conv-same-upper-odd", (1, 1, 7, 6), lambda f: f.conv("x", 1, 2, (4, 5), auto_pad="SAME_UPPER", strides=[3, 4]))
+operator("conv-1d-same-lower", (1, 2, 8), lambda f: f.conv("x", 2, 2, (4,), auto_pad="SAME_LOWER"))
+operator("conv-3d", (1, 1, 3, 4, 3), lambda f: f.conv("x", 1, 2, (2, 3, 2), pads=[1, 0, 0, 0, 1, 1], strides=[1, 2, 1]))
 operator("conv-1d", (1, 2, 9), lambda f: f.conv("x", 2, 3, (3,), strides=[2], pads=[1, 1]))
 operator("conv-1d-dilation", (1, 2, 9), lambda f: f.conv("x", 2, 3, (3,), dilations=[2], groups=1))
 operator("conv-batch", (2, 2, 4, 4), lambda f: f.conv("x", 2, 2, 3), symbolic=False)
 operator("batch-norm", (1, 3, 4, 4), lambda f: f.norm("x", 3))
+operator("batch-norm-1d", (1, 3, 5), lambda f: f.op("BatchNormalization", "x", f.positive(3), f.weight(3), f.weight(3), f.positive(3), epsilon=0.25), opset=9)
 operator("batch-norm-dense", (1, 6), lambda f: f.norm("x", 6))
 
 # Arithmetic.
@@ -186,6 +194,8 @@ operator("mul-const", (1, 3, 2, 2), lambda f: f.op("Mul", "x", f.weight(1, 3, 1,
 operator("mul-values", (1, 6), lambda f: f.op("Mul", f.linear("x", 6, 6), f.linear("x", 6, 6)))
 operator("mul-broadcast", (1, 3, 2, 2), lambda f: f.op("Mul", "x", f.op("GlobalAveragePool", "x")))
 operator("div-const", (1, 6), lambda f: f.op("Div", "x", f.positive(6)))
+operator("div-quotient", (1, 6), lambda f: f.op("Div", "x", f.op("Add", f.op("Exp", f.op("Neg", "x")), f.const(1.0))))
+operator("mul-wider-const", (1, 4), lambda f: f.op("Mul", "x", f.weight(3, 4)), symbolic=False)
 operator("neg", (1, 6), lambda f: f.op("Neg", "x"))
 operator("sum", (1, 6), lambda f: f.op("Sum", "x", f.op("Relu", "x"), f.weight(6)))
 operator("mean", (1, 6), lambda f: f.op("Mean", "x", f.op("Relu", "x"), f.weight(6)))
@@ -193,6 +203,10 @@ operator("max-values", (1, 6), lambda f: f.op("Max", f.linear("x", 6, 4), f.line
 operator("min-values", (1, 6), lambda f: f.op("Min", f.linear("x", 6, 4), f.linear("x", 6, 4)))
 operator("max-const", (1, 6), lambda f: f.op("Max", "x", f.weight(6)))
 operator("min-scalar", (1, 6), lambda f: f.op("Min", "x", f.const(0.25)))
+operator("max-three", (1, 6), lambda f: f.op("Max", "x", f.const(-0.5), f.linear("x", 6, 6)))
+operator("min-three", (1, 6), lambda f: f.op("Min", f.linear("x", 6, 6), f.weight(6), "x"))
+operator("pow-three", (1, 6), lambda f: f.op("Pow", "x", f.const(3, np.int64)))
+operator("where", (1, 6), lambda f: f.op("Where", f.const([True, False, True, True, False, False], np.bool_), "x", f.op("Neg", f.op("Relu", "x"))))
 operator("pow", (1, 6), lambda f: f.op("Pow", "x", f.const(2.0)))
 operator("sqrt", (1, 6), lambda f: f.op("Sqrt", "x"), least=0.2)
 operator("abs", (1, 6), lambda f: f.op("Abs", "x"))
@@ -208,20 +222,28 @@ operator("prelu-scalar", (1, 6), lambda f: f.op("PRelu", "x", f.const([0.25])))
 operator("clip", (1, 6), lambda f: f.op("Clip", "x", f.const(0.0), f.const(6.0)), spread=4.0)
 operator("clip-attributes", (1, 6), lambda f: f.op("Clip", "x", min=-1.0, max=1.0), opset=9)
 operator("clip-max-only", (1, 6), lambda f: f.op("Clip", "x", "", f.const(0.5)))
+operator("clip-min-only", (1, 6), lambda f: f.op("Clip", "x", f.const(-0.5)), opset=11)
 operator("sigmoid", (1, 6), lambda f: f.op("Sigmoid", f.linear("x", 6, 6)))
 operator("hard-sigmoid", (1, 6), lambda f: f.op("HardSigmoid", "x", alpha=0.25, beta=0.4), spread=2.0)
+operator("hard-sigmoid-default", (1, 6), lambda f: f.op("HardSigmoid", "x"), spread=2.0)
 operator("hard-swish", (1, 6), lambda f: f.op("HardSwish", "x"), spread=2.0)
 operator("tanh", (1, 6), lambda f: f.op("Tanh", "x"))
 operator("gelu", (1, 6), lambda f: f.op("Gelu", "x"), opset=20)
 operator("gelu-tanh", (1, 6), lambda f: f.op("Gelu", "x", approximate="tanh"), opset=20)
 operator("erf", (1, 6), lambda f: f.op("Erf", "x"))
 operator("elu", (1, 6), lambda f: f.op("Elu", "x", alpha=0.7))
+operator("elu-default", (1, 6), lambda f: f.op("Elu", "x"))
+operator("celu", (1, 6), lambda f: f.op("Celu", "x", alpha=0.6))
+operator("selu-parameters", (1, 6), lambda f: f.op("Selu", "x", alpha=1.2, gamma=0.8))
 operator("selu", (1, 6), lambda f: f.op("Selu", "x"))
 operator("softplus", (1, 6), lambda f: f.op("Softplus", "x"))
 operator("softsign", (1, 6), lambda f: f.op("Softsign", "x"))
 operator("mish", (1, 6), lambda f: f.op("Mish", "x"), opset=18)
 operator("softmax", (1, 6), lambda f: f.op("Softmax", f.linear("x", 6, 4), axis=-1))
 operator("log-softmax", (1, 6), lambda f: f.op("LogSoftmax", f.linear("x", 6, 4), axis=1))
+operator("softmax-axes", (1, 2, 3), lambda f: f.op("Softmax", "x"), opset=11)
+operator("softmax-axis", (1, 4, 3), lambda f: f.op("Softmax", "x", axis=1))
+operator("argmax-keep", (1, 6), lambda f: f.op("ArgMax", f.op("Softmax", f.linear("x", 6, 4)), axis=-1))
 operator("argmax", (1, 6), lambda f: f.op("ArgMax", f.linear("x", 6, 4), axis=1, keepdims=0))
 
 
@@ -256,32 +278,61 @@ operator("hard-swish-parts", (1, 6), lambda f: hard_swish_parts(f, "x"), spread=
 # Shapes.
 operator("flatten", (1, 2, 3), lambda f: f.linear(f.op("Flatten", "x"), 6, 3))
 operator("flatten-axis", (1, 2, 3), lambda f: f.op("Flatten", "x", axis=2), symbolic=False)
+operator("flatten-negative", (1, 2, 3, 2), lambda f: f.op("Flatten", "x", axis=-1), symbolic=False)
+operator("flatten-all", (1, 2, 3), lambda f: f.op("Flatten", "x", axis=0), symbolic=False)
 operator("reshape", (1, 2, 6), lambda f: f.op("Reshape", "x", f.ints(0, 3, -1)))
 operator("transpose", (1, 2, 3), lambda f: f.op("Transpose", "x", perm=[0, 2, 1]))
 operator("transpose-default", (1, 2, 3), lambda f: f.op("Transpose", "x"), symbolic=False)
 operator("squeeze", (1, 1, 6), lambda f: f.op("Squeeze", "x", f.ints(1)))
 operator("squeeze-attribute", (1, 1, 6), lambda f: f.op("Squeeze", "x", axes=[-2]), opset=11)
+operator("squeeze-all", (1, 1, 6), lambda f: f.op("Squeeze", "x"), symbolic=False)
+operator("squeeze-negative", (1, 2, 1, 3), lambda f: f.op("Squeeze", "x", f.ints(-2)))
+operator("unsqueeze-attribute", (1, 6), lambda f: f.op("Unsqueeze", "x", axes=[-1, 1]), opset=11)
 operator("unsqueeze", (1, 6), lambda f: f.op("Unsqueeze", "x", f.ints(1, -1)))
 operator("slice", (1, 4, 6), lambda f: f.op("Slice", "x", f.ints(1, -1), f.ints(4, -7), f.ints(1, 2), f.ints(2, -2)))
+operator("slice-reversed", (1, 5), lambda f: f.op("Slice", "x", f.ints(100), f.ints(-100), f.ints(-1), f.ints(-2)))
+operator("slice-all-axes", (1, 4, 6), lambda f: f.op("Slice", "x", f.ints(0, 1, -4), f.ints(1, np.iinfo(np.int64).max, -1)))
 operator("slice-attributes", (1, 4, 6), lambda f: f.op("Slice", "x", starts=[1, -3], ends=[3, 100], axes=[1, 2]), opset=9)
 operator("concat", (1, 2, 3), lambda f: f.op("Concat", "x", f.op("Relu", "x"), f.weight(1, 1, 3), axis=1))
 operator("pad", (1, 2, 3, 3), lambda f: f.op("Pad", "x", f.ints(0, 0, 1, 2, 0, 1, 0, 1), f.const(0.5)))
 operator("pad-attributes", (1, 2, 3, 3), lambda f: f.op("Pad", "x", pads=[0, 0, 1, 2, 0, 0, 0, 1], value=-1.0), opset=10)
+operator("concat-negative", (1, 2, 3), lambda f: f.op("Concat", f.weight(1, 2, 1), "x", axis=-1))
+operator("pad-axes", (1, 2, 3, 3), lambda f: f.op("Pad", "x", f.ints(1, 0, 0, 2), f.const(-0.5), f.ints(-1, 2)), opset=18)
+operator("pad-reflect", (1, 1, 3, 4), lambda f: f.op("Pad", "x", f.ints(0, 0, 2, 1, 0, 0, 1, 3), mode="reflect"))
+operator("pad-edge", (1, 1, 3, 4), lambda f: f.op("Pad", "x", f.ints(0, 0, 2, 0, 0, 0, 1, 3), mode="edge"))
 operator("pad-crop", (1, 1, 5), lambda f: f.op("Pad", "x", f.ints(0, 0, -1, 0, 0, 2)))
 operator("split", (1, 7), lambda f: f.op("Sub", *f.op("Split", f.op("Slice", "x", f.ints(0), f.ints(6), f.ints(1)), f.ints(3, 3), axis=1, outputs=2)))
 operator("split-even", (1, 6), lambda f: f.op("Add", *f.op("Split", "x", axis=1, outputs=2)), opset=13)
+operator("split-attribute", (1, 6), lambda f: f.op("Mul", *f.op("Split", "x", axis=-1, split=[3, 3], outputs=2)), opset=11)
+operator("split-uneven", (1, 7), lambda f: f.op("Concat", *f.op("Split", "x", axis=1, num_outputs=3, outputs=3)[::-1], axis=1), opset=18)
 operator("identity", (1, 6), lambda f: f.op("Identity", f.op("Dropout", f.op("Cast", "x", to=TensorProto.FLOAT))))
 operator("expand", (1, 3, 1), lambda f: f.op("Expand", "x", f.ints(3, 4)))
 operator("tile", (1, 3), lambda f: f.op("Tile", "x", f.ints(1, 2)))
 operator("gather", (1, 4, 3), lambda f: f.op("Gather", "x", f.ints(2, -1, 0), axis=1))
 operator("gather-scalar", (1, 4, 3), lambda f: f.op("Gather", "x", f.const(-1, np.int64), axis=1))
+operator("gather-matrix", (1, 4, 3), lambda f: f.op("Gather", "x", f.const([[0, -1], [2, 2]], np.int64), axis=-1))
+operator("expand-lower", (1, 3, 1), lambda f: f.op("Expand", "x", f.ints(2)))
 operator("reduce-mean", (1, 3, 4), lambda f: f.op("ReduceMean", "x", axes=[-1], keepdims=0))
 operator("reduce-mean-input", (1, 3, 4), lambda f: f.op("ReduceMean", "x", f.ints(1), keepdims=1), opset=18)
 operator("reduce-mean-all", (1, 3, 4), lambda f: f.op("ReduceMean", "x", keepdims=0))
 operator("reduce-sum", (1, 3, 4), lambda f: f.op("ReduceSum", "x", f.ints(1, 2), keepdims=1))
+operator("reduce-sum-attribute", (1, 3, 4), lambda f: f.op("ReduceSum", "x", axes=[-2], keepdims=0), opset=11)
+operator("reduce-sum-noop", (1, 3, 4), lambda f: f.op("ReduceSum", "x", f.ints(), noop_with_empty_axes=1))
+operator("reduce-sum-empty", (1, 3, 4), lambda f: f.op("ReduceSum", "x", f.ints()))
+operator("reduce-mean-keep", (1, 3, 4), lambda f: f.op("ReduceMean", "x", axes=[1, -1]))
+operator("space-to-depth", (1, 2, 4, 2), lambda f: f.op("SpaceToDepth", "x", blocksize=2))
 operator("depth-to-space", (1, 4, 2, 3), lambda f: f.op("DepthToSpace", "x", blocksize=2, mode="DCR"))
 operator("depth-to-space-crd", (1, 4, 2, 3), lambda f: f.op("DepthToSpace", "x", blocksize=2, mode="CRD"))
 operator("resize-nearest", (1, 2, 2, 3), lambda f: f.op("Resize", "x", "", f.const([1, 1, 2, 2]), mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor"))
+operator("resize-half-pixel", (1, 1, 3, 2), lambda f: f.op("Resize", "x", "", f.const([1, 1, 1.7, 2.5])))
+operator("resize-sizes", (1, 1, 4, 3), lambda f: f.op("Resize", "x", "", "", f.ints(1, 1, 7, 5), coordinate_transformation_mode="asymmetric", nearest_mode="ceil"))
+operator("resize-corners", (1, 1, 4, 3), lambda f: f.op("Resize", "x", "", "", f.ints(1, 1, 6, 4), coordinate_transformation_mode="align_corners", nearest_mode="round_prefer_ceil"))
+operator("resize-down", (1, 1, 10, 9), lambda f: f.op("Resize", "x", "", f.const([1, 1, 0.7, 1 / 3]), coordinate_transformation_mode="asymmetric", nearest_mode="floor"))
+operator("resize-pytorch", (1, 1, 5, 3), lambda f: f.op("Resize", "x", "", "", f.ints(1, 1, 3, 1), coordinate_transformation_mode="pytorch_half_pixel"))
+operator("resize-10", (1, 1, 2, 3), lambda f: f.op("Resize", "x", f.const([1, 1, 2, 3])), opset=10)
+operator("upsample", (1, 1, 2, 3), lambda f: f.op("Upsample", "x", f.const([1, 1, 2, 2])), opset=9)
+operator("conv-transpose-asymmetric", (1, 4, 3, 2), lambda f: f.op("ConvTranspose", "x", f.weight(4, 2, 3, 2, gain=0.3), strides=[2, 3], pads=[1, 0, 0, 1], dilations=[2, 1], group=2))
+operator("conv-transpose-1d", (1, 2, 4), lambda f: f.op("ConvTranspose", "x", f.weight(2, 1, 3, gain=0.3), f.weight(1), strides=[3], output_padding=[2]))
 operator("conv-transpose", (1, 2, 3, 3), lambda f: f.op("ConvTranspose", "x", f.weight(2, 3, 3, 3, gain=0.3), f.weight(3), strides=[2, 2], pads=[1, 1, 1, 1], output_padding=[1, 1]))
 
 
@@ -308,11 +359,19 @@ operator("average-pool-pads", (1, 2, 5, 5), lambda f: f.op("AveragePool", "x", k
 operator("average-pool-include", (1, 2, 5, 5), lambda f: f.op("AveragePool", "x", kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1], count_include_pad=1))
 operator("average-pool-ceil", (1, 1, 6, 6), lambda f: f.op("AveragePool", "x", kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1), opset=19)
 operator("average-pool-same", (1, 1, 5, 5), lambda f: f.op("AveragePool", "x", kernel_shape=[2, 2], strides=[2, 2], auto_pad="SAME_UPPER"))
+operator("average-pool-same-lower", (1, 1, 5, 4), lambda f: f.op("AveragePool", "x", kernel_shape=[2, 3], strides=[1, 2], auto_pad="SAME_LOWER"))
+operator("average-pool-same-include", (1, 1, 5, 4), lambda f: f.op("AveragePool", "x", kernel_shape=[2, 3], auto_pad="SAME_UPPER", count_include_pad=1))
+operator("average-pool-asymmetric", (1, 1, 5, 5), lambda f: f.op("AveragePool", "x", kernel_shape=[3, 2], strides=[2, 2], pads=[0, 1, 2, 0], count_include_pad=1))
+operator("average-pool-ceil-pads", (1, 1, 6, 7), lambda f: f.op("AveragePool", "x", kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 0, 0], ceil_mode=1), opset=19)
+operator("average-pool-ceil-include", (1, 1, 6, 6), lambda f: f.op("AveragePool", "x", kernel_shape=[3, 3], strides=[2, 2], pads=[0, 1, 0, 1], ceil_mode=1, count_include_pad=1), opset=19)
+operator("average-pool-dilation", (1, 1, 6, 6), lambda f: f.op("AveragePool", "x", kernel_shape=[2, 3], dilations=[2, 2], pads=[1, 1, 1, 1]), opset=19)
 operator("average-pool-1d", (1, 2, 6), lambda f: f.op("AveragePool", "x", kernel_shape=[3]))
 operator("global-average-pool", (1, 3, 3, 4), lambda f: f.op("GlobalAveragePool", "x"))
 operator("max-pool", (1, 2, 4, 4), lambda f: f.op("MaxPool", "x", kernel_shape=[2, 2], strides=[2, 2]))
 operator("max-pool-overlap", (1, 1, 5, 5), lambda f: f.op("MaxPool", "x", kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1]))
 operator("max-pool-ceil", (1, 1, 6, 6), lambda f: f.op("MaxPool", "x", kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1))
+operator("max-pool-asymmetric", (1, 1, 5, 5), lambda f: f.op("MaxPool", "x", kernel_shape=[3, 2], strides=[2, 2], pads=[0, 1, 2, 0], ceil_mode=1))
+operator("max-pool-same-lower", (1, 1, 5, 4), lambda f: f.op("MaxPool", "x", kernel_shape=[2, 3], strides=[2, 2], auto_pad="SAME_LOWER"))
 operator("max-pool-dilation", (1, 1, 5, 5), lambda f: f.op("MaxPool", "x", kernel_shape=[2, 2], dilations=[2, 2]))
 operator("max-pool-1d", (1, 2, 6), lambda f: f.op("MaxPool", "x", kernel_shape=[2], strides=[2]))
 operator("global-max-pool", (1, 2, 2, 3), lambda f: f.op("GlobalMaxPool", "x"))
@@ -438,6 +497,15 @@ def net_gelu_mlp(f):
     return f.op("Softmax", f.linear(x, 6, 4), axis=1)
 
 
+@file((1, 4))
+def op_if(f):
+    """A branch that is chosen by constants."""
+    value = lambda name: helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 4])
+    branch = lambda kind: helper.make_graph([helper.make_node(kind, ["x"], [f"{kind}_out"], name=kind)], kind, [], [value(f"{kind}_out")])
+    condition = f.op("Less", f.const(2.0), f.const(1.0))
+    return f.op("If", condition, then_branch=branch("Relu"), else_branch=branch("Tanh"))
+
+
 def recurrent(f, kind, x, inputs, hidden, gates, both=False, **attributes):
     """A node of one direction with random weights."""
     w = f.const(f.rng.normal(size=(1, gates * hidden, inputs)) / np.sqrt(inputs))
@@ -483,6 +551,26 @@ def net_gru_reset_before(f):
     return f.op("Squeeze", y, f.ints(0))
 
 
+@file((7, 1, 3), time=0)
+def net_rnn_no_bias(f):
+    f.frame = 3
+    w, r = f.const(f.rng.normal(size=(1, 4, 3))), f.const(f.rng.normal(size=(1, 4, 4)) / 2)
+    return f.op("Squeeze", f.op("RNN", "x", w, r, hidden_size=4, outputs=2)[0], f.ints(1, 2))
+
+
+@file((6, 1, 2), time=0)
+def net_lstm_last(f):
+    """Its activations named, a zero state, zero peepholes; the output after the last frame."""
+    f.frame = 2
+    w, r = f.const(f.rng.normal(size=(1, 12, 2)) / np.sqrt(2)), f.const(f.rng.normal(size=(1, 12, 3)) / 2)
+    b, zero = f.const(f.rng.normal(size=(1, 24)) * 0.2), f.const(np.zeros((1, 1, 3)))
+    y = f.op(
+        "LSTM", "x", w, r, b, "", zero, zero, f.const(np.zeros((1, 9))),
+        hidden_size=3, outputs=3, activations=["Sigmoid", "Tanh", "Tanh"], direction="forward", input_forget=0,
+    )
+    return f.op("Gemm", f.op("Squeeze", y[1], f.ints(0)), f.weight(2, 3, gain=1.0), f.const([1.0, -1.0]), transB=1)
+
+
 @file((1, 8, 3))
 def net_lstm(f):
     """An LSTM, batch first, whose zero state is made of the shape of the input; a head with ReLU."""
@@ -522,6 +610,28 @@ def net_scan_elman(f):
     last = f.linear(state, 4, 2)
     mean = f.op("ReduceMean", outputs, axes=[0], keepdims=0)
     return f.op("Concat", last, mean, axis=1)
+
+
+@file((1, 5, 3), symbolic=False)
+def net_scan_reversed(f):
+    """Two scanned inputs, one from its end, along another axis; results from last to first."""
+    w = f.weight(3, 3, gain=0.5)
+    nodes = [
+        helper.make_node("MatMul", ["h", w], ["wh"], name="state_sums"),
+        helper.make_node("Add", ["wh", "a"], ["wha"], name="add_a"),
+        helper.make_node("Sub", ["wha", "b"], ["sums"], name="subtract_b"),
+        helper.make_node("Tanh", ["sums"], ["h_next"], name="tanh"),
+        helper.make_node("Add", ["h_next", "b"], ["out"], name="out"),
+    ]
+    value = lambda name: helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 3])
+    body = helper.make_graph(nodes, "body", [value("h"), value("a"), value("b")], [value("h_next"), value("out")])
+    zero = f.const(np.zeros((1, 3)))
+    twice = f.op("Mul", "x", f.const(0.5))
+    state, outputs = f.op(
+        "Scan", zero, "x", twice, outputs=2, body=body, num_scan_inputs=2,
+        scan_input_axes=[1, -2], scan_input_directions=[0, 1], scan_output_axes=[-1], scan_output_directions=[1],
+    )
+    return f.op("Concat", f.op("Unsqueeze", state, f.ints(2)), outputs, axis=2)
 
 
 def main():

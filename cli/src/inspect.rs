@@ -10,7 +10,6 @@ use crate::{
     console::{Console, Failure},
     data::Numbers,
     model::{Float, Integer, ModelFile, Network, Samples},
-    operators::Contents,
     plan::Expected,
     progress::Progress,
 };
@@ -49,7 +48,6 @@ pub(crate) fn run(options: &Inspect, console: &Console) -> Result<(), Failure> {
     let expected = Expected::new(&plan, options.rows, parts, program)?;
     drop(progress);
     let found = Found {
-        contents: file.contents(),
         float: &float,
         integer: &integer,
         plan: &plan,
@@ -63,7 +61,6 @@ pub(crate) fn run(options: &Inspect, console: &Console) -> Result<(), Failure> {
 
 /// What was found out about a model.
 struct Found<'a> {
-    contents: Contents,
     float: &'a Float,
     integer: &'a Integer,
     plan: &'a Plan,
@@ -77,6 +74,8 @@ impl Found<'_> {
             producer,
             opset,
             nodes,
+            operators,
+            parameters,
             folded,
             unused,
             input_shape,
@@ -93,9 +92,9 @@ impl Found<'_> {
             producer => writeln!(text, ", by {}", printable(producer))?,
         }
         writeln!(text, "          {input_shape:?} → {output_shape:?}")?;
-        let operators: Vec<String> = self.contents.operators.iter().map(counted).collect();
+        let operators: Vec<String> = operators.iter().map(counted).collect();
         writeln!(text, "operators {}", operators.join(", "))?;
-        writeln!(text, "weights   {} in the file", self.contents.parameters)?;
+        writeln!(text, "weights   {parameters} in the file")?;
         for note in notes {
             writeln!(text, "          {note}")?;
         }
@@ -158,8 +157,8 @@ impl Found<'_> {
                 "producer": import.producer,
                 "opset": import.opset,
                 "nodes": import.nodes,
-                "operators": self.contents.operators,
-                "parameters": self.contents.parameters,
+                "operators": import.operators,
+                "parameters": import.parameters,
                 "folded": import.folded,
                 "unused": import.unused,
                 "input_shape": import.input_shape,
@@ -183,7 +182,7 @@ pub(crate) fn without_cost(report: &GraphReport) -> String {
 }
 
 /// An operator and how many nodes are of it.
-fn counted((operator, nodes): (&String, &u64)) -> String {
+fn counted((operator, nodes): (&String, &usize)) -> String {
     match nodes {
         1 => printable(operator),
         n => format!("{n} {}", printable(operator)),

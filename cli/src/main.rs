@@ -10,7 +10,6 @@ mod data;
 mod files;
 mod inspect;
 mod model;
-mod operators;
 mod plan;
 mod progress;
 mod prove;

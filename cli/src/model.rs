@@ -18,7 +18,7 @@ use crate::{
     args,
     console::{Failure, Kind},
     data::Numbers,
-    files, operators, plan,
+    files, plan,
 };
 
 /// Longest model file.
@@ -62,11 +62,6 @@ impl ModelFile {
         let bytes = files::read(path, MAX_BYTES)?;
         let digest = Zeroizing::new(Sha3_256::digest(bytes.as_slice()).into());
         Ok(Self { bytes, digest })
-    }
-
-    /// What stands in the file.
-    pub(crate) fn contents(&self) -> operators::Contents {
-        operators::count(&self.bytes)
     }
 
     /// The digest alone: the float weights are zeroised.

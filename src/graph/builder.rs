@@ -7,9 +7,9 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::{
     Conv, Function, Graph, Pool, SparseMatrix,
-    form::compose,
+    form::{Limits, compose},
     limit,
-    matrix::{MAX_NONZEROS, too_many},
+    matrix::too_many,
     shape::{self, Indices, broadcast, broadcast_indices, check_axis, strides},
     window::Windows,
     wrong,
@@ -84,6 +84,9 @@ pub struct GraphBuilder {
     values: Vec<(usize, Vec<usize>)>,
     /// Entries of all matrices.
     nonzeros: usize,
+    /// Rows and entries of all matrices, and entries of constants; also of those that were not kept.
+    spent: usize,
+    limits: Limits,
     /// The first thing that did not fit, where no error could be given.
     error: Option<Error>,
 }
@@ -100,8 +103,23 @@ impl GraphBuilder {
             nodes: vec![Node::Input],
             values: vec![(0, shape)],
             nonzeros: 0,
+            spent: 0,
+            limits: Limits::default(),
             error,
         }
+    }
+
+    /// Bounds what a network may cost that is not to be trusted.
+    #[cfg(feature = "onnx")]
+    pub(crate) fn limited(mut self, entries: usize, products: u64) -> Self {
+        self.limits = Limits { entries, products };
+        self
+    }
+
+    /// Checks that so many rows and entries of matrices may be added.
+    #[cfg(feature = "onnx")]
+    pub(crate) fn has_room(&self, entries: usize) -> Result<(), Error> {
+        self.room(Some(entries))
     }
 
     /// The input.
@@ -164,6 +182,9 @@ impl GraphBuilder {
         bias: Option<Vec<f32>>,
         len: usize,
     ) -> Result<usize, Error> {
+        for (_, matrix) in &terms {
+            self.spend(matrix.rows().saturating_add(matrix.nonzeros()))?;
+        }
         if let Some(index) = bias.iter().flatten().position(|b| !b.is_finite()) {
             return Err(wrong(
                 operation,
@@ -207,18 +228,21 @@ impl GraphBuilder {
             return Ok(*node);
         }
         self.nonzeros += left.iter().map(|t| t.1.nonzeros()).sum::<usize>();
-        if self.nonzeros > MAX_NONZEROS {
-            return Err(too_many(self.nonzeros));
-        }
         self.push(Node::Linear { terms: left, bias })
     }
 
     /// Checks that so many entries may be added before they are.
-    fn room(&self, nonzeros: Option<usize>) -> Result<(), Error> {
-        match nonzeros.and_then(|n| n.checked_add(self.nonzeros)) {
-            Some(n) if n <= MAX_NONZEROS => Ok(()),
-            n => Err(too_many(n.unwrap_or(usize::MAX))),
+    fn room(&self, entries: Option<usize>) -> Result<(), Error> {
+        match entries.and_then(|n| n.checked_add(self.spent)) {
+            Some(n) if n <= self.limits.entries => Ok(()),
+            n => Err(too_many(n.unwrap_or(usize::MAX), self.limits.entries)),
         }
+    }
+
+    fn spend(&mut self, entries: usize) -> Result<(), Error> {
+        self.room(Some(entries))?;
+        self.spent += entries;
+        Ok(())
     }
 
     /// Entries of a value, those of `indices`, in a new shape.
@@ -578,18 +602,24 @@ impl GraphBuilder {
         let inputs = from.iter().product::<usize>();
         self.room(Some(inputs))?;
         let share = factor(inputs / len);
-        // Which sum every entry belongs to.
+        // Which sum every entry belongs to, and the entries by sum.
         let own = strides(&kept);
-        let mut members = vec![Vec::new(); len];
-        for (at, index) in Indices::new(&from).enumerate() {
+        let sum_of = |index: &[usize]| -> usize {
             let parts = index.iter().zip(&kept).zip(&own);
-            let sum: usize = parts
+            parts
                 .map(|((i, d), stride)| if *d == 1 { 0 } else { i * stride })
-                .sum();
-            members[sum].push(at);
+                .sum()
+        };
+        let each = inputs / len;
+        let mut members = vec![0usize; inputs];
+        let mut filled = vec![0usize; len];
+        for (at, index) in Indices::new(&from).enumerate() {
+            let sum = sum_of(&index);
+            members[sum * each + filled[sum]] = at;
+            filled[sum] += 1;
         }
-        let matrix = SparseMatrix::from_rows(inputs, len, &members, |members| {
-            members.iter().map(|at| (*at, share)).collect::<Vec<_>>()
+        let matrix = SparseMatrix::from_rows(inputs, len, members.chunks(each), |members| {
+            members.iter().map(|at| (*at, share))
         })?;
         let node = self.push_linear(operation, vec![(node, matrix)], None, len)?;
         let shape = if keep {
@@ -633,6 +663,7 @@ impl GraphBuilder {
             ));
         }
         let shape: Vec<usize> = permutation.iter().map(|a| from[*a]).collect();
+        self.room(Some(shape.iter().product()))?;
         let own = strides(&from);
         let indices: Vec<usize> = Indices::new(&shape)
             .map(|index| {
@@ -761,7 +792,8 @@ impl GraphBuilder {
             shape[axis] = shape[axis].saturating_add(own[axis]);
         }
         let len = shape::entries(NAME, &shape)?;
-        self.room(Some(len))?;
+        // Each has a matrix of all rows.
+        self.room(len.checked_mul(read.len() + 1))?;
         let mut terms = Vec::new();
         let mut start = 0;
         for (node, own) in &read {
@@ -800,6 +832,7 @@ impl GraphBuilder {
             .map(|(d, (before, after))| d.saturating_add(*before).saturating_add(*after))
             .collect();
         let len = shape::entries(NAME, &shape)?;
+        self.room(Some(len))?;
         let own = strides(&from);
         let rows: Vec<Option<usize>> = Indices::new(&shape)
             .map(|index| {
@@ -836,7 +869,8 @@ impl GraphBuilder {
         let pushed = match problem {
             Some(e) => Err(e),
             None => self
-                .push(Node::Constant(value.iter().copied().collect()))
+                .spend(value.len())
+                .and_then(|()| self.push(Node::Constant(value.iter().copied().collect())))
                 .and_then(|node| self.name(node, shape)),
         };
         pushed.unwrap_or_else(|e| {
@@ -856,6 +890,7 @@ impl GraphBuilder {
             return Err(wrong(NAME, format!("{}: {problem}", function.name())));
         }
         if let Node::Constant(values) = &self.nodes[node] {
+            self.room(Some(values.len()))?;
             #[expect(
                 clippy::cast_possible_truncation,
                 reason = "rounded to single precision"
@@ -870,6 +905,7 @@ impl GraphBuilder {
                     format!("{} of a constant is not finite", function.name()),
                 ));
             }
+            self.spend(values.len())?;
             let node = self.push(Node::Constant(values))?;
             return self.name(node, shape);
         }
@@ -1109,7 +1145,7 @@ impl GraphBuilder {
             return Err(wrong("output", "the value belongs to another builder"));
         };
         let input = self.values.first().map(|v| v.1.clone()).unwrap_or_default();
-        compose(&self.nodes, &input, node, &shape)
+        compose(&self.nodes, &input, node, &shape, self.limits)
     }
 }
 

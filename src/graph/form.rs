@@ -25,9 +25,27 @@ const SHORTER_SUMS: [usize; 3] = [8, 2, 1];
 const STEP_ENTRIES: usize = 2_000;
 /// A composition may have so many times the entries of its parts, and this many more.
 const FILL_IN: (usize, usize) = (4, 1 << 16);
-/// A composition may take so many products of entries, and all of them together so many.
+/// A composition may take so many products of entries; that and rows and columns are counted.
 const MAX_WORK: u64 = 1 << 32;
-const MAX_TOTAL_WORK: u64 = 1 << 36;
+
+/// What a network may cost.
+#[derive(Clone, Copy)]
+pub(super) struct Limits {
+    /// Rows and entries of the matrices of its operations, entries of its constants; and entries of
+    /// the composed matrices.
+    pub(super) entries: usize,
+    /// Products of entries in all compositions.
+    pub(super) products: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            entries: MAX_NONZEROS,
+            products: 1 << 36,
+        }
+    }
+}
 
 /// Matrices, each with what it is applied to.
 type Terms = Vec<(usize, Arc<SparseMatrix>)>;
@@ -347,8 +365,11 @@ struct Composer {
     /// Of every node that is still needed.
     forms: Vec<Option<Form>>,
     fill_ins: Vec<FillIn>,
+    limits: Limits,
     /// Products of entries so far.
     work: u64,
+    /// Rows and entries of all forms that were composed.
+    composed: usize,
 }
 
 impl Composer {
@@ -357,6 +378,14 @@ impl Composer {
             Some(Some(form)) => Ok(form),
             _ => Err(wrong("network", "a value is read before it is defined")),
         }
+    }
+
+    fn work(&mut self, more: u64) -> Result<(), Error> {
+        self.work = self.work.saturating_add(more);
+        if self.work > self.limits.products {
+            return Err(limit("network", "composing its matrices takes too long"));
+        }
+        Ok(())
     }
 
     fn push(&mut self, kind: Kind, arguments: Vec<Form>) -> Result<Form, Error> {
@@ -440,7 +469,11 @@ impl Composer {
             };
             for (register, product) in parts {
                 let sum = match sums.remove(&register) {
-                    Some(before) => Arc::new(before.sum(&product)?),
+                    Some(before) => {
+                        let entries = before.nonzeros() + product.nonzeros() + len;
+                        self.work(entries as u64)?;
+                        Arc::new(before.sum(&product)?)
+                    }
                     None => product,
                 };
                 sums.insert(register, sum);
@@ -471,17 +504,23 @@ impl Composer {
                 inner.clone()
             } else {
                 let work = matrix.work(inner);
-                self.work = self.work.saturating_add(work.min(MAX_WORK));
-                if self.work > MAX_TOTAL_WORK {
-                    return Err(limit("network", "composing its matrices takes too long"));
-                }
+                let read = matrix.nonzeros() + matrix.rows() + inner.columns();
+                self.work(work.min(MAX_WORK).saturating_add(read as u64))?;
                 if work > MAX_WORK {
                     return Ok(None);
                 }
                 let (times, more) = FILL_IN;
                 let most = times * (matrix.nonzeros() + inner.nonzeros()) + more;
                 match matrix.compose_within(inner, most)? {
-                    Some(product) => Arc::new(product),
+                    Some(product) => {
+                        // Forms that are read later are all kept.
+                        self.composed += product.rows() + product.nonzeros();
+                        let most = self.limits.entries.saturating_mul(4);
+                        if self.composed > most {
+                            return Err(too_many(self.composed, most));
+                        }
+                        Arc::new(product)
+                    }
                     None => return Ok(None),
                 }
             };
@@ -500,14 +539,21 @@ pub(super) fn compose(
     input_shape: &[usize],
     output: usize,
     output_shape: &[usize],
+    limits: Limits,
 ) -> Result<Graph, Error> {
-    let with = |most| compose_within(nodes, (input_shape, output_shape), output, most);
-    let mut graph = with(MAX_TERMS)?;
+    let shapes = (input_shape, output_shape);
+    let with = |most, limits| compose_within(nodes, shapes, output, most, limits);
+    let mut graph = with(MAX_TERMS, limits)?;
+    // All of these together may cost as much as the first.
+    let fewer = Limits {
+        products: limits.products / SHORTER_SUMS.len() as u64,
+        ..limits
+    };
     for most in SHORTER_SUMS {
         if graph.longest_stretch() <= STEP_ENTRIES {
             break;
         }
-        match with(most) {
+        match with(most, fewer) {
             Ok(other) if 2 * other.longest_stretch() <= graph.longest_stretch() => graph = other,
             _ => {}
         }
@@ -522,6 +568,7 @@ fn compose_within(
     (input_shape, output_shape): (&[usize], &[usize]),
     output: usize,
     most: usize,
+    limits: Limits,
 ) -> Result<Graph, Error> {
     // How many nodes read each.
     let mut readers = vec![0usize; nodes.len()];
@@ -542,7 +589,9 @@ fn compose_within(
         stages: Vec::new(),
         forms: vec![None; nodes.len()],
         fill_ins: Vec::new(),
+        limits,
         work: 0,
+        composed: 0,
     };
     let mut argmax = false;
     let mut total = 0usize;
@@ -599,8 +648,9 @@ fn compose_within(
         for stage in &composer.stages[stages..] {
             total += stage.arguments.iter().map(Form::nonzeros).sum::<usize>();
         }
-        if total.saturating_add(form.nonzeros()) > MAX_NONZEROS {
-            return Err(too_many(total.saturating_add(form.nonzeros())));
+        let entries = total.saturating_add(form.nonzeros());
+        if entries > MAX_NONZEROS {
+            return Err(too_many(entries, MAX_NONZEROS));
         }
         composer.forms[at] = Some(form);
         // What nothing reads any more is dropped.

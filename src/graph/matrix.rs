@@ -38,7 +38,9 @@ impl SparseMatrix {
         triplets: impl IntoIterator<Item = (usize, usize, f32)>,
     ) -> Result<Self, Error> {
         check_dimensions(rows, columns)?;
-        let mut entries = Vec::new();
+        let triplets = triplets.into_iter();
+        let mut entries: Vec<(u32, u32, f32)> =
+            Vec::with_capacity(triplets.size_hint().0.min(1 << 20));
         for (row, column, value) in triplets {
             if row >= rows || column >= columns {
                 return Err(wrong(
@@ -47,20 +49,22 @@ impl SparseMatrix {
                 ));
             }
             if entries.len() >= MAX_NONZEROS {
-                return Err(too_many(MAX_NONZEROS + 1));
+                return Err(too_many(MAX_NONZEROS + 1, MAX_NONZEROS));
             }
-            entries.push((row, column, value));
+            #[expect(clippy::cast_possible_truncation, reason = "at most 2^24 of each")]
+            entries.push((row as u32, column as u32, value));
         }
         entries.sort_by_key(|(row, column, _)| (*row, *column));
         let mut matrix = Builder::new(columns, rows, entries.len());
         let mut left = entries.iter().peekable();
         for row in 0..rows {
-            while let Some((_, column, value)) = left.next_if(|e| e.0 == row) {
+            let of_row = |e: &&(u32, u32, f32)| e.0 as usize == row;
+            while let Some((_, column, value)) = left.next_if(of_row) {
                 let mut sum = f64::from(*value);
-                while let Some((.., more)) = left.next_if(|e| (e.0, e.1) == (row, *column)) {
+                while let Some((.., more)) = left.next_if(|e| of_row(e) && e.1 == *column) {
                     sum += f64::from(*more);
                 }
-                matrix.push(*column, sum)?;
+                matrix.push(*column as usize, sum)?;
             }
             matrix.end_row();
         }
@@ -190,7 +194,7 @@ impl SparseMatrix {
     pub fn compose(&self, inner: &Self) -> Result<Self, Error> {
         match self.compose_within(inner, MAX_NONZEROS)? {
             Some(product) => Ok(product),
-            None => Err(too_many(MAX_NONZEROS + 1)),
+            None => Err(too_many(MAX_NONZEROS + 1, MAX_NONZEROS)),
         }
     }
 
@@ -327,7 +331,7 @@ impl Builder {
             return Ok(());
         }
         if self.matrix.values.len() >= MAX_NONZEROS {
-            return Err(too_many(MAX_NONZEROS + 1));
+            return Err(too_many(MAX_NONZEROS + 1, MAX_NONZEROS));
         }
         grow(&mut self.matrix.places);
         grow(&mut self.matrix.values);
@@ -375,9 +379,9 @@ fn check_dimensions(rows: usize, columns: usize) -> Result<(), Error> {
     Ok(())
 }
 
-pub(super) fn too_many(nonzeros: usize) -> Error {
+pub(super) fn too_many(entries: usize, most: usize) -> Error {
     limit(
         "matrix",
-        format!("{nonzeros} entries that are not zero, at most {MAX_NONZEROS} are allowed"),
+        format!("{entries} rows and entries that are not zero, at most {most} are allowed"),
     )
 }

@@ -17,6 +17,7 @@ use zeroize::Zeroize;
 use super::{
     error::{OnnxError, UnsupportedNode, malformed, too_large},
     file::{Attribute, Body, Dim, File, Node, Port},
+    limits::Limits,
     tensor::{Data, MAX_ENTRIES, MAX_RANK, Tensor, extent},
     wire,
 };
@@ -40,24 +41,19 @@ pub(super) fn decode(bytes: &[u8]) -> Result<File, OnnxError> {
     let graph = proto
         .graph
         .ok_or_else(|| malformed("the file has no graph"))?;
+    let opset = opset(&proto.opset_import)?;
     let mut unsupported = Vec::new();
-    let opset = opset(&proto.opset_import, &mut unsupported)?;
     let graph = body(graph, 0, &mut unsupported)?;
-    if unsupported.is_empty() {
-        Ok(File {
-            producer: proto.producer_name,
-            opset,
-            graph,
-        })
-    } else {
-        Err(OnnxError::Unsupported(unsupported))
-    }
+    Ok(File {
+        producer: proto.producer_name,
+        opset,
+        graph,
+        unsupported,
+        limits: Limits::of(bytes.len()),
+    })
 }
 
-fn opset(
-    imports: &[pb::OperatorSetIdProto],
-    unsupported: &mut Vec<UnsupportedNode>,
-) -> Result<i64, OnnxError> {
+fn opset(imports: &[pb::OperatorSetIdProto]) -> Result<i64, OnnxError> {
     let mut own = imports
         .iter()
         .filter(|o| o.domain.is_empty() || o.domain == "ai.onnx");
@@ -69,7 +65,8 @@ fn opset(
         }
     };
     if !OPSETS.contains(&version) {
-        unsupported.push(UnsupportedNode {
+        // What its nodes mean is not known: nothing more can be said of them.
+        return Err(OnnxError::Unsupported(vec![UnsupportedNode {
             name: "opset_import".to_owned(),
             operator: format!("operator set {version}"),
             reason: format!(
@@ -78,7 +75,7 @@ fn opset(
                 OPSETS.end()
             ),
             instead: Some("convert the model with `onnx.version_converter`".to_owned()),
-        });
+        }]));
     }
     Ok(version)
 }
@@ -101,8 +98,13 @@ fn body(
         initializers.push((name, Arc::new(self::tensor(tensor, unsupported)?)));
     }
     for sparse in proto.sparse_initializer {
+        let name = sparse.values.map_or_else(String::new, |v| v.name);
+        if names.insert(name.clone()) {
+            let missing = Tensor::from_parts(Vec::new(), Data::Missing);
+            initializers.push((name.clone(), Arc::new(missing)));
+        }
         unsupported.push(UnsupportedNode {
-            name: sparse.values.map_or_else(String::new, |v| v.name),
+            name,
             operator: "sparse initialiser".to_owned(),
             reason: "sparse tensors are not read".to_owned(),
             instead: Some("store it as a dense tensor".to_owned()),
@@ -136,8 +138,9 @@ fn node(
         format!("node {index}")
     };
     let mut attributes: Vec<(String, Attribute)> = Vec::with_capacity(proto.attribute.len());
+    let mut names = HashSet::new();
     for a in proto.attribute {
-        if attributes.iter().any(|(n, _)| *n == a.name) {
+        if !names.insert(a.name.clone()) {
             return Err(malformed(format!(
                 "`{name}`: two attributes are named `{}`",
                 a.name
@@ -311,7 +314,7 @@ fn contents(
             ),
         });
         hollow()?;
-        return Ok(Tensor::opaque(shape, "external"));
+        return Ok(Tensor::from_parts(shape, Data::Missing));
     }
     if proto.segment.is_some() {
         return Err(wrong("it is a segment of a tensor".to_owned()));

@@ -43,7 +43,7 @@ pub enum OnnxError {
 }
 
 /// A part of a model that has no counterpart here.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct UnsupportedNode {
     /// The name of the node; of its first output if it has none.
     pub name: String,

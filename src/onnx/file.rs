@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    error::{Failure, Outcome},
+    error::{Failure, Outcome, UnsupportedNode},
+    limits::Limits,
     tensor::Tensor,
 };
 
@@ -12,6 +13,10 @@ pub(super) struct File {
     pub(super) producer: String,
     pub(super) opset: i64,
     pub(super) graph: Body,
+    /// What of it is not supported, found before any node is looked at.
+    pub(super) unsupported: Vec<UnsupportedNode>,
+    /// What importing it may cost.
+    pub(super) limits: Limits,
 }
 
 /// A graph, or the body of a node like `Scan`.
@@ -49,6 +54,17 @@ pub(super) struct Node {
     pub(super) inputs: Vec<String>,
     pub(super) outputs: Vec<String>,
     pub(super) attributes: Vec<(String, Attribute)>,
+}
+
+impl Node {
+    /// Its operator, after the domain and a dot if it is not one of ONNX's own.
+    pub(super) fn qualified_operator(&self) -> String {
+        if self.domain.is_empty() {
+            self.operator.clone()
+        } else {
+            format!("{}.{}", self.domain, self.operator)
+        }
+    }
 }
 
 pub(super) enum Attribute {

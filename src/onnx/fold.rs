@@ -1,27 +1,53 @@
 //! Nodes whose inputs are all constants: computed while importing.
 
-use std::sync::Arc;
+use std::{ops::RangeInclusive, sync::Arc};
 
 use super::{
-    error::{Failure, Outcome},
+    error::{Failure, OnnxError, Outcome, too_large},
     file::{Attribute, Node},
+    limits::Limits,
     movement::{Context, Entries, movement, moves, sizes},
     tensor::{Data, MAX_ENTRIES, Tensor, axis, broadcast, entries, expanded, transposed},
 };
 
-/// Entries of all constants that are computed.
-const MAX_FOLDED: usize = 1 << 27;
-/// Entries of all constants that are read or computed.
-const MAX_WORK: usize = 1 << 30;
-
-/// Computes constants, within limits.
-#[derive(Default)]
+/// Computes constants, and counts what nodes cost.
 pub(super) struct Folding {
+    limits: Limits,
+    visits: usize,
     folded: usize,
-    work: usize,
+    handled: usize,
 }
 
 impl Folding {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            visits: 0,
+            folded: 0,
+            handled: 0,
+        }
+    }
+
+    /// Counts nodes and constants that are walked over.
+    pub(super) fn visit(&mut self, count: usize) -> Result<(), OnnxError> {
+        add(
+            &mut self.visits,
+            count,
+            self.limits.visits,
+            "nodes to visit",
+        )
+    }
+
+    /// Counts entries that a node reads or writes.
+    pub(super) fn handle(&mut self, count: usize) -> Result<(), OnnxError> {
+        add(
+            &mut self.handled,
+            count,
+            self.limits.handled,
+            "entries that nodes read and write",
+        )
+    }
+
     /// The outputs of a node of constant inputs, `None` if it is not one that is computed here.
     pub(super) fn fold(
         &mut self,
@@ -29,25 +55,33 @@ impl Folding {
         opset: i64,
         inputs: &[Option<Arc<Tensor>>],
     ) -> Outcome<Option<Vec<Arc<Tensor>>>> {
-        let read: usize = inputs.iter().flatten().map(|t| t.len()).sum();
         let outputs = fold(node, opset, inputs)?;
-        let new: usize = outputs.iter().flatten().map(|t| t.len()).sum();
-        self.folded = self.folded.saturating_add(new);
-        self.work = self.work.saturating_add(read).saturating_add(new);
-        for (what, got, limit) in [
-            (
-                "entries of constants that are computed",
-                self.folded,
-                MAX_FOLDED,
-            ),
-            ("entries of constants that are read", self.work, MAX_WORK),
-        ] {
-            if got > limit {
-                return Err(Failure::too_large(what, got, limit));
+        let new = outputs.iter().flatten().map(|t| t.len()).sum();
+        // A product reads every row of one for every column of the other.
+        let products = match (node.operator.as_str(), inputs) {
+            ("MatMul", [Some(a), Some(b)]) => {
+                let columns = b.shape().last().copied().unwrap_or(0);
+                a.len().saturating_mul(columns)
             }
-        }
+            _ => 0,
+        };
+        self.handle(products.saturating_add(new))?;
+        add(
+            &mut self.folded,
+            new,
+            self.limits.folded,
+            "entries of constants that are computed",
+        )?;
         Ok(outputs)
     }
+}
+
+fn add(count: &mut usize, more: usize, limit: usize, what: &str) -> Result<(), OnnxError> {
+    *count = count.saturating_add(more);
+    if *count > limit {
+        return Err(too_large(what, *count, limit));
+    }
+    Ok(())
 }
 
 fn fold(
@@ -91,8 +125,8 @@ fn fold(
             Data::Floats(_) => cast(required(inputs, 0)?, 1)?,
             Data::Ints(_) => cast(required(inputs, 0)?, 7)?,
             Data::Bools(_) => cast(required(inputs, 0)?, 9)?,
-            Data::Opaque(kind) => {
-                return Err(Failure::unsupported(format!("a cast to {kind}")));
+            other => {
+                return Err(Failure::unsupported(format!("a cast to {}", other.kind())));
             }
         },
         "Concat" => concat(node, inputs)?,
@@ -291,8 +325,11 @@ fn cast(tensor: &Tensor, to: i64) -> Outcome<Tensor> {
     )]
     let truncated = |f: f32| f as i64;
     let data = match (cast_to(to)?, tensor.data()) {
-        (_, Data::Opaque(kind)) => {
-            return Err(Failure::unsupported(format!("a cast from {kind}")));
+        (_, other @ (Data::Opaque(_) | Data::Missing)) => {
+            return Err(Failure::unsupported(format!(
+                "a cast from {}",
+                other.kind()
+            )));
         }
         (CastTo::Floats, Data::Floats(f)) => Data::Floats(f.clone()),
         (CastTo::Floats, Data::Ints(i)) => {
@@ -308,7 +345,29 @@ fn cast(tensor: &Tensor, to: i64) -> Outcome<Tensor> {
         (CastTo::Bools, Data::Ints(i)) => Data::Bools(i.iter().map(|i| *i != 0).collect()),
         (CastTo::Bools, Data::Bools(b)) => Data::Bools(b.clone()),
     };
+    if let Data::Ints(ints) = &data {
+        let range = integers(to);
+        if let Some(i) = ints.iter().find(|i| !range.contains(i)) {
+            return Err(Failure::unsupported(format!(
+                "a cast of {i} to an integer type that does not have it"
+            )));
+        }
+    }
     Ok(Tensor::from_parts(tensor.shape().to_vec(), data))
+}
+
+/// What the integer type of this number holds.
+fn integers(to: i64) -> RangeInclusive<i64> {
+    match to {
+        2 => 0..=i64::from(u8::MAX),
+        3 => i64::from(i8::MIN)..=i64::from(i8::MAX),
+        4 => 0..=i64::from(u16::MAX),
+        5 => i64::from(i16::MIN)..=i64::from(i16::MAX),
+        6 => i64::from(i32::MIN)..=i64::from(i32::MAX),
+        12 => 0..=i64::from(u32::MAX),
+        13 => 0..=i64::MAX,
+        _ => i64::MIN..=i64::MAX,
+    }
 }
 
 fn concat(node: &Node, inputs: &[Option<Arc<Tensor>>]) -> Outcome<Tensor> {
@@ -354,7 +413,7 @@ fn concat(node: &Node, inputs: &[Option<Arc<Tensor>>]) -> Outcome<Tensor> {
     let data = match first.data() {
         Data::Floats(_) => join!(Floats, floats),
         Data::Ints(_) => join!(Ints, ints),
-        Data::Bools(_) | Data::Opaque(_) => join!(Bools, bools),
+        _ => join!(Bools, bools),
     };
     Ok(Tensor::from_parts(shape, data))
 }

@@ -1,26 +1,26 @@
 //! The walk over the nodes of a file.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
 use super::{
     Import, ImportOptions, ImportReport, Imported,
     error::{Failure, OnnxError, Outcome, UnsupportedNode, malformed, too_large},
-    file::{Body, Dim, File, Node, Port},
+    file::{Attribute, Body, Dim, File, Node, Port},
     fold::{Folding, shape_of, size_of},
     movement::{Context, Entries, Moved, movement, moves},
     sequence,
-    tensor::Tensor,
+    tensor::{Data, Tensor},
     unary::{Kind, Unary},
 };
 use crate::graph::{GraphBuilder, SparseMatrix, Value};
 
-/// Nodes that are visited; those of a body, and its constants, once a step.
-const MAX_VISITS: usize = 1 << 17;
 /// Entries of an input.
-const MAX_INPUT: usize = 1 << 24;
+const MAX_INPUT: usize = 1 << 22;
+/// Inputs of a node.
+const MAX_ARITY: usize = 1 << 12;
 
 /// What a name of the file stands for.
 #[derive(Clone)]
@@ -49,7 +49,16 @@ impl From<Value> for Term {
 
 impl From<Tensor> for Term {
     fn from(tensor: Tensor) -> Self {
-        Self::Constant(Arc::new(tensor))
+        Arc::new(tensor).into()
+    }
+}
+
+impl From<Arc<Tensor>> for Term {
+    fn from(tensor: Arc<Tensor>) -> Self {
+        match tensor.data() {
+            Data::Missing => Self::Unknown,
+            _ => Self::Constant(tensor),
+        }
     }
 }
 
@@ -57,6 +66,7 @@ impl From<Tensor> for Term {
 pub(super) fn import(file: &File, options: &ImportOptions) -> Result<Import, OnnxError> {
     let graph = &file.graph;
     let constants = check_names(graph)?;
+    check_bodies(graph)?;
     let output = output(graph, options)?;
     let needed = needed(&graph.nodes, &[output]);
     let port = input(graph, &constants)?;
@@ -64,6 +74,8 @@ pub(super) fn import(file: &File, options: &ImportOptions) -> Result<Import, Onn
         producer: file.producer.clone(),
         opset: file.opset,
         nodes: graph.nodes.len(),
+        operators: operators(&graph.nodes),
+        parameters: parameters(graph),
         unused: graph.nodes.len() - needed.len(),
         ..ImportReport::default()
     };
@@ -79,19 +91,30 @@ pub(super) fn import(file: &File, options: &ImportOptions) -> Result<Import, Onn
     let mut import = Importer {
         options,
         opset: file.opset,
-        builder: GraphBuilder::new(shape.iter().copied()),
+        builder: GraphBuilder::new(shape.iter().copied())
+            .limited(file.limits.entries, file.limits.products),
         scopes: vec![initializers(graph)],
-        unsupported: Vec::new(),
+        unsupported: file.unsupported.clone(),
+        reported: file.unsupported.iter().cloned().collect(),
         report: ImportReport {
             input_shape: shape,
             ..report
         },
+        noted: HashSet::new(),
         lowered: HashMap::new(),
         indices: HashSet::new(),
         softmax: softmax_ends(graph, output, &needed),
-        visits: 0,
-        folding: Folding::default(),
+        folding: Folding::new(file.limits),
     };
+    let first = port.shape.as_ref().and_then(|s| s.first());
+    if let (Some(dim), None) = (first, &options.input_shape)
+        && dimension(dim, options) == Ok(None)
+    {
+        import.note(format!(
+            "the first dimension of the input `{}` is open, and taken for a batch of one",
+            port.name
+        ));
+    }
     let x = import.builder.input();
     import.define(&port.name, x.into());
     import.walk(&graph.nodes, &needed)?;
@@ -131,6 +154,21 @@ pub(super) fn settle(failure: Failure, what: &str, name: &str) -> OnnxError {
     }
 }
 
+/// How many nodes have each operator.
+fn operators(nodes: &[Node]) -> BTreeMap<String, usize> {
+    let mut operators = BTreeMap::new();
+    for node in nodes {
+        *operators.entry(node.qualified_operator()).or_default() += 1;
+    }
+    operators
+}
+
+fn parameters(graph: &Body) -> usize {
+    let tensors = graph.initializers.iter();
+    let floats = tensors.filter(|(_, t)| matches!(t.data(), Data::Floats(_)));
+    floats.map(|(_, t)| t.len()).sum()
+}
+
 /// Checks that no two values have one name; the names of the initialisers.
 fn check_names(graph: &Body) -> Result<HashSet<&str>, OnnxError> {
     let constants: HashSet<&str> = graph.initializers.iter().map(|i| i.0.as_str()).collect();
@@ -152,6 +190,17 @@ fn check_names(graph: &Body) -> Result<HashSet<&str>, OnnxError> {
         }
     }
     Ok(constants)
+}
+
+/// Checks the names within bodies.
+fn check_bodies(graph: &Body) -> Result<(), OnnxError> {
+    for (_, attribute) in graph.nodes.iter().flat_map(|n| &n.attributes) {
+        if let Attribute::Graph(body) = attribute {
+            check_names(body)?;
+            check_bodies(body)?;
+        }
+    }
+    Ok(())
 }
 
 /// The name of the output.
@@ -285,7 +334,7 @@ pub(super) fn needed(nodes: &[Node], outputs: &[&str]) -> HashSet<usize> {
 pub(super) fn initializers(body: &Body) -> HashMap<String, Term> {
     body.initializers
         .iter()
-        .map(|(name, tensor)| (name.clone(), Term::Constant(tensor.clone())))
+        .map(|(name, tensor)| (name.clone(), tensor.clone().into()))
         .collect()
 }
 
@@ -354,14 +403,17 @@ pub(super) struct Importer<'f> {
     /// What names stand for: in the graph, and in the bodies that the walk is in.
     pub(super) scopes: Vec<HashMap<String, Term>>,
     pub(super) unsupported: Vec<UnsupportedNode>,
+    /// The same.
+    reported: HashSet<UnsupportedNode>,
     pub(super) report: ImportReport,
+    /// The notes of the report.
+    noted: HashSet<String>,
     /// Values of functions that were needed; the function is kept so that its address stays its own.
     lowered: HashMap<(Value, usize), (Unary, Value)>,
     /// Values that are the index of a largest entry.
     pub(super) indices: HashSet<Value>,
     pub(super) softmax: HashMap<String, SoftmaxEnd>,
-    visits: usize,
-    folding: Folding,
+    pub(super) folding: Folding,
 }
 
 impl Importer<'_> {
@@ -382,15 +434,6 @@ impl Importer<'_> {
             })
     }
 
-    /// Counts nodes and constants that are walked over.
-    pub(super) fn visit(&mut self, count: usize) -> Result<(), OnnxError> {
-        self.visits = self.visits.saturating_add(count);
-        if self.visits > MAX_VISITS {
-            return Err(too_large("nodes to visit", self.visits, MAX_VISITS));
-        }
-        Ok(())
-    }
-
     /// Walks the nodes of these indices.
     pub(super) fn walk(
         &mut self,
@@ -398,7 +441,7 @@ impl Importer<'_> {
         needed: &HashSet<usize>,
     ) -> Result<(), OnnxError> {
         for (_, node) in nodes.iter().enumerate().filter(|(k, _)| needed.contains(k)) {
-            self.visit(1)?;
+            self.folding.visit(1)?;
             match self.node(node) {
                 Ok(outputs) => {
                     let mut outputs = outputs.into_iter();
@@ -422,15 +465,11 @@ impl Importer<'_> {
                 Err(Failure::Unsupported { reason, instead }) => {
                     let what = UnsupportedNode {
                         name: node.name.clone(),
-                        operator: if node.domain.is_empty() {
-                            node.operator.clone()
-                        } else {
-                            format!("{}.{}", node.domain, node.operator)
-                        },
+                        operator: node.qualified_operator(),
                         reason,
                         instead,
                     };
-                    if !self.unsupported.contains(&what) {
+                    if self.reported.insert(what.clone()) {
                         self.unsupported.push(what);
                     }
                     for name in &node.outputs {
@@ -452,6 +491,15 @@ impl Importer<'_> {
                 name => self.lookup(name).map(Some),
             })
             .collect::<Outcome<Vec<_>>>()?;
+        if inputs.len() > MAX_ARITY {
+            return Err(Failure::too_large(
+                "inputs of a node",
+                inputs.len(),
+                MAX_ARITY,
+            ));
+        }
+        let read = inputs.iter().flatten().map(|t| self.size(t)).sum();
+        self.folding.handle(read)?;
         if !node.domain.is_empty() {
             return Err(Failure::instead(
                 format!("operators of the domain `{}` are not known", node.domain),
@@ -473,7 +521,7 @@ impl Importer<'_> {
             && let Some(outputs) = self.folding.fold(node, self.opset, constants)?
         {
             self.report.folded += 1;
-            return Ok(outputs.into_iter().map(Term::Constant).collect());
+            return Ok(outputs.into_iter().map(Term::from).collect());
         }
         if inputs.iter().any(|i| matches!(i, Some(Term::Unknown))) {
             return if is_known(&node.operator) {
@@ -483,6 +531,8 @@ impl Importer<'_> {
             };
         }
         let outputs = self.computed(node, &inputs)?;
+        let written = outputs.iter().map(|t| self.size(t)).sum();
+        self.folding.handle(written)?;
         if constants.is_none() {
             return Ok(outputs);
         }
@@ -576,6 +626,7 @@ impl Importer<'_> {
             Entries::Transposed(permutation) => self.builder.transpose(value, &permutation)?,
             Entries::Selected(indices) => {
                 let columns = shape.iter().product();
+                self.builder.has_room(indices.len().saturating_mul(2))?;
                 let matrix = SparseMatrix::selection(columns, &indices)?;
                 self.builder.linear(value, matrix, None, &moved.shape)?
             }
@@ -625,8 +676,16 @@ impl Importer<'_> {
         }
     }
 
+    fn size(&self, term: &Term) -> usize {
+        match term {
+            Term::Constant(tensor) => tensor.len(),
+            Term::Computed(c) => self.builder.shape(c.base).iter().product(),
+            Term::Unknown => 0,
+        }
+    }
+
     pub(super) fn note(&mut self, note: String) {
-        if !self.report.notes.contains(&note) {
+        if self.noted.insert(note.clone()) {
             self.report.notes.push(note);
         }
     }

@@ -1,5 +1,7 @@
 //! Matrices, convolutions, pooling, and what else works on whole tensors.
 
+use std::ops::Range;
+
 use ndarray::{ArrayD, ArrayView2, Ix1, Ix2, IxDyn};
 
 use super::{
@@ -15,7 +17,7 @@ use crate::graph::{Conv, Pool, SparseMatrix, Value};
 const MAX_WINDOW: i64 = 1 << 20;
 /// Size of a batch that is one input of the network.
 const MAX_SAMPLES: usize = 1 << 10;
-/// Entries of the matrix of a transposed convolution.
+/// Entries of the matrix of a transposed convolution, or of a batch of matrices.
 const MAX_TRIPLETS: usize = 1 << 23;
 
 /// Whether the operator is one of those below.
@@ -371,6 +373,7 @@ impl Importer<'_> {
                 MAX_TRIPLETS,
             ));
         }
+        self.builder.has_room(count.saturating_mul(inner))?;
         let weights = constant.floats()?;
         let size = i_count.saturating_mul(j_count).max(1);
         let triplets = (0..count).flat_map(|out| {
@@ -539,6 +542,7 @@ impl Importer<'_> {
                 MAX_TRIPLETS,
             ));
         }
+        self.builder.has_room(work)?;
         let mut out_spatial = Vec::new();
         // For each dimension: for each entry and place in the kernel, the place in the output.
         let mut reach: Vec<Vec<Vec<Option<usize>>>> = Vec::new();
@@ -577,17 +581,20 @@ impl Importer<'_> {
         out_shape.extend(&out_spatial);
         let out_len = entries(&out_shape)?;
         // For each entry of a channel and each place in the kernel, the place in an output channel.
-        let mut places: Vec<(usize, usize, usize)> = vec![(0, 0, 0)];
+        // All are below 2^24.
+        let small = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let mut places: Vec<(u32, u32, u32)> = vec![(0, 0, 0)];
         for ((sizes, size), out) in reach.iter().zip(spatial).zip(&out_spatial) {
+            let (size, out) = (small(*size), small(*out));
             let mut next = Vec::new();
             for (at, k, place) in &places {
                 for (own_at, windows) in sizes.iter().enumerate() {
                     for (own_k, own) in windows.iter().enumerate() {
                         if let Some(own) = own {
                             next.push((
-                                at * size + own_at,
-                                k * windows.len() + own_k,
-                                place * out + own,
+                                at * size + small(own_at),
+                                k * small(windows.len()) + small(own_k),
+                                place * out + small(*own),
                             ));
                         }
                     }
@@ -605,8 +612,12 @@ impl Importer<'_> {
                 let base = (c * per_group + m) * window_len;
                 let out = (c / share.max(1)) * per_group + m;
                 places.iter().map(move |(at, k, place)| {
-                    let weight = weights.get(base + k).copied().unwrap_or(0.0);
-                    (out * out_size + place, c * in_spatial + at, weight)
+                    let weight = weights.get(base + *k as usize).copied();
+                    (
+                        out * out_size + *place as usize,
+                        c * in_spatial + *at as usize,
+                        weight.unwrap_or(0.0),
+                    )
                 })
             })
         });
@@ -861,13 +872,22 @@ impl Importer<'_> {
 
     fn drop_softmax(&mut self, node: &Node, inputs: &[Option<Term>]) -> Outcome<Term> {
         let x = self.required(inputs, 0)?;
+        let shape = self.shape(&x);
+        let axes = softmax_axes(node, self.opset, shape.len())?;
+        let group: usize = shape.get(axes).unwrap_or_default().iter().product();
+        if group == 1 {
+            return Err(Failure::unsupported(
+                "it runs over an axis of one entry: what it gives is a constant",
+            ));
+        }
+        let whole = group == shape.iter().product::<usize>();
         let end = node
             .outputs
             .first()
             .and_then(|o| self.softmax.get(o))
             .copied();
         match end {
-            Some(SoftmaxEnd::ArgMax) => {
+            Some(SoftmaxEnd::ArgMax) if whole => {
                 self.note(format!(
                     "`{}` ({}) is left out: it does not change which entry is the largest",
                     node.name, node.operator
@@ -875,8 +895,13 @@ impl Importer<'_> {
                 Ok(x)
             }
             Some(SoftmaxEnd::Output) if self.options.drop_softmax => {
+                let among = if whole {
+                    String::new()
+                } else {
+                    format!(" among every {group} that it runs over")
+                };
                 self.note(format!(
-                    "`{}` ({}) is left out: outputs are logits, in the same order of size",
+                    "`{}` ({}) is left out: outputs are logits, in the same order of size{among}",
                     node.name, node.operator
                 ));
                 Ok(x)
@@ -885,9 +910,24 @@ impl Importer<'_> {
                 "it divides by a sum over the outputs",
                 "leave it out, for logits in the same order, with `ImportOptions::drop_softmax`",
             )),
-            None => Err(Failure::unsupported("it is not at the end of the network")),
+            _ => Err(Failure::unsupported("it is not at the end of the network")),
         }
     }
+}
+
+/// The axes of a value of so many that the sum of a softmax runs over: before operator set 13 all
+/// from one on.
+pub(super) fn softmax_axes(node: &Node, opset: i64, rank: usize) -> Outcome<Range<usize>> {
+    if opset < 13 {
+        let at = node.int("axis", 1)?;
+        // A matrix of one column.
+        if usize::try_from(at) == Ok(rank) {
+            return Ok(rank..rank);
+        }
+        return Ok(axis(at, rank)?..rank);
+    }
+    let at = axis(node.int("axis", -1)?, rank)?;
+    Ok(at..at + 1)
 }
 
 fn two_values() -> Failure {

@@ -1,21 +1,29 @@
 //! Networks from ONNX files; with feature `onnx`.
 //!
-//! ```no_run
-//! use layerfold::onnx::{Imported, OnnxError};
+//! From a file and samples of its inputs to a proof that is verified:
 //!
-//! # fn main() -> Result<(), OnnxError> {
-//! let import = layerfold::onnx::load("model.onnx")?;
-//! for note in &import.report.notes {
-//!     println!("{note}");
-//! }
-//! match import.model {
-//!     Imported::Graph(graph) => println!("{graph:?}"),
-//!     Imported::Sequence(model) => println!("{model:?}"),
-//!     _ => {}
-//! }
-//! # Ok(())
-//! # }
 //! ```
+//! use layerfold::{Params, Proof, Prover, Verifier, Visibility, graph::GraphPrecision, onnx};
+//! # use ndarray::Array1;
+//! # let bytes = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/onnx/net-mlp.onnx"));
+//! # let sample = |k: usize| Array1::from_shape_fn(12, |i| ((3 * i + 5 * k) as f32).sin());
+//! # let samples: Vec<Array1<f32>> = (0..8).map(sample).collect();
+//!
+//! let graph = onnx::from_bytes(bytes)?.into_graph()?; // or `onnx::load("model.onnx")?`
+//! let quantized = graph.quantize(&samples, &GraphPrecision::default())?;
+//! let params = Params::setup(&quantized.program()?)?;
+//! let prover = Prover::new(&params, &quantized)?;
+//! let mut session = prover.session(Visibility::private_inputs().public_outputs())?;
+//! let output = session.push(samples[0].view())?;
+//! let proof = session.finish()?.to_bytes();
+//!
+//! let verifier = Verifier::new(&params, prover.model_commitment());
+//! let statement = verifier.verify(&Proof::from_bytes(&proof)?)?;
+//! # assert_eq!((statement.frames, output.len()), (1, 4));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! What the import left out or assumed is in [`ImportReport::notes`].
 //!
 //! The nodes are walked in the order of the file. Nodes of constants are computed; what is linear in
 //! the input composes; a function that is spread over several nodes (GELU, SiLU, Mish and others are
@@ -31,8 +39,8 @@
 //!   `AveragePool`, `GlobalAveragePool`, `ReduceMean`, `ReduceSum`, `Add`, `Sub`, `Sum`, `Mean`,
 //!   `Neg`, `Mul` and `Div` by constants.
 //! * Entries moved: `Reshape`, `Flatten`, `Squeeze`, `Unsqueeze`, `Transpose`, `Slice`, `Split`,
-//!   `Concat`, `Pad`, `Gather` and `Tile` and `Expand` by constants, `DepthToSpace`, `SpaceToDepth`,
-//!   `Resize` to nearest neighbours, `Identity`, `Dropout`, `Cast` between floats.
+//!   `Concat`, `Pad`, `Gather` and `Tile` and `Expand` and `Where` by constants, `DepthToSpace`,
+//!   `SpaceToDepth`, `Resize` to nearest neighbours, `Identity`, `Dropout`, `Cast` between floats.
 //! * Functions: `Relu`, `LeakyRelu`, `PRelu`, `Clip`, `Sigmoid`, `HardSigmoid`, `HardSwish`,
 //!   `Swish`, `Tanh`, `Gelu`, `Erf`, `Elu`, `Celu`, `Selu`, `Softplus`, `Softsign`, `Mish`, `Exp`,
 //!   `Sqrt`, `Abs`, `Sin`, `Cos`, `Atan`, `Pow` to a constant, quotients of functions of one value.
@@ -46,8 +54,10 @@
 //! # Files that are not to be trusted
 //!
 //! A file is bounded by [`ImportOptions::max_file_bytes`]; lengths are checked before anything is
-//! decoded, shapes before anything is allocated. A file that is no model gives an error. The
-//! weights are zeroised when they are dropped, the decoder's buffers are not.
+//! decoded, shapes before anything is allocated. What an import may cost grows with the size of the
+//! file: some hundred bytes take less than 1 GiB and some seconds, whatever they say. A file that
+//! is no model gives an error. The weights are zeroised when they are dropped, the decoder's
+//! buffers are not.
 #![deny(
     clippy::indexing_slicing,
     clippy::unwrap_used,
@@ -66,6 +76,7 @@ mod file;
 mod fold;
 mod import;
 mod layers;
+mod limits;
 mod movement;
 mod scan;
 mod sequence;
@@ -73,7 +84,7 @@ mod tensor;
 mod unary;
 mod wire;
 
-use std::{fs::File, io::Read, path::Path};
+use std::{collections::BTreeMap, fs::File, io::Read, path::Path};
 
 use zeroize::Zeroizing;
 
@@ -101,6 +112,39 @@ pub struct Import {
     pub report: ImportReport,
 }
 
+impl Import {
+    /// The network, if it has no state.
+    ///
+    /// # Errors
+    /// [`OnnxError::Unsupported`] if it is recurrent.
+    pub fn into_graph(self) -> Result<Graph, OnnxError> {
+        match self.model {
+            Imported::Graph(graph) => Ok(graph),
+            Imported::Sequence(_) => Err(another("a recurrent network", "Import::into_sequence")),
+        }
+    }
+
+    /// The network, if it is recurrent.
+    ///
+    /// # Errors
+    /// [`OnnxError::Unsupported`] if it has no recurrent node.
+    pub fn into_sequence(self) -> Result<SequenceModel, OnnxError> {
+        match self.model {
+            Imported::Sequence(model) => Ok(model),
+            Imported::Graph(_) => Err(another("a network without state", "Import::into_graph")),
+        }
+    }
+}
+
+fn another(what: &str, instead: &str) -> OnnxError {
+    OnnxError::Unsupported(vec![UnsupportedNode {
+        name: "graph".to_owned(),
+        operator: "model".to_owned(),
+        reason: format!("it is {what}"),
+        instead: Some(format!("take it with `{instead}`")),
+    }])
+}
+
 /// What became of the nodes of a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -111,6 +155,10 @@ pub struct ImportReport {
     pub opset: i64,
     /// Nodes of the graph, without those of bodies.
     pub nodes: usize,
+    /// How many of them have each operator; of other domains than ONNX's with the domain before a dot.
+    pub operators: BTreeMap<String, usize>,
+    /// Entries of all initialisers of floats, without those of bodies.
+    pub parameters: usize,
     /// Nodes that were computed, because all their inputs are constants; in bodies, once a step.
     pub folded: usize,
     /// Nodes that the output does not depend on.

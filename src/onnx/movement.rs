@@ -3,7 +3,7 @@
 use super::{
     error::{Failure, Outcome},
     file::Node,
-    tensor::{MAX_RANK, Tensor, axis, broadcast, entries, expanded, per_axis, transposed},
+    tensor::{MAX_RANK, Tensor, axis, broadcast, entries, expanded, extent, per_axis, transposed},
 };
 
 /// Where the entries of an output come from.
@@ -177,6 +177,12 @@ impl<'a> Context<'a> {
 
     fn squeeze(&self) -> Outcome<Moved> {
         let axes = self.axes(1, self.shape.len())?;
+        if axes.as_ref().is_some_and(Vec::is_empty) {
+            return Err(Failure::instead(
+                "its list of axes is empty: some take that for all axes of one entry, some for none",
+                "name the axes",
+            ));
+        }
         let mut shape = Vec::new();
         for (k, size) in self.shape.iter().enumerate() {
             let named = axes.as_ref().map(|a| a.contains(&k));
@@ -452,10 +458,11 @@ impl<'a> Context<'a> {
             (Some(tensor), _) if tensor.len() > 0 => Some(tensor.floats()?.to_vec()),
             (_, attribute) => attribute.cloned(),
         };
-        let (shape, scales): (Vec<usize>, Vec<f64>) = match (scales, self.constant(sizes_at)) {
+        // All in single precision, in which ONNX Runtime has it: 10·0.7 is 7.
+        let (shape, scales): (Vec<usize>, Vec<f32>) = match (scales, self.constant(sizes_at)) {
             (Some(scales), _) if scales.len() == rank => {
                 let new = |(size, scale): (&usize, &f32)| {
-                    let new = (to_float(*size) * f64::from(*scale)).floor();
+                    let new = (to_float(*size) * *scale).floor();
                     // Also false if it is not a number.
                     if (1.0..=65536.0).contains(&new) {
                         Ok(to_index(new))
@@ -466,10 +473,7 @@ impl<'a> Context<'a> {
                     }
                 };
                 let shape = self.shape.iter().zip(&scales).map(new);
-                (
-                    shape.collect::<Outcome<_>>()?,
-                    scales.iter().map(|s| f64::from(*s)).collect(),
-                )
+                (shape.collect::<Outcome<_>>()?, scales)
             }
             (None, Some(target)) if target.len() == rank => {
                 let shape = sizes(target)?;
@@ -487,6 +491,12 @@ impl<'a> Context<'a> {
             }
         };
         entries(&shape)?;
+        if old && scales.iter().any(|s| *s < 1.0) {
+            return Err(Failure::instead(
+                "before operator set 11 it is not said which neighbour is taken of fewer",
+                "convert the model with `onnx.version_converter`",
+            ));
+        }
         let lists = self
             .shape
             .iter()
@@ -502,7 +512,7 @@ impl<'a> Context<'a> {
 fn nearest(
     old: usize,
     new: usize,
-    scale: f64,
+    scale: f32,
     coordinates: &str,
     rounding: &str,
 ) -> Outcome<Vec<usize>> {
@@ -538,9 +548,9 @@ fn nearest(
         .collect()
 }
 
-#[expect(clippy::cast_precision_loss, reason = "sizes are below 2^31")]
-fn to_float(size: usize) -> f64 {
-    size as f64
+#[expect(clippy::cast_precision_loss, reason = "as ONNX Runtime has it")]
+fn to_float(size: usize) -> f32 {
+    size as f32
 }
 
 #[expect(
@@ -548,7 +558,7 @@ fn to_float(size: usize) -> f64 {
     clippy::cast_sign_loss,
     reason = "a whole number that is not negative"
 )]
-fn to_index(x: f64) -> usize {
+fn to_index(x: f32) -> usize {
     x as usize
 }
 
@@ -593,6 +603,8 @@ pub(super) fn reshaped(from: &[usize], target: &[i64], keeps_zero: bool) -> Outc
         None if known == count => {}
         _ => return Err(wrong()),
     }
+    // Sizes beside an empty one are not bounded by the number of entries.
+    extent(&shape).ok_or_else(wrong)?;
     Ok(shape)
 }
 

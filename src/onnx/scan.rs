@@ -69,7 +69,8 @@ impl Importer<'_> {
 
     /// The outputs of a body whose inputs are these.
     fn run(&mut self, body: &Body, inputs: Vec<Term>) -> Outcome<Vec<Term>> {
-        self.visit(body.nodes.len().saturating_add(body.initializers.len()))?;
+        self.folding
+            .visit(body.nodes.len().saturating_add(body.initializers.len()))?;
         let mut scope: HashMap<String, Term> = initializers(body);
         for (port, term) in body.inputs.iter().zip(inputs) {
             scope.insert(port.name.clone(), term);

@@ -17,8 +17,9 @@ use super::{
     file::{Body, Dim, File, Node, Port},
     fold::{CastTo, Folding, cast_to, shape_of, size_of},
     import::{SoftmaxEnd, dimension, settle, softmax_ends},
+    layers::softmax_axes,
     movement::{Context, Entries, movement, moves},
-    tensor::{Tensor, Wiped, entries, per_axis},
+    tensor::{Data, Tensor, Wiped, entries, per_axis},
 };
 use crate::{
     Error,
@@ -28,8 +29,8 @@ use crate::{
 };
 
 /// Frames that a sequence is taken to have where the file leaves it open: a prime that no weight has
-/// as a dimension.
-const OPEN_FRAMES: usize = 65_521;
+/// as a dimension. With 1024 entries each they are within the limits of a tensor.
+const OPEN_FRAMES: usize = 16_381;
 
 /// What an axis is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,11 +50,20 @@ enum Track {
     Unknown,
 }
 
+impl From<Arc<Tensor>> for Track {
+    fn from(tensor: Arc<Tensor>) -> Self {
+        match tensor.data() {
+            Data::Missing => Self::Unknown,
+            _ => Self::Constant(tensor),
+        }
+    }
+}
+
 /// What the first layers make of the frames.
 #[derive(Clone)]
 struct Frames {
     axes: Vec<Mark>,
-    /// How many layers.
+    /// How many changes of the layers it is after.
     stage: usize,
     /// Whether it is what they make of the last frame only.
     last: bool,
@@ -70,6 +80,8 @@ struct Walk<'f> {
     opset: i64,
     terms: HashMap<&'f str, Track>,
     layers: Vec<Layer>,
+    /// Layers that were added, and biases that were changed.
+    edits: usize,
     unsupported: Vec<UnsupportedNode>,
     report: ImportReport,
     softmax: HashMap<String, SoftmaxEnd>,
@@ -121,13 +133,14 @@ pub(super) fn import(
             opset: file.opset,
             terms: constants(&file.graph),
             layers: Vec::new(),
-            unsupported: Vec::new(),
+            edits: 0,
+            unsupported: file.unsupported.clone(),
             report: report.clone(),
             softmax: softmax_ends(&file.graph, output, needed),
             frames: size(time).unwrap_or(OPEN_FRAMES),
             batch,
             misplaced: false,
-            folding: Folding::default(),
+            folding: Folding::new(file.limits),
         };
         walk.terms.insert(
             &port.name,
@@ -171,23 +184,20 @@ fn constants(graph: &Body) -> HashMap<&str, Track> {
     graph
         .initializers
         .iter()
-        .map(|(name, tensor)| (name.as_str(), Track::Constant(tensor.clone())))
+        .map(|(name, tensor)| (name.as_str(), tensor.clone().into()))
         .collect()
 }
 
 impl<'f> Walk<'f> {
     fn walk(&mut self, nodes: &'f [Node], needed: &HashSet<usize>) -> Result<(), OnnxError> {
         for (_, node) in nodes.iter().enumerate().filter(|(k, _)| needed.contains(k)) {
+            self.folding.visit(1)?;
             let outputs = match self.node(node) {
                 Ok(outputs) => outputs,
                 Err(Failure::Unsupported { reason, instead }) => {
                     self.unsupported.push(UnsupportedNode {
                         name: node.name.clone(),
-                        operator: if node.domain.is_empty() {
-                            node.operator.clone()
-                        } else {
-                            format!("{}.{}", node.domain, node.operator)
-                        },
+                        operator: node.qualified_operator(),
                         reason,
                         instead,
                     });
@@ -273,12 +283,17 @@ impl<'f> Walk<'f> {
                 Some(_) => None,
             })
             .collect();
+        let read = inputs.iter().flatten().map(|input| match input {
+            Track::Constant(tensor) => tensor.len(),
+            _ => 0,
+        });
+        self.folding.handle(read.sum())?;
         if let Some(constants) = &constants {
             let Some(outputs) = self.folding.fold(node, self.opset, constants)? else {
                 return Err(Failure::unsupported("of constants, in a recurrent network"));
             };
             self.report.folded += 1;
-            return Ok(outputs.into_iter().map(Track::Constant).collect());
+            return Ok(outputs.into_iter().map(Track::from).collect());
         }
         if inputs.iter().any(|i| matches!(i, Some(Track::Unknown))) {
             return Ok(node.outputs.iter().map(|_| Track::Unknown).collect());
@@ -358,13 +373,20 @@ impl<'f> Walk<'f> {
 
     /// Checks that nothing but the layers so far made the value, so that one more can follow.
     fn current(&self, frames: &Frames) -> Outcome<()> {
-        if frames.stage == self.layers.len() {
+        if frames.stage == self.edits {
             Ok(())
         } else {
             Err(Failure::unsupported(
                 "the network branches: a layer before the last one is read",
             ))
         }
+    }
+
+    /// Adds a layer; what it makes of the frames is at the stage that is returned.
+    fn push(&mut self, layer: Layer) -> usize {
+        self.layers.push(layer);
+        self.edits += 1;
+        self.edits
     }
 
     fn recurrent(&mut self, node: &Node, inputs: &[Option<Track>]) -> Outcome<Vec<Track>> {
@@ -426,8 +448,7 @@ impl<'f> Walk<'f> {
         }
         let (function, weights) = self.cell(node, inputs, entries)?;
         let hidden = weights.hidden.ncols();
-        self.layers.push(Layer::Cell(function, weights));
-        let stage = self.layers.len();
+        let stage = self.push(Layer::Cell(function, weights));
         let track = |axes: Vec<Mark>, last: bool| Track::Frames(Frames { axes, stage, last });
         let units = Mark::Entries(hidden);
         let all = if batch_first {
@@ -545,8 +566,8 @@ impl<'f> Walk<'f> {
         })
     }
 
-    fn moved(&self, node: &Node, inputs: &[Option<Track>]) -> Outcome<Track> {
-        let x = self.frames_of(inputs, 0)?;
+    fn moved(&mut self, node: &Node, inputs: &[Option<Track>]) -> Outcome<Track> {
+        let x = self.frames_of(inputs, 0)?.clone();
         let mut rest = Vec::new();
         for input in inputs.iter().skip(1) {
             rest.push(match input {
@@ -559,7 +580,7 @@ impl<'f> Walk<'f> {
                 }
             });
         }
-        let shape = self.shape(x);
+        let shape = self.shape(&x);
         let mut moved = movement(&Context {
             node,
             opset: self.opset,
@@ -595,6 +616,7 @@ impl<'f> Walk<'f> {
                     ))
                 }),
             Entries::Selected(indices) => {
+                self.folding.handle(indices.len())?;
                 let time = x.axes.iter().position(|m| *m == Mark::Time);
                 entries(&shape)?;
                 let lists = shape.iter().enumerate().map(|(k, size)| {
@@ -662,10 +684,10 @@ impl<'f> Walk<'f> {
                 weight.nrows()
             )));
         }
-        self.layers.push(Layer::Dense(weight, bias));
+        let stage = self.push(Layer::Dense(weight, bias));
         Ok(Track::Frames(Frames {
             axes,
-            stage: self.layers.len(),
+            stage,
             last: x.last,
         }))
     }
@@ -733,7 +755,7 @@ impl<'f> Walk<'f> {
                 ));
             }
         };
-        let x = self.frames_of(inputs, index)?.clone();
+        let mut x = self.frames_of(inputs, index)?.clone();
         self.current(&x)?;
         let size = match x.axes.last() {
             Some(Mark::Entries(n)) if constant.shape().len() <= x.axes.len() => *n,
@@ -748,6 +770,9 @@ impl<'f> Walk<'f> {
         match self.layers.last_mut() {
             Some(Layer::Dense(_, bias)) if bias.len() == row.len() => {
                 **bias += &*row;
+                // What the layer gave without it is no longer there.
+                self.edits += 1;
+                x.stage = self.edits;
                 Ok(Track::Frames(x))
             }
             _ => Err(Failure::unsupported(
@@ -768,7 +793,7 @@ impl<'f> Walk<'f> {
             Some(Layer::Cell(_, weights)) => {
                 // The state itself, as a dense layer that changes nothing.
                 let units = weights.hidden.ncols();
-                self.layers.push(Layer::Dense(
+                self.push(Layer::Dense(
                     Wiped(Array2::eye(units)),
                     Wiped(Array1::zeros(units)),
                 ));
@@ -778,13 +803,19 @@ impl<'f> Walk<'f> {
             }
             None => return Err(Failure::unsupported("it comes before the first cell")),
         }
-        self.layers.push(Layer::Activation(activation));
-        x.stage = self.layers.len();
+        x.stage = self.push(Layer::Activation(activation));
         Ok(Track::Frames(x))
     }
 
     fn softmax(&mut self, node: &Node, inputs: &[Option<Track>]) -> Outcome<Track> {
         let x = self.frames_of(inputs, 0)?.clone();
+        let axes = softmax_axes(node, self.opset, x.axes.len())?;
+        let among = x.axes.get(axes).unwrap_or_default();
+        if among.contains(&Mark::Time) || !among.iter().any(|m| matches!(m, Mark::Entries(2..))) {
+            return Err(Failure::unsupported(
+                "it does not run over the entries of a frame",
+            ));
+        }
         let end = node.outputs.first().and_then(|o| self.softmax.get(o));
         if end != Some(&SoftmaxEnd::Output) {
             return Err(Failure::unsupported("it is not at the end of the network"));

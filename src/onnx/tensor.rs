@@ -8,7 +8,7 @@ use zeroize::Zeroize;
 use super::error::{Failure, Outcome};
 
 /// Entries of a constant that is computed while importing, and of a list of indices.
-pub(super) const MAX_ENTRIES: usize = 1 << 25;
+pub(super) const MAX_ENTRIES: usize = 1 << 24;
 /// Dimensions of a tensor.
 pub(super) const MAX_RANK: usize = 16;
 
@@ -30,6 +30,8 @@ pub(super) enum Data {
     Bools(Vec<bool>),
     /// Of a type that is not read; its name. There are no entries.
     Opaque(&'static str),
+    /// Reported as unsupported already. There are no entries.
+    Missing,
 }
 
 impl Tensor {
@@ -145,6 +147,7 @@ impl Tensor {
             Data::Ints(i) => Data::Ints(pick(i, indices)),
             Data::Bools(b) => Data::Bools(pick(b, indices)),
             Data::Opaque(kind) => Data::Opaque(kind),
+            Data::Missing => Data::Missing,
         };
         Self::from_parts(shape, data)
     }
@@ -155,7 +158,7 @@ impl Drop for Tensor {
         match &mut self.data {
             Data::Floats(f) => f.zeroize(),
             Data::Ints(i) => i.zeroize(),
-            Data::Bools(_) | Data::Opaque(_) => {}
+            Data::Bools(_) | Data::Opaque(_) | Data::Missing => {}
         }
     }
 }
@@ -190,6 +193,7 @@ impl Data {
             Self::Ints(_) => "integers",
             Self::Bools(_) => "booleans",
             Self::Opaque(kind) => kind,
+            Self::Missing => "nothing",
         }
     }
 

@@ -4,7 +4,7 @@
 //! message. What follows counts messages, strings and numbers without decoding them, checks every
 //! length, and bounds the depth of nesting, so that decoding costs no more than it says.
 
-use super::error::{OnnxError, malformed, too_large};
+use super::error::{OnnxError, UnsupportedNode, malformed, too_large};
 
 /// Messages and strings of a file: networks have some thousands.
 const MAX_RECORDS: usize = 1 << 20;
@@ -12,6 +12,8 @@ const MAX_RECORDS: usize = 1 << 20;
 const MAX_VARINTS: usize = 1 << 25;
 /// Messages within each other.
 const MAX_DEPTH: usize = 40;
+/// The field of a function that names its domain.
+const FUNCTION_DOMAIN: u64 = 10;
 
 /// The messages of `onnx.proto` that hold others.
 #[derive(Clone, Copy)]
@@ -82,13 +84,25 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), OnnxError> {
     let mut scan = Scan {
         records: 0,
         varints: 0,
+        overrides: false,
     };
-    scan.message(Message::Model, bytes, 0)
+    scan.message(Message::Model, bytes, 0)?;
+    if scan.overrides {
+        return Err(OnnxError::Unsupported(vec![UnsupportedNode {
+            name: "functions".to_owned(),
+            operator: "function".to_owned(),
+            reason: "the file defines operators of ONNX's own domain".to_owned(),
+            instead: Some("inline its functions with `onnx.inliner`".to_owned()),
+        }]));
+    }
+    Ok(())
 }
 
 struct Scan {
     records: usize,
     varints: usize,
+    /// Whether a function of the file may take the place of an operator of ONNX.
+    overrides: bool,
 }
 
 impl Scan {
@@ -102,6 +116,7 @@ impl Scan {
             return Err(too_large("depth of nesting", depth, MAX_DEPTH));
         }
         self.record()?;
+        let mut own_domain = matches!(message, Message::Function);
         while !bytes.is_empty() {
             let key = varint(&mut bytes)?;
             let field = key >> 3;
@@ -127,10 +142,14 @@ impl Scan {
                         }
                         Content::Bytes => self.record()?,
                     }
+                    if matches!((message, field), (Message::Function, FUNCTION_DOMAIN)) {
+                        own_domain = content.is_empty() || content == b"ai.onnx";
+                    }
                 }
                 kind => return Err(malformed(format!("a field has the wire type {kind}"))),
             }
         }
+        self.overrides |= own_domain;
         Ok(())
     }
 

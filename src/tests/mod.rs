@@ -13,6 +13,8 @@ mod fixtures;
 mod formats;
 mod graphs;
 mod hiding;
+#[cfg(feature = "onnx")]
+mod onnx;
 mod proof_attacks;
 mod random_programs;
 mod sequences;
