@@ -90,7 +90,9 @@ fn two_commands_from_a_model_to_a_verified_proof() {
         proved["integers"],
         proved["statement"]["outputs"]["vectors"]
     );
-    assert_eq!(proved["warnings"].as_array().unwrap().len(), 1);
+    // The open batch is taken as 1, and the ranges are those of the inputs.
+    assert_eq!(proved["warnings"].as_array().unwrap().len(), 2, "{proved}");
+    assert!(proved["warnings"][1].to_string().contains("--calibration"));
 
     // The outputs are near those of the float network.
     let floats: Value = serde_json::from_slice(&fs::read(at("net-mlp.json")).unwrap()).unwrap();
