@@ -49,7 +49,7 @@
 //!   [`ImportOptions::drop_softmax`].
 //! * `Scan` of up to 64 steps and `If` of a constant, with bodies of the above.
 //! * `RNN`, `GRU` and `LSTM` of one direction, stacked, with dense layers after them: a
-//!   [`SequenceModel`](crate::SequenceModel).
+//!   [`SequenceModel`].
 //!
 //! # Files that are not to be trusted
 //!
