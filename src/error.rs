@@ -217,6 +217,14 @@ pub enum DecodeError {
         /// The backend found.
         got: u8,
     },
+    /// The header says another kind of proof than the argument is.
+    #[error("the argument is of the {got} kind, the header says {expected}")]
+    Kind {
+        /// What the header says.
+        expected: crate::ProofKind,
+        /// What the argument is.
+        got: crate::ProofKind,
+    },
     /// Fewer bytes than the format needs.
     #[error("truncated")]
     Truncated,

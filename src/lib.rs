@@ -2,9 +2,10 @@
 //!
 //! A prover commits to the integer weights of a model once. For every run it shows that *this*
 //! model, on inputs that may stay private, produced outputs that may stay hidden, and nothing
-//! else. Every layer, or group of layers, is one step of the same circuit; the steps are folded
-//! with Nova; the end is one compressed proof whose size, but for public vectors, depends neither on
-//! the number of steps nor on the number of inputs.
+//! else. Every layer, or group of layers, is one step of the same circuit. The steps are folded with
+//! Nova, and the end is one compressed proof whose size, but for public vectors, depends neither on
+//! the number of steps nor on the number of inputs; or, if there are few of them, the verifier folds
+//! them himself, which is faster and gives a smaller proof. See [`ProofKind`].
 //!
 //! ```
 //! use layerfold::{Model, Params, Precision, Proof, Prover, Verifier, Visibility};
@@ -44,7 +45,8 @@
 //! - `quant`: integers, calibration, and a report against the floats;
 //! - [`program`]: the integer semantics of a step, and the reference interpreter;
 //! - `circuit`: a program as constraints, its state, the bridge to Nova;
-//! - `ivc`: keys, the schedule planner, sessions;
+//! - `ivc`: keys, sessions, the folding of long runs;
+//! - `flat`: the folding of short runs, outside any circuit;
 //! - `proof`: bytes, statements, the verifier;
 //!
 //! and beside them [`weights`] (bank, commitment, mask, sumcheck, opening), `ipa` (openings of
@@ -55,6 +57,7 @@
 mod backend;
 mod circuit;
 mod error;
+mod flat;
 pub mod graph;
 mod ipa;
 mod ivc;
@@ -80,7 +83,9 @@ pub use model::{
     Tensors,
 };
 pub use program::Schedule;
-pub use proof::{Inputs, Outputs, Proof, Statement, VectorDigest, Verifier, VerifyError};
+pub use proof::{
+    Inputs, Outputs, Proof, ProofKind, Statement, VectorDigest, Verifier, VerifyError,
+};
 pub use quant::{
     Accuracy, CellDrift, Deviation, DriftPoint, DriftReport, LayerReport, Precision,
     QuantizationReport, Quantized, QuantizedModel, QuantizedSequence, Samples, Scales,

@@ -1,6 +1,6 @@
 //! Whole cases, by name:
 //! `cargo bench --bench workloads -- NAME [--json] [--layers-per-step K] [--frames-per-step F]
-//! [--plan] [--costs FILE] [--overlap]`. With `--plan` it says what the planner weighed and proves nothing; FILE
+//! [--kind flat|recursive|auto] [--plan] [--costs FILE] [--overlap]`. With `--plan` it says what the planner weighed and proves nothing; FILE
 //! is what `--bench calibrate` wrote.
 //!
 //! - `mnist-mlp`, and `batch-N`: N inferences of it in one proof;
@@ -47,8 +47,8 @@ use std::{fmt::Write as _, process::ExitCode};
 use clock::CpuBySpan;
 use cpu_time::ProcessTime;
 use layerfold::{
-    ActivationFunction, Model, Params, Precision, Proof, Prover, Quantized, RecurrentWeights,
-    RnnActivation, SequenceModel, Tensors, Verifier, Visibility,
+    ActivationFunction, Model, Params, Precision, Proof, ProofKind, Prover, Quantized,
+    RecurrentWeights, RnnActivation, SequenceModel, Tensors, Verifier, Visibility,
     graph::{Graph, GraphPrecision},
     plan::{CostModel, Plan, Planner},
     program::{Claim, Label, Predicate, Program, ProgramError, Schedule, Threshold},
@@ -97,12 +97,15 @@ struct Options {
     layers_per_step: Option<u32>,
     frames_per_step: Option<u32>,
     overlap: bool,
+    /// `None` lets the library choose.
+    kind: Option<ProofKind>,
 }
 
 #[derive(Serialize)]
 struct Report {
     workload: String,
     schedule: String,
+    kind: String,
     weights: usize,
     frames: u64,
     steps: u64,
@@ -155,8 +158,19 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    let kind = arguments.iter().position(|a| a == "--kind");
+    let kind = match kind.map(|at| arguments.get(at + 1).map(String::as_str)) {
+        None | Some(Some("auto")) => None,
+        Some(Some("flat")) => Some(ProofKind::Flat),
+        Some(Some("recursive")) => Some(ProofKind::Recursive),
+        Some(_) => {
+            eprintln!("--kind: flat, recursive or auto");
+            return ExitCode::FAILURE;
+        }
+    };
     let options = Options {
-        planner,
+        planner: planner.kind(kind),
+        kind,
         plan: arguments.iter().any(|a| a == "--plan"),
         json: arguments.iter().any(|a| a == "--json"),
         layers_per_step: number("--layers-per-step"),
@@ -165,7 +179,7 @@ fn main() -> ExitCode {
     };
     let Some(at) = arguments.iter().position(|a| !a.starts_with("--")) else {
         eprintln!(
-            "usage: workloads mnist-mlp | batch-N | audit-N | credit | deep-L | depth-N | dense-4m | mlp-AxBxC… | cnn-mnist | lenet | zator-N | resmlp-N | rnn-T | rnntanh-T | gru-T | lstm-T | onnx FILE INPUT\n       [--json] [--layers-per-step K] [--frames-per-step F] [--plan] [--costs FILE] [--overlap]"
+            "usage: workloads mnist-mlp | batch-N | audit-N | credit | deep-L | depth-N | dense-4m | mlp-AxBxC… | cnn-mnist | lenet | zator-N | resmlp-N | rnn-T | rnntanh-T | gru-T | lstm-T | onnx FILE INPUT\n       [--json] [--layers-per-step K] [--frames-per-step F] [--kind flat|recursive|auto] [--plan] [--costs FILE] [--overlap]"
         );
         // `cargo bench` without a name runs every bench target.
         return ExitCode::SUCCESS;
@@ -196,21 +210,22 @@ fn costs_in(file: Option<&String>) -> Result<CostModel, Failure> {
     Ok(serde_json::from_str(&text)?)
 }
 
-/// The schedule that was asked for, or the planner's; `None` if only the plan is wanted.
+/// The schedule and the kind of proof that were asked for, or the planner's; `None` if only the plan
+/// is wanted. With a schedule and no kind the session chooses.
 fn planned(
     asked: Option<Schedule>,
     options: &Options,
     plan: impl FnOnce() -> Result<Plan, ProgramError>,
-) -> Result<Option<Schedule>, Failure> {
+) -> Result<Option<(Schedule, Option<ProofKind>)>, Failure> {
     if let (Some(schedule), false) = (asked, options.plan) {
-        return Ok(Some(schedule));
+        return Ok(Some((schedule, options.kind)));
     }
     let plan = plan()?;
     if options.plan {
         println!("{}", plan.explain());
         return Ok(None);
     }
-    Ok(Some(plan.chosen.schedule))
+    Ok(Some((plan.chosen.schedule, Some(plan.chosen.kind))))
 }
 
 /// Random weights with He's standard deviation and small biases.
@@ -457,7 +472,7 @@ fn run(name: &str, operands: &[String], options: &Options) -> Result<Option<Repo
             let asked = options.layers_per_step.map(Schedule::LayersPerStep);
             let inferences = inputs.nrows() as u64;
             let plan = || planner.plan(quantized.shape(), inferences);
-            let Some(schedule) = planned(asked.or(of_frames), options, plan)? else {
+            let Some((schedule, kind)) = planned(asked.or(of_frames), options, plan)? else {
                 return Ok(None);
             };
             let program = quantized.program_with(schedule)?;
@@ -465,6 +480,7 @@ fn run(name: &str, operands: &[String], options: &Options) -> Result<Option<Repo
             let schedule = format!("{schedule:?}");
             let run = Run {
                 overlap: options.overlap,
+                kind,
                 ..Run::of(&schedule, &program, &inputs, expected.as_slice())
             };
             measure(name, &clock, &quantized, &run).map(Some)
@@ -481,7 +497,7 @@ fn run(name: &str, operands: &[String], options: &Options) -> Result<Option<Repo
                 let plan = quantized.plan(planner, inferences);
                 plan.map_err(|_| ProgramError::Structure("the network has no schedule"))
             };
-            let Some(schedule) = planned(asked.or(of_frames), options, plan)? else {
+            let Some((schedule, kind)) = planned(asked.or(of_frames), options, plan)? else {
                 return Ok(None);
             };
             let program = quantized.program_with(schedule)?;
@@ -489,6 +505,7 @@ fn run(name: &str, operands: &[String], options: &Options) -> Result<Option<Repo
             let schedule = format!("{schedule:?}");
             let run = Run {
                 overlap: options.overlap,
+                kind,
                 ..Run::of(&schedule, &program, &inputs, expected.as_slice())
             };
             measure(name, &clock, &quantized, &run).map(Some)
@@ -504,7 +521,7 @@ fn run(name: &str, operands: &[String], options: &Options) -> Result<Option<Repo
             let quantized = model.quantize(&calibration, Precision::default())?;
             let (shape, count) = (quantized.shape(), inputs.nrows() as u64);
             let plan = || planner.plan_claim(shape, claim, count);
-            let Some(schedule) = planned(of_frames, options, plan)? else {
+            let Some((schedule, kind)) = planned(of_frames, options, plan)? else {
                 return Ok(None);
             };
             let frames = schedule.frames_per_step();
@@ -514,6 +531,7 @@ fn run(name: &str, operands: &[String], options: &Options) -> Result<Option<Repo
                 more: &more,
                 parameters: &parameters,
                 overlap: options.overlap,
+                kind,
                 ..Run::of(&schedule, &program, &inputs, None)
             };
             measure(name, &clock, &quantized, &run).map(Some)
@@ -526,7 +544,7 @@ fn run(name: &str, operands: &[String], options: &Options) -> Result<Option<Repo
             let quantized = model.quantize(&calibration, Precision::default())?;
             let (shape, count) = (quantized.shape(), inputs.nrows() as u64);
             let plan = || planner.plan_sequence(shape, count);
-            let Some(schedule) = planned(of_frames, options, plan)? else {
+            let Some((schedule, kind)) = planned(of_frames, options, plan)? else {
                 return Ok(None);
             };
             let frames = schedule.frames_per_step();
@@ -536,6 +554,7 @@ fn run(name: &str, operands: &[String], options: &Options) -> Result<Option<Repo
             let schedule = format!("FramesPerStep({frames})");
             let run = Run {
                 overlap: options.overlap,
+                kind,
                 ..Run::of(&schedule, &program, &inputs, expected.as_slice())
             };
             measure(name, &clock, &quantized, &run).map(Some)
@@ -554,6 +573,7 @@ struct Run<'a> {
     /// The last output, if it is the network's own.
     expected: Option<&'a [f32]>,
     overlap: bool,
+    kind: Option<ProofKind>,
 }
 
 impl<'a> Run<'a> {
@@ -571,6 +591,7 @@ impl<'a> Run<'a> {
             parameters: &[],
             expected,
             overlap: false,
+            kind: None,
         }
     }
 }
@@ -584,7 +605,8 @@ fn measure(
     let (program, inputs) = (run.program, run.inputs);
     let started = ProcessTime::now();
     let params = Params::setup(program)?;
-    params.prepare_prover()?;
+    let kind = run.kind.unwrap_or_else(|| params.expected_kind());
+    params.prepare_prover_for(kind)?;
     let setup_cpu_s = started.elapsed().as_secs_f64();
 
     let started = ProcessTime::now();
@@ -596,6 +618,7 @@ fn measure(
     let wall = std::time::Instant::now();
     let visibility = Visibility::private_inputs().public_outputs();
     let mut session = prover.session_with(visibility, b"", run.parameters)?;
+    session.set_kind(run.kind)?;
     session.set_overlap(run.overlap);
     let mut output = Array1::zeros(0);
     let tenth = inputs.nrows().div_ceil(10);
@@ -628,7 +651,7 @@ fn measure(
 
     let bytes = proof.to_bytes();
     let commitment = prover.model_commitment();
-    let verifier = Verifier::new(&params, commitment.clone());
+    let verifier = Verifier::new(&params, commitment.clone()).kind(proof.kind());
     let started = ProcessTime::now();
     verifier.verify(&Proof::from_bytes(&bytes)?)?;
     let verify_cpu_s = started.elapsed().as_secs_f64();
@@ -637,6 +660,7 @@ fn measure(
     Ok(Report {
         workload: name.to_owned(),
         schedule: run.schedule.to_owned(),
+        kind: proof.kind().to_string(),
         weights: quantized.bank().weight_count(),
         frames,
         steps,
@@ -660,7 +684,11 @@ fn measure(
         verify_cpu_s,
         proof_bytes: bytes.len(),
         commitment_bytes: commitment.to_bytes().len(),
-        checkpoint_bytes: session.checkpoint()?.len(),
+        // A flat session would be folded for it.
+        checkpoint_bytes: match proof.kind() {
+            ProofKind::Flat => 0,
+            _ => session.checkpoint()?.len(),
+        },
         key_bytes: params.key_bytes(),
         peak_mib_tenth,
         peak_mib_folding,
@@ -683,6 +711,7 @@ fn table(r: &Report) -> String {
     };
     row("workload", r.workload.clone());
     row("schedule", r.schedule.clone());
+    row("kind", r.kind.clone());
     row("weights", r.weights.to_string());
     row("frames", r.frames.to_string());
     row("steps", r.steps.to_string());

@@ -13,6 +13,9 @@ struct Counter {
     path: Vec<String>,
     depth: usize,
     variables: usize,
+    constraints: usize,
+    /// Whether they are counted by part too.
+    by_part: bool,
     parts: Vec<(String, usize)>,
     /// By operation of the step.
     operations: Vec<usize>,
@@ -20,19 +23,19 @@ struct Counter {
 
 impl Counter {
     /// A counter that has seen the synthesis of a step; `None` for a program without a circuit.
-    fn run(program: &Program) -> Option<Self> {
-        // The shape depends on the program alone; a witness of zeros always has that shape.
-        let unrolled = Unrolled::new(program);
+    fn run(step: &Unrolled, by_part: bool) -> Option<Self> {
         let mut counter = Self {
             path: Vec::new(),
             depth: 0,
-            variables: 2,
+            variables: STATE,
+            constraints: 0,
+            by_part,
             parts: Vec::new(),
-            operations: vec![0; unrolled.nodes.len()],
+            operations: vec![0; step.nodes.len()],
         };
         let z = [0, 1].map(|i| Variable(Index::Aux(i)));
-        let witness = StepWitness::dummy(&unrolled);
-        step::synthesize(&mut counter, &unrolled, z, &witness).ok()?;
+        // The shape depends on the program alone; a witness of zeros always has that shape.
+        step::synthesize(&mut counter, step, z, &StepWitness::dummy(step)).ok()?;
         Some(counter)
     }
 
@@ -92,6 +95,10 @@ impl ConstraintSystem<F> for Counter {
         LB: FnOnce(LinearCombination<F>) -> LinearCombination<F>,
         LC: FnOnce(LinearCombination<F>) -> LinearCombination<F>,
     {
+        self.constraints += 1;
+        if !self.by_part {
+            return;
+        }
         let operation = self.operation();
         if let Some(count) = operation.and_then(|at| self.operations.get_mut(at)) {
             *count += 1;
@@ -112,13 +119,13 @@ impl ConstraintSystem<F> for Counter {
         N: FnOnce() -> NR,
     {
         self.depth += 1;
-        if self.depth <= 2 {
+        if self.by_part && self.depth <= 2 {
             self.path.push(name().into());
         }
     }
 
     fn pop_namespace(&mut self) {
-        if self.depth <= 2 {
+        if self.by_part && self.depth <= 2 {
             self.path.pop();
         }
         self.depth -= 1;
@@ -129,12 +136,30 @@ impl ConstraintSystem<F> for Counter {
     }
 }
 
+/// What a step takes: its constraints, and its variables without `z_i`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct StepSize {
+    pub(crate) constraints: usize,
+    pub(crate) variables: usize,
+}
+
+/// Variables that stand for `z_i`.
+const STATE: usize = 2;
+
+/// The size of a step.
+pub(crate) fn step_size(step: &Unrolled) -> StepSize {
+    Counter::run(step, false).map_or_else(StepSize::default, |counter| StepSize {
+        constraints: counter.constraints,
+        variables: counter.variables - STATE,
+    })
+}
+
 /// Constraints of a step by part, in the order of synthesis; none for a program without a circuit.
 pub(crate) fn count_constraints(program: &Program) -> Vec<(String, usize)> {
-    Counter::run(program).map_or_else(Vec::new, |c| c.parts)
+    Counter::run(&Unrolled::new(program), true).map_or_else(Vec::new, |c| c.parts)
 }
 
 /// Constraints of each node of a step, what is hashed or checked by the sumcheck not counted.
 pub(crate) fn count_operations(program: &Program) -> Option<Vec<usize>> {
-    Counter::run(program).map(|c| c.operations)
+    Counter::run(&Unrolled::new(program), true).map(|c| c.operations)
 }

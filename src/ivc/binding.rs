@@ -12,7 +12,7 @@ use crate::{
 
 /// The parts of `binding`.
 pub(crate) struct BindingParts<'a> {
-    /// Digest of the public parameters, 32 canonical bytes.
+    /// [Digest of the keys](crate::Params::digest), of either kind of proof.
     pub(crate) params: &'a [u8; 32],
     /// Digest of the program.
     pub(crate) program: &'a [u8; 32],

@@ -39,7 +39,7 @@ use crate::{
 };
 
 const MAGIC: &[u8; 8] = b"LFsecret";
-const FORMAT: u16 = 1;
+const FORMAT: u16 = 2;
 const HEADER: usize = MAGIC.len() + 3;
 const CHECK: usize = 32;
 const WHAT: &str = "checkpoint";
@@ -145,6 +145,9 @@ impl Session {
     ///
     /// The size depends on the program and on what is public, not on the number of frames.
     ///
+    /// A session that has kept its steps for a [flat proof](crate::ProofKind::Flat) folds them now, and
+    /// is recursive from then on, as is every session that is resumed after the first step.
+    ///
     /// **All copies of a session share one mask**, which hides the weights for only so many proofs
     /// of all of them together: see [`proofs_allowed`](Self::proofs_allowed). Copies that one
     /// [`Prover`] resumes are counted together. Nobody counts those of several processes, nor
@@ -152,7 +155,8 @@ impl Session {
     /// after a stop, not for answering many requests from one warmed-up state.
     ///
     /// # Errors
-    /// If a step could not be folded, which valid inputs do not cause.
+    /// If a step could not be folded, which valid inputs do not cause; if the session
+    /// [must end in a flat proof](Self::set_kind) and has steps.
     pub fn checkpoint(&self) -> Result<Zeroizing<Vec<u8>>, Error> {
         let mut folder = self.folder.lock().unwrap_or_else(PoisonError::into_inner);
         let recursive = folder.recursive()?.cloned();
@@ -315,9 +319,8 @@ impl Session {
             run.z = [activations, run.state.digest()];
         }
         if let Some(recursive) = &body.recursive {
-            let public = &prover.params.0.public;
-            let ((m1, m2), (n1, n2)) = (public.num_constraints(), public.num_variables());
-            let same = sequence_lengths(recursive) == Some(expected_lengths((m1, n1), (m2, n2)))
+            let (primary, secondary) = prover.params.0.recursive_sizes()?;
+            let same = sequence_lengths(recursive) == Some(expected_lengths(primary, secondary))
                 && recursive.outputs() == run.z
                 && recursive.num_steps() as u64 == body.steps;
             if !same {

@@ -1,5 +1,8 @@
-//! Folding beside what comes next: a step needs the state that the one before was *prepared* to
-//! lead to, not its fold.
+//! Steps that are prepared, on their way into a proof.
+//!
+//! As long as a run may end in a flat proof its steps are kept as they are. From then on each is
+//! folded into a recursive one, if wanted beside what comes next: a step needs the state that the one
+//! before was *prepared* to lead to, not its fold.
 
 use std::{
     panic::resume_unwind,
@@ -14,13 +17,19 @@ use std::{
 
 use super::{Params, params::Recursive, step::PreparedStep};
 use crate::{
+    ProofKind,
     backend::F,
     circuit::{InferenceStep, StepWitness},
     error::Error,
+    flat::{Folded, KeptStep},
 };
 
 /// Prepared steps that may wait while one is folded.
 const WAITING: usize = 1;
+
+const TOO_LARGE: &str =
+    "a step of this program is too large for a flat proof: set another kind of proof";
+const TOO_MANY_STEPS: &str = "the run has as many steps as a flat proof of 16 kB has room for: end it, or set another kind of proof";
 
 /// A step to be folded.
 struct Step {
@@ -40,9 +49,22 @@ struct Shared {
     stop: AtomicBool,
 }
 
-/// The folded run. Steps are folded in order, by a thread that lives while there are any.
+impl Shared {
+    fn spent(&self, since: Instant) {
+        let spent = u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.nanoseconds.fetch_add(spent, Relaxed);
+    }
+}
+
+/// The run so far. Steps are folded in order, by a thread that lives while there are any.
 pub(super) struct Folder {
     params: Params,
+    /// Steps that are not folded, `None` if the run is recursive.
+    kept: Option<Vec<KeptStep>>,
+    /// The kind of proof that was asked for, if so.
+    asked: Option<ProofKind>,
+    /// Most steps that are kept.
+    pub(super) most: u64,
     /// Everything so far, `None` before the first step and while a worker has it.
     recursive: Option<Recursive>,
     worker: Option<Worker>,
@@ -66,8 +88,16 @@ struct Outcome {
 
 impl Folder {
     pub(super) fn new(params: Params, recursive: Option<Recursive>) -> Self {
+        // A run that was folded stays folded.
+        let most = match recursive {
+            None => params.flat_steps_worthwhile(),
+            Some(_) => 0,
+        };
         Self {
             params,
+            kept: (most > 0).then(Vec::new),
+            asked: None,
+            most,
             recursive,
             worker: None,
             shared: Arc::default(),
@@ -76,14 +106,104 @@ impl Folder {
         }
     }
 
-    /// Folds a step that was prepared in the state `z`, now or soon. Waits while there are as many
-    /// unfolded steps as there is room for.
+    /// The kind of proof that the run would end in now.
+    pub(super) fn kind(&self) -> ProofKind {
+        if self.kept.is_some() {
+            ProofKind::Flat
+        } else {
+            ProofKind::Recursive
+        }
+    }
+
+    /// Fixes the kind of proof, or lets it follow from the number of steps.
+    pub(super) fn set_kind(&mut self, kind: Option<ProofKind>) -> Result<(), Error> {
+        self.check()?;
+        let most = match kind {
+            Some(ProofKind::Recursive) => 0,
+            Some(ProofKind::Flat) => self.params.0.most_flat_steps(),
+            None => self.params.flat_steps_worthwhile(),
+        };
+        let empty = self.recursive.is_none() && self.worker.is_none();
+        if kind == Some(ProofKind::Flat) {
+            if self.kept.is_none() && !empty {
+                return Err(Error::usage(
+                    "the steps of this session are folded already: it ends in a recursive proof",
+                ));
+            }
+            if most == 0 {
+                return Err(Error::usage(TOO_LARGE));
+            }
+        }
+        self.asked = kind;
+        self.most = most;
+        match &self.kept {
+            None if empty && most > 0 => self.kept = Some(Vec::new()),
+            Some(kept) if kept.len() as u64 > most || most == 0 => self.go_recursive()?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Whether a run of so many steps can end in the kind of proof that was asked for.
+    pub(super) fn check_room(&self, steps: u64) -> Result<(), Error> {
+        if self.asked == Some(ProofKind::Flat) && steps > self.most {
+            return Err(Error::usage(TOO_MANY_STEPS));
+        }
+        Ok(())
+    }
+
+    /// The steps, if they are kept for a flat proof.
+    pub(super) fn kept(&self) -> Option<&[KeptStep]> {
+        self.kept.as_deref()
+    }
+
+    /// Folds what is kept, if anything is: the run ends in a recursive proof.
+    pub(super) fn go_recursive(&mut self) -> Result<(), Error> {
+        let kept = self.kept.take().unwrap_or_default();
+        if !kept.is_empty() {
+            tracing::debug!(steps = kept.len(), "the session goes over to recursion");
+        }
+        kept.into_iter().try_for_each(|step| self.fold_kept(step))
+    }
+
+    /// Folds the steps of a flat proof. They stay as they are.
+    pub(super) fn fold_flat(&self, steps: &[KeptStep], binding: F) -> Result<Folded, Error> {
+        let inner = &self.params.0;
+        let key = inner.flat_prover()?;
+        let started = Instant::now();
+        let folded =
+            tracing::info_span!("fold_step").in_scope(|| key.fold(&inner.step, binding, steps));
+        self.shared.spent(started);
+        folded
+    }
+
+    /// Takes a step that was prepared in the state `z`, and keeps it or folds it, now or soon. Waits
+    /// while there are as many unfolded steps as there is room for.
     pub(super) fn fold(&mut self, z: [F; 2], step: PreparedStep) -> Result<(), Error> {
         self.check()?;
-        let step = Step {
+        let step = KeptStep {
             z,
             witness: step.witness,
             next: step.next.z,
+        };
+        if let Some(kept) = &mut self.kept {
+            if (kept.len() as u64) < self.most {
+                kept.push(step);
+                return Ok(());
+            }
+            if self.asked == Some(ProofKind::Flat) {
+                return Err(Error::usage(TOO_MANY_STEPS));
+            }
+        }
+        self.go_recursive()?;
+        self.fold_kept(step)
+    }
+
+    fn fold_kept(&mut self, step: KeptStep) -> Result<(), Error> {
+        let step = Step {
+            z: step.z,
+            witness: step.witness,
+            next: step.next,
             span: tracing::info_span!("fold_step"),
         };
         if !self.overlap {
@@ -120,8 +240,8 @@ impl Folder {
         Ok(())
     }
 
-    /// Waits until all steps are folded.
-    fn drain(&mut self) -> Result<(), Error> {
+    /// Waits until all steps are folded that are to be folded.
+    pub(super) fn drain(&mut self) -> Result<(), Error> {
         if let Some(worker) = self.worker.take() {
             // As in `fold`.
             self.failed = true;
@@ -133,8 +253,17 @@ impl Folder {
         self.check()
     }
 
-    /// The run with all steps folded, `None` if there is none.
+    /// The run with all steps folded, `None` if there is none. A run that was kept for a flat proof
+    /// is recursive from now on.
     pub(super) fn recursive(&mut self) -> Result<Option<&Recursive>, Error> {
+        if self.kept.as_ref().is_some_and(|kept| !kept.is_empty()) {
+            if self.asked == Some(ProofKind::Flat) {
+                return Err(Error::usage(
+                    "a session that must end in a flat proof cannot be folded: it has no checkpoint",
+                ));
+            }
+            self.go_recursive()?;
+        }
         self.drain()?;
         Ok(self.recursive.as_ref())
     }
@@ -218,9 +347,9 @@ fn fold(
     shared: &Shared,
     step: Step,
 ) -> Result<(), Error> {
+    let public = params.0.public()?;
     let started = Instant::now();
     let fail = |e| Error::proving("fold", e);
-    let public = &params.0.public;
     let circuit = InferenceStep::new(params.0.step.clone(), step.witness);
     let result = step.span.in_scope(|| {
         let recursive = match recursive {
@@ -237,8 +366,7 @@ fn fold(
         }
         Ok(())
     });
-    let spent = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
-    shared.nanoseconds.fetch_add(spent, Relaxed);
+    shared.spent(started);
     result
 }
 
@@ -279,6 +407,7 @@ mod tests {
     fn session(prover: &Prover) -> Session {
         let visibility = Visibility::public_inputs().public_outputs();
         let mut session = prover.session(visibility).unwrap();
+        session.set_kind(Some(ProofKind::Recursive)).unwrap();
         session.set_overlap(true);
         session
     }

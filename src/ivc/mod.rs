@@ -12,7 +12,7 @@ mod visibility;
 
 #[cfg(test)]
 pub(crate) use checkpoint::check_for_test as checkpoint_check_for_test;
-pub(crate) use params::Compressed;
+pub(crate) use params::{Compressed, NOVA_CONSTRAINTS};
 pub use params::{ConstraintReport, Params};
 pub use prover::Prover;
 pub use salts::{DigestBuilder, Salt, SaltKey, digest_of_frames, frame_digest};

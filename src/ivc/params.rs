@@ -1,8 +1,9 @@
-//! Keys of a program: they depend on its shape alone and serve every model of that shape.
+//! Keys of a program: they depend on its shape alone and serve every model of that shape. Each kind
+//! of proof has its own, made when they are first needed.
 
 use std::{
     fmt,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, OnceLock},
 };
 
@@ -12,49 +13,107 @@ use nova_snark::{
 };
 
 use crate::{
+    ProofKind,
     backend::{
-        E1, E2, Snark,
+        Backend, DefaultBackend, E1, E2, Snark,
         generators::{self, BANK_LABEL},
     },
-    circuit::{InferenceStep, count_constraints},
+    circuit::{InferenceStep, count_constraints, step_size},
     error::Error,
-    program::{Program, Unrolled},
-    weights::element_bytes,
+    flat::{FlatProver, FlatSize, FlatVerifier},
+    program::{Program, Unrolled, shake},
 };
 
 pub(crate) type Public = PublicParams<E1, E2, InferenceStep>;
 pub(crate) type Recursive = RecursiveSNARK<E1, E2, InferenceStep>;
 pub(crate) type Compressed = CompressedSNARK<E1, E2, InferenceStep, Snark<E1>, Snark<E2>>;
 
+/// Of the keys, beside the program: circuits and transcripts of another version have other keys.
+const KEYS: u16 = 2;
+/// Nova's own constraints, which a test counts: in the primary circuit, beside those of a step; the secondary circuit.
+pub(crate) const NOVA_CONSTRAINTS: (usize, usize) = (9_819, 10_349);
+
 pub(crate) struct Inner {
     pub(crate) step: Arc<Unrolled>,
     pub(crate) program_digest: [u8; 32],
     pub(crate) digest: [u8; 32],
-    pub(crate) public: Public,
-    /// Made when a prover or a verifier asks for it: the verifier's key holds a copy of all
-    /// matrices.
+    /// Of the plain step circuit.
+    pub(crate) size: FlatSize,
+    /// Where generators are cached.
+    directory: Option<PathBuf>,
+    // Each is made when it is first asked for: the kinds need different ones, and a verifier's key
+    // holds a copy of all matrices.
+    public: OnceLock<Public>,
     prover_key: OnceLock<CompressionKey>,
     verifier_key: OnceLock<VerificationKey>,
+    flat_prover: OnceLock<FlatProver>,
+    flat_verifier: OnceLock<FlatVerifier>,
 }
 
 pub(crate) type CompressionKey = ProverKey<E1, E2, InferenceStep, Snark<E1>, Snark<E2>>;
 pub(crate) type VerificationKey = VerifierKey<E1, E2, InferenceStep, Snark<E1>, Snark<E2>>;
 
+/// Constraints and variables of a circuit.
+type Size = (usize, usize);
+
 impl Inner {
-    pub(crate) fn prover_key(&self) -> Result<&CompressionKey, Error> {
-        if let Some(key) = self.prover_key.get() {
-            return Ok(key);
+    fn made<'a, T>(
+        &self,
+        cell: &'a OnceLock<T>,
+        make: impl FnOnce() -> Result<T, Error>,
+    ) -> Result<&'a T, Error> {
+        if let Some(made) = cell.get() {
+            return Ok(made);
         }
-        let (key, _) = Compressed::setup(&self.public).map_err(|e| Error::proving("setup", e))?;
-        Ok(self.prover_key.get_or_init(|| key))
+        let made = generators::with_directory(self.directory.as_deref(), || {
+            tracing::info_span!("setup").in_scope(make)
+        })?;
+        Ok(cell.get_or_init(|| made))
+    }
+
+    /// What folding needs in the recursive kind.
+    pub(crate) fn public(&self) -> Result<&Public, Error> {
+        self.made(&self.public, || {
+            let step = InferenceStep::shape(self.step.clone());
+            Public::setup(&step, &*default_ck_hint(), &*default_ck_hint())
+                .map_err(|e| Error::proving("setup", e))
+        })
+    }
+
+    /// Sizes of the two circuits of the recursive kind.
+    pub(crate) fn recursive_sizes(&self) -> Result<(Size, Size), Error> {
+        let public = self.public()?;
+        let ((m1, m2), (n1, n2)) = (public.num_constraints(), public.num_variables());
+        Ok(((m1, n1), (m2, n2)))
+    }
+
+    pub(crate) fn prover_key(&self) -> Result<&CompressionKey, Error> {
+        let public = self.public()?;
+        self.made(&self.prover_key, || {
+            let keys = Compressed::setup(public).map_err(|e| Error::proving("setup", e))?;
+            Ok(keys.0)
+        })
     }
 
     pub(crate) fn verifier_key(&self) -> Result<&VerificationKey, Error> {
-        if let Some(key) = self.verifier_key.get() {
-            return Ok(key);
-        }
-        let (_, key) = Compressed::setup(&self.public).map_err(|e| Error::proving("setup", e))?;
-        Ok(self.verifier_key.get_or_init(|| key))
+        let public = self.public()?;
+        self.made(&self.verifier_key, || {
+            let keys = Compressed::setup(public).map_err(|e| Error::proving("setup", e))?;
+            Ok(keys.1)
+        })
+    }
+
+    pub(crate) fn flat_prover(&self) -> Result<&FlatProver, Error> {
+        self.made(&self.flat_prover, || FlatProver::new(&self.step))
+    }
+
+    pub(crate) fn flat_verifier(&self) -> Result<&FlatVerifier, Error> {
+        self.made(&self.flat_verifier, || FlatVerifier::new(&self.step))
+    }
+
+    /// Most steps of a flat proof; 0 if there is none.
+    pub(crate) fn most_flat_steps(&self) -> u64 {
+        crate::flat::most_steps(self.size, &self.step.program.bank())
     }
 }
 
@@ -62,6 +121,10 @@ impl Inner {
 ///
 /// There is no trusted setup: generators are hashed to the curve from public labels, everything
 /// else follows from the program. Prover and verifier each make their own. Cheap to clone.
+///
+/// Each [kind of proof](ProofKind) has keys of its own, made and kept when they are first needed; a
+/// session that outgrows the flat kind makes those of the recursive one on the way. See
+/// [`prepare`](Self::prepare).
 #[derive(Clone)]
 pub struct Params(pub(crate) Arc<Inner>);
 
@@ -74,7 +137,7 @@ impl fmt::Debug for Params {
 }
 
 impl Params {
-    /// Makes the keys of a program, with generators cached in the platform's cache folder
+    /// The keys of a program, with generators cached in the platform's cache folder
     /// (`layerfold` in it).
     ///
     /// The cache holds generators only, which do not depend on the program. What is read is
@@ -107,44 +170,103 @@ impl Params {
     #[tracing::instrument(name = "setup", skip_all)]
     fn make(program: &Program, directory: Option<&Path>) -> Result<Self, Error> {
         program.validate()?;
-        let unrolled = Arc::new(Unrolled::new(program));
+        let step = Arc::new(Unrolled::new(program));
+        let program_digest = program.digest();
+        let mut digest = [0; 32];
+        shake(
+            "layerfold/params/1",
+            &[&program_digest, &[DefaultBackend::ID], &KEYS.to_le_bytes()],
+            &mut digest,
+        );
+        // Loaded while the directory is known: provers and verifiers of models need them.
         generators::with_directory(directory, || {
-            let step = InferenceStep::shape(unrolled.clone());
-            let fail = |e| Error::proving("setup", e);
-            let public =
-                Public::setup(&step, &*default_ck_hint(), &*default_ck_hint()).map_err(fail)?;
-            // The bank's generators are loaded here too, while the directory is known.
             let columns = 1 << program.bank().default_column_bits();
             let _ = generators::get::<E1>(BANK_LABEL, columns + 1);
-            Ok(Self(Arc::new(Inner {
-                program_digest: program.digest(),
-                digest: element_bytes(&public.digest()),
-                step: unrolled,
-                public,
-                prover_key: OnceLock::new(),
-                verifier_key: OnceLock::new(),
-            })))
-        })
+        });
+        Ok(Self(Arc::new(Inner {
+            program_digest,
+            digest,
+            size: step_size(&step).into(),
+            step,
+            directory: directory.map(Path::to_path_buf),
+            public: OnceLock::new(),
+            prover_key: OnceLock::new(),
+            verifier_key: OnceLock::new(),
+            flat_prover: OnceLock::new(),
+            flat_verifier: OnceLock::new(),
+        })))
     }
 
-    /// Makes the part of the keys that only provers need, if it is not there yet. The first
-    /// [`Prover`](crate::Prover) does it too.
+    /// The kind of proof that one inference is expected to end in: the cheaper one, by the default
+    /// [costs](crate::plan::CostModel), of those that are possible.
+    #[must_use]
+    pub fn expected_kind(&self) -> ProofKind {
+        if self.program().steps_per_frame() <= self.flat_steps_worthwhile() {
+            ProofKind::Flat
+        } else {
+            ProofKind::Recursive
+        }
+    }
+
+    /// Steps up to which a flat proof is possible, and not expected to be dearer than a recursive
+    /// one.
+    pub(crate) fn flat_steps_worthwhile(&self) -> u64 {
+        let costs = crate::plan::CostModel::default();
+        let cheaper = |n: &u64| costs.flat_is_cheaper(self.0.size, *n);
+        let most = self.0.most_flat_steps();
+        (1..=most).take_while(cheaper).last().unwrap_or(0)
+    }
+
+    /// Makes the part of the keys that only provers need, if it is not there yet, for
+    /// [the kind that one inference ends in](Self::expected_kind). The first
+    /// [`Prover`](crate::Prover) does it too. Keys of the other kind are made when they are needed.
     ///
     /// # Errors
-    /// None for keys that were made by this type.
-    #[tracing::instrument(name = "setup", skip_all)]
+    /// None for programs that are valid.
     pub fn prepare_prover(&self) -> Result<(), Error> {
-        self.0.prover_key().map(|_| ())
+        self.prepare_prover_for(self.expected_kind())
+    }
+
+    /// The same for provers of one kind.
+    ///
+    /// # Errors
+    /// As [`prepare_prover`](Self::prepare_prover).
+    pub fn prepare_prover_for(&self, kind: ProofKind) -> Result<(), Error> {
+        match kind {
+            ProofKind::Flat => self.0.flat_prover().map(|_| ()),
+            ProofKind::Recursive => self.0.prover_key().map(|_| ()),
+        }
     }
 
     /// Makes the part of the keys that only verifiers need, a copy of all matrices, if it is not
-    /// there yet. The first verification does it too.
+    /// there yet, for [the kind that one inference ends in](Self::expected_kind). The first
+    /// [`Verifier`](crate::Verifier) does it too. Keys of the other kind are made when a proof of
+    /// that kind is verified.
     ///
     /// # Errors
-    /// None for keys that were made by this type.
-    #[tracing::instrument(name = "setup", skip_all)]
+    /// None for programs that are valid.
     pub fn prepare_verifier(&self) -> Result<(), Error> {
-        self.0.verifier_key().map(|_| ())
+        self.prepare_verifier_for(self.expected_kind())
+    }
+
+    /// The same for verifiers of one kind.
+    ///
+    /// # Errors
+    /// As [`prepare_verifier`](Self::prepare_verifier).
+    pub fn prepare_verifier_for(&self, kind: ProofKind) -> Result<(), Error> {
+        match kind {
+            ProofKind::Flat => self.0.flat_verifier().map(|_| ()),
+            ProofKind::Recursive => self.0.verifier_key().map(|_| ()),
+        }
+    }
+
+    /// Makes all keys of one kind that are not there yet.
+    ///
+    /// # Errors
+    /// None for programs that are valid.
+    pub fn prepare(&self, kind: ProofKind) -> Result<(), Error> {
+        self.prepare_prover_for(kind)?;
+        self.prepare_verifier_for(kind)
     }
 
     /// The program.
@@ -153,16 +275,19 @@ impl Params {
         &self.0.step.program
     }
 
-    /// Digest of the keys, 32 bytes. Equal programs have equal digests.
+    /// Names the keys, of both kinds, 32 bytes: a digest of the program, the backend and the version
+    /// of the keys. Equal programs have equal digests.
     #[must_use]
     pub fn digest(&self) -> &[u8; 32] {
         &self.0.digest
     }
 
-    /// Constraints of the two circuits, Nova's own included: primary, secondary.
+    /// Constraints of the two circuits of the recursive kind, Nova's own included: primary,
+    /// secondary.
     #[must_use]
     pub fn constraint_counts(&self) -> (usize, usize) {
-        self.0.public.num_constraints()
+        let step = self.0.size.step().constraints;
+        (step + NOVA_CONSTRAINTS.0, NOVA_CONSTRAINTS.1)
     }
 
     /// Constraints of one step by part.
@@ -175,15 +300,30 @@ impl Params {
         }
     }
 
-    /// Bytes of the keys: what a verifier and a prover hold of matrices and generators.
+    /// Bytes of the keys that were made so far, matrices and generators: those of both kinds, of
+    /// provers and verifiers.
     #[must_use]
     pub fn key_bytes(&self) -> usize {
-        let matrices = postcard::experimental::serialized_size(&self.0.public).unwrap_or(0);
-        let (primary, secondary) = self.0.public.num_constraints();
-        let (vars_1, vars_2) = self.0.public.num_variables();
-        let points =
-            primary.max(vars_1).next_power_of_two() + secondary.max(vars_2).next_power_of_two();
-        matrices + 64 * points
+        const POINT: usize = 64;
+        let inner = &self.0;
+        let mut bytes = 0;
+        let mut points = 0;
+        if let Some(public) = inner.public.get() {
+            bytes += postcard::experimental::serialized_size(public).unwrap_or(0);
+            let (primary, secondary) = public.num_constraints();
+            let (vars_1, vars_2) = public.num_variables();
+            points = primary.max(vars_1).next_power_of_two();
+            bytes += POINT * secondary.max(vars_2).next_power_of_two();
+        }
+        let flat = [
+            inner.flat_prover.get().map(FlatProver::matrix_bytes),
+            inner.flat_verifier.get().map(FlatVerifier::matrix_bytes),
+        ];
+        if flat.iter().any(Option::is_some) {
+            // Both kinds have the same generators.
+            points = points.max(1 << inner.size.log());
+        }
+        bytes + flat.iter().flatten().sum::<usize>() + POINT * points
     }
 }
 

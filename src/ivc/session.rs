@@ -17,13 +17,14 @@ use super::{
     step::{PreparedStep, Run, StepContext},
 };
 use crate::{
+    ProofKind,
     backend::{Commitment, E1},
     error::Error,
     program::{
         Emission, Spread,
         interpreter::{Execution, StepTrace},
     },
-    proof::{Argument, Proof, PublicPart, Vectors},
+    proof::{Argument, Chain, Proof, PublicPart, Vectors},
     quant::Scales,
     weights::{CommittedBank, Mask, OpeningProof, OpeningStatement},
 };
@@ -36,9 +37,9 @@ pub struct StageTimes {
     pub inference: Duration,
     /// Sumchecks over the weights.
     pub sumcheck: Duration,
-    /// Folding: witness, commitments, cross terms.
+    /// Folding: witness, commitments, cross terms. Of a flat proof, when it is made.
     pub fold: Duration,
-    /// Compression into one SNARK.
+    /// The SNARK at the end.
     pub compress: Duration,
     /// Opening of the weight claim.
     pub opening: Duration,
@@ -46,8 +47,10 @@ pub struct StageTimes {
 
 /// A run in progress.
 ///
-/// Frames are taken one by one and folded whenever a step is full; memory does not grow with their
-/// number, but for what is public. At any time a [`snapshot`](Self::snapshot) proves everything so
+/// Frames are taken one by one. A short run keeps its steps and ends in a
+/// [flat proof](ProofKind::Flat). When it has more of them than such a proof has room for, they are
+/// folded, and from then on every step is as soon as it is full: memory does not grow with the number
+/// of frames, but for what is public. At any time a [`snapshot`](Self::snapshot) proves everything so
 /// far, and a [`checkpoint`](Self::checkpoint) lets the run go on in another process.
 ///
 /// Secret material: it holds inputs, the mask and the blinds; what it folds does not hide its
@@ -178,11 +181,13 @@ impl Session {
     /// full.
     ///
     /// # Errors
-    /// If the frame has the wrong length or an entry over its width; the session is then as
+    /// If the frame has the wrong length or an entry over its width, or the run
+    /// [must end in a flat proof](Self::set_kind) that has no room for it; the session is then as
     /// before. If folding fails, which valid inputs do not cause, be it this step or one before; the
     /// session is then of no use.
     pub fn push_integers(&mut self, frame: &[i64]) -> Result<Vec<i64>, Error> {
         self.folder().check()?;
+        self.check_room()?;
         let most = self.params.program().max_frames();
         if self.frames() >= most {
             return Err(Error::usage(
@@ -241,6 +246,19 @@ impl Session {
         output
     }
 
+    /// Whether one frame more leaves the run with steps that the kind of proof has room for.
+    fn check_room(&mut self) -> Result<(), Error> {
+        let program = self.params.program();
+        let (steps, waits) = (self.run.steps, self.pending.is_some());
+        let after = match program.spread {
+            Spread::Layers { .. } => steps.saturating_add(program.steps_per_frame()),
+            // A step that is not full counts: it may be the last.
+            Spread::Frames { .. } if waits => steps,
+            Spread::Frames { .. } => steps.saturating_add(1),
+        };
+        self.folder().check_room(after)
+    }
+
     /// The next slot of a step.
     fn push_to_step(&mut self, frame: &[i64]) -> Result<Vec<i64>, Error> {
         let step = self.params.0.step.clone();
@@ -290,8 +308,9 @@ impl Session {
         Ok(output)
     }
 
-    /// Folds the frames that wait for their step to be full, in a step that is partly empty, and
-    /// waits until all steps are folded.
+    /// Makes a step of the frames that wait for theirs to be full, a step that is partly empty, and
+    /// waits until all steps are folded. Those that are kept for a flat proof are not folded before
+    /// it is made.
     ///
     /// Proofs do it by themselves; it costs as much as a full step.
     ///
@@ -299,7 +318,7 @@ impl Session {
     /// If folding fails, which valid inputs do not cause; the session is then of no use.
     pub fn fold_pending(&mut self) -> Result<(), Error> {
         self.prepare_pending()?;
-        self.folder().recursive().map(|_| ())
+        self.folder().drain()
     }
 
     fn prepare_pending(&mut self) -> Result<(), Error> {
@@ -336,6 +355,19 @@ impl Session {
         Ok(())
     }
 
+    /// The steps that are kept for a flat proof.
+    #[cfg(test)]
+    #[expect(clippy::unwrap_used, reason = "tests")]
+    pub(crate) fn kept_for_test(&mut self) -> &[crate::flat::KeptStep] {
+        self.folder().kept().unwrap()
+    }
+
+    /// As if a flat proof had room for so many steps.
+    #[cfg(test)]
+    pub(crate) fn set_most_kept_for_test(&mut self, most: u64) {
+        self.folder().most = most;
+    }
+
     pub(super) fn folder(&mut self) -> &mut Folder {
         self.folder
             .get_mut()
@@ -351,6 +383,26 @@ impl Session {
     /// more memory: the thread's allocations are its own.
     pub fn set_overlap(&mut self, overlap: bool) {
         self.folder().overlap = overlap;
+    }
+
+    /// The kind of proof that the session would make now.
+    #[must_use]
+    pub fn kind(&self) -> ProofKind {
+        let folder = self.folder.lock().unwrap_or_else(PoisonError::into_inner);
+        folder.kind()
+    }
+
+    /// Fixes the kind of proof. `None`, as it is at first, makes it follow from the number of steps: a
+    /// flat proof as long as it stays within 16 kB, public vectors not counted, the witnesses of its
+    /// steps within 64 MiB, and it is not expected to be dearer than a recursive one; a recursive proof
+    /// from then on. The change costs as much time as folding the steps would have cost on the way: a
+    /// session that is going to be long, or to make many proofs, is better recursive from the start.
+    ///
+    /// # Errors
+    /// If a flat proof is asked for and the steps are folded already, or a single one is too large; if
+    /// folding fails, which valid inputs do not cause.
+    pub fn set_kind(&mut self, kind: Option<ProofKind>) -> Result<(), Error> {
+        self.folder().set_kind(kind)
     }
 
     /// Number of frames pushed.
@@ -374,7 +426,7 @@ impl Session {
         self.salts.outputs.as_ref()
     }
 
-    /// Number of steps folded, those counted that [wait for it](Self::set_overlap).
+    /// Number of steps, those counted that [wait to be folded](Self::set_overlap) or are kept.
     #[must_use]
     pub fn steps(&self) -> u64 {
         self.run.steps
@@ -390,7 +442,7 @@ impl Session {
         }
     }
 
-    /// Compresses the run into a proof.
+    /// Makes a proof of the run.
     ///
     /// # Errors
     /// If no frame was pushed.
@@ -409,9 +461,10 @@ impl Session {
 
     /// A proof of all frames so far, and the run goes on.
     ///
-    /// A step that is partly filled is folded as it is: the next frame begins another. Two proofs
+    /// A step that is partly filled is proved as it is: the next frame begins another. Two proofs
     /// of one session show that they belong to the same run (they share the commitment to its
-    /// mask) and, by their digests, nothing else of what is private.
+    /// mask, and flat ones the digests of their common steps) and nothing else of what is private. A
+    /// flat proof is made from the first step on, every time anew.
     ///
     /// # Errors
     /// If no frame was pushed; if the session and its copies made by this prover have made
@@ -447,20 +500,37 @@ impl Session {
         self.mask.proofs()
     }
 
-    fn compress(&mut self) -> Result<Proof, Error> {
+    /// The argument for the chain of steps.
+    fn chain(&mut self) -> Result<Chain, Error> {
         let inner = &self.params.0;
         let folder = self.folder.get_mut();
-        let recursive = folder
-            .unwrap_or_else(PoisonError::into_inner)
-            .recursive()?
-            .ok_or_else(|| Error::usage("a session needs a frame before it can be finished"))?;
-        let key = inner.prover_key()?;
-        let started = Instant::now();
-        let snark = tracing::info_span!("compress")
-            .in_scope(|| Compressed::prove(&inner.public, key, recursive))
-            .map_err(|e| Error::proving("compress", e))?;
+        let folder = folder.unwrap_or_else(PoisonError::into_inner);
+        let none = || Error::usage("a session needs a frame before it can be finished");
+        let span = tracing::info_span!("compress");
+        let (chain, started) = if let Some(steps) = folder.kept() {
+            if steps.is_empty() {
+                return Err(none());
+            }
+            let folded = folder.fold_flat(steps, self.run.state.binding)?;
+            let key = inner.flat_prover()?;
+            let started = Instant::now();
+            let proof = span.in_scope(|| folded.prove(key))?;
+            (Chain::Flat(Box::new(proof)), started)
+        } else {
+            let recursive = folder.recursive()?.ok_or_else(none)?;
+            let (public, key) = (inner.public()?, inner.prover_key()?);
+            let started = Instant::now();
+            let snark = span
+                .in_scope(|| Compressed::prove(public, key, recursive))
+                .map_err(|e| Error::proving("compress", e))?;
+            (Chain::Recursive(Box::new(snark)), started)
+        };
         self.times.compress += started.elapsed();
+        Ok(chain)
+    }
 
+    fn compress(&mut self) -> Result<Proof, Error> {
+        let chain = self.chain()?;
         let started = Instant::now();
         let state = &self.run.state;
         let statement = OpeningStatement {
@@ -475,7 +545,7 @@ impl Session {
         self.times.opening += started.elapsed();
 
         let public = PublicPart {
-            program: inner.program_digest,
+            program: self.params.0.program_digest,
             model: self.bank.commitment().digest().0,
             steps: self.run.steps,
             frames: state.frames,
@@ -496,7 +566,7 @@ impl Session {
                 mask: self.mask_commitment,
                 point: state.claim.point.clone(),
                 value: state.claim.value,
-                snark,
+                chain,
                 opening,
             },
         })

@@ -1,7 +1,9 @@
-//! The choice of a schedule by cost: how many layers or frames share a step.
+//! The choice of a schedule and a kind of proof by cost: how many layers or frames share a step, and
+//! how the steps are put together.
 //!
 //! A step has a cost of its own, whatever it does; so has every constraint in it; and the end of a
-//! run costs in proportion to the step's size, rounded up to a power of two. [`Planner`] weighs
+//! run costs in proportion to the step's size, rounded up to a power of two. All three are smaller in
+//! a flat proof, which has room for some tens of steps. [`Planner`] weighs
 //! these with a [`CostModel`], which `cargo bench --bench calibrate` measures on another machine,
 //! and a [`Plan`] says what was chosen, what was rejected and why.
 
@@ -9,20 +11,22 @@ mod cost;
 
 use std::fmt;
 
-pub use cost::{Cost, CostModel};
+pub use cost::{Cost, CostModel, FlatCosts};
 use serde::Serialize;
 
 use crate::{
-    circuit::count_constraints,
+    ProofKind,
+    circuit::step_size,
     error::Error,
-    program::{Claim, NetworkShape, Program, ProgramError, Schedule, SequenceShape},
+    flat::{FlatSize, MOST_STEPS, most_steps},
+    program::{Claim, NetworkShape, Program, ProgramError, Schedule, SequenceShape, Unrolled},
     quant::QuantizedModel,
 };
 
 /// Nova's own constraints in the primary circuit.
-pub(crate) const NOVA_CONSTRAINTS: usize = 9_819;
-/// Sizes of the primary circuit that are tried, as powers of two.
-const SIZES: std::ops::RangeInclusive<u32> = 14..=20;
+pub(crate) const NOVA_CONSTRAINTS: usize = crate::ivc::NOVA_CONSTRAINTS.0;
+/// Sizes of the circuit that are tried, as powers of two.
+const SIZES: std::ops::RangeInclusive<u32> = 13..=20;
 /// Memory beyond which nothing is chosen unasked, in MiB: steps of up to `2^17` constraints.
 const USUAL_PEAK_MIB: f64 = 700.0;
 /// Numbers of layers to a step that are estimated for each size, and of these counted.
@@ -33,16 +37,19 @@ const PER_NEURON: f64 = 30.5;
 const PER_INPUT: f64 = 10.5;
 const FIXED: f64 = 10_500.0;
 
-/// One schedule and what it would cost.
+/// One schedule under one kind of proof, and what it would cost.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Candidate {
     /// The schedule.
     pub schedule: Schedule,
+    /// The kind of proof.
+    pub kind: ProofKind,
     /// Steps of the run.
     pub steps: u64,
     /// Constraints of a step, without those of the recursion.
     pub step_constraints: usize,
-    /// The primary circuit has `2^size` constraints at most.
+    /// The circuit that the SNARK at the end is about, the primary one if there are two, has `2^size`
+    /// constraints at most.
     pub size: u32,
     /// What a proof is expected to cost.
     pub cost: Cost,
@@ -72,8 +79,9 @@ impl fmt::Display for Plan {
         let line = |f: &mut fmt::Formatter<'_>, c: &Candidate| {
             write!(
                 f,
-                "{:<22} {:>6} steps of {:>8} constraints, 2^{}: {:>8.2} CPU s (fold {:.2}, weights {:.2}, compress {:.2}), {:.0} MiB",
+                "{:<22} {:<9} {:>6} steps of {:>8} constraints, 2^{}: {:>8.2} CPU s (fold {:.2}, weights {:.2}, compress {:.2}), {:.0} MiB",
                 c.schedule.to_string(),
+                c.kind.to_string(),
                 c.steps,
                 c.step_constraints,
                 c.size,
@@ -117,7 +125,10 @@ impl fmt::Display for Plan {
 pub struct Planner {
     costs: CostModel,
     max_peak_mib: Option<f64>,
+    kind: Option<ProofKind>,
 }
+
+const KINDS: [ProofKind; 2] = [ProofKind::Flat, ProofKind::Recursive];
 
 impl Planner {
     /// With the costs of another machine.
@@ -125,7 +136,41 @@ impl Planner {
     pub fn with_costs(costs: CostModel) -> Self {
         Self {
             costs,
-            max_peak_mib: None,
+            ..Self::default()
+        }
+    }
+
+    /// Plans for one kind of proof only; `None` for the cheaper. A session makes the kind that it
+    /// expects to be cheaper by itself, and must be [told](crate::Session::set_kind) another.
+    #[must_use]
+    pub fn kind(mut self, kind: Option<ProofKind>) -> Self {
+        self.kind = kind;
+        self
+    }
+
+    fn allows(&self, kind: ProofKind) -> bool {
+        self.kind.is_none_or(|only| only == kind)
+    }
+
+    fn kinds(&self) -> impl Iterator<Item = ProofKind> {
+        KINDS.into_iter().filter(|kind| self.allows(*kind))
+    }
+
+    /// The cost of so many steps of so many constraints, Nova's not counted.
+    fn estimate(&self, kind: ProofKind, constraints: usize, steps: u64, weights: u64) -> Cost {
+        match kind {
+            ProofKind::Flat => self.costs.of_flat(constraints, steps, weights),
+            ProofKind::Recursive => self
+                .costs
+                .of(constraints + NOVA_CONSTRAINTS, steps, weights),
+        }
+    }
+
+    /// The cost of the end of a run, if its circuit has `2^log` constraints.
+    fn end(&self, kind: ProofKind, log: u32) -> f64 {
+        match kind {
+            ProofKind::Flat => self.costs.flat_snark(log),
+            ProofKind::Recursive => self.costs.compress(1 << log),
         }
     }
 
@@ -148,7 +193,11 @@ impl Planner {
         search.layers(network)?;
         let neurons: f64 = network.layers.iter().map(|l| f64::from(l.outputs)).sum();
         // A network that is cheaper in several steps need not be counted in one.
-        if self.costs.compress((PER_NEURON * neurons) as usize) < search.least() {
+        let log = log_of((PER_NEURON * neurons) as usize);
+        if self
+            .kinds()
+            .any(|kind| self.end(kind, log) < search.least())
+        {
             search.frames(&|frames| network.program(of_frames(frames)))?;
         }
         search.plan()
@@ -204,14 +253,31 @@ impl Planner {
         program.validate()?;
         let weights = program.maps().iter();
         let weights = weights.map(|m| u64::from(m.rows) * u64::from(m.columns));
-        let (steps, step) = (steps(program, frames.max(1)), constraints(program));
-        Ok(self.costs.of(step + NOVA_CONSTRAINTS, steps, weights.sum()))
+        let weights = weights.sum();
+        let steps = steps(program, frames.max(1));
+        let size = size_of(program);
+        let kinds = self
+            .kinds()
+            .filter(|kind| possible(*kind, program, size, steps));
+        let costs = kinds.map(|kind| self.estimate(kind, size.step().constraints, steps, weights));
+        let cheapest = costs.min_by(|a, b| a.total().total_cmp(&b.total()));
+        cheapest.ok_or(ProgramError::Structure(
+            "the run has too many steps for a flat proof",
+        ))
     }
 }
 
-/// Constraints of a step, Nova's not counted.
-fn constraints(program: &Program) -> usize {
-    count_constraints(program).iter().map(|(_, n)| n).sum()
+/// Of the plain step circuit.
+fn size_of(program: &Program) -> FlatSize {
+    step_size(&Unrolled::new(program)).into()
+}
+
+/// Whether so many steps can be put together in this way.
+fn possible(kind: ProofKind, program: &Program, size: FlatSize, steps: u64) -> bool {
+    match kind {
+        ProofKind::Flat => steps <= most_steps(size, &program.bank()),
+        ProofKind::Recursive => true,
+    }
 }
 
 fn steps(program: &Program, frames: u64) -> u64 {
@@ -219,10 +285,16 @@ fn steps(program: &Program, frames: u64) -> u64 {
     inferences.saturating_mul(program.steps_per_frame())
 }
 
-fn size(step: usize) -> u32 {
-    (step + NOVA_CONSTRAINTS)
-        .next_power_of_two()
-        .trailing_zeros()
+fn log_of(constraints: usize) -> u32 {
+    constraints.next_power_of_two().trailing_zeros()
+}
+
+/// Constraints that the kind adds to a step.
+fn added(kind: ProofKind) -> usize {
+    match kind {
+        ProofKind::Flat => crate::circuit::PLAIN_CONSTRAINTS,
+        ProofKind::Recursive => NOVA_CONSTRAINTS,
+    }
 }
 
 fn of_frames(frames: u32) -> Schedule {
@@ -238,6 +310,8 @@ struct Search<'a> {
     frames: u64,
     weights: u64,
     candidates: Vec<Candidate>,
+    /// Schedules that were entered, with the constraints of their steps.
+    known: Vec<(Schedule, usize)>,
 }
 
 impl<'a> Search<'a> {
@@ -247,28 +321,38 @@ impl<'a> Search<'a> {
             frames,
             weights,
             candidates: Vec::new(),
+            known: Vec::new(),
         }
     }
 
-    /// Enters a schedule; gives the constraints of its step.
+    /// Enters a schedule with every kind of proof that it can end in; gives the constraints of its
+    /// step.
     fn consider(&mut self, schedule: Schedule, program: &Program) -> usize {
-        if let Some(known) = self.candidates.iter().find(|c| c.schedule == schedule) {
-            return known.step_constraints;
+        if let Some((_, step)) = self.known.iter().find(|(known, _)| *known == schedule) {
+            return *step;
         }
-        let step = constraints(program);
+        let size = size_of(program);
+        let step = size.step().constraints;
+        self.known.push((schedule, step));
         let steps = steps(program, self.frames);
-        let costs = &self.planner.costs;
-        let cost = costs.of(step + NOVA_CONSTRAINTS, steps, self.weights);
-        let most = self.planner.max_peak_mib.unwrap_or(USUAL_PEAK_MIB);
-        let refused = (cost.peak_mib > most).then(|| format!("more than {most:.0} MiB"));
-        self.candidates.push(Candidate {
-            schedule,
-            steps,
-            step_constraints: step,
-            size: size(step),
-            cost,
-            refused,
-        });
+        let planner = self.planner;
+        let most = planner.max_peak_mib.unwrap_or(USUAL_PEAK_MIB);
+        for kind in planner.kinds() {
+            if !possible(kind, program, size, steps) {
+                continue;
+            }
+            let cost = planner.estimate(kind, step, steps, self.weights);
+            let refused = (cost.peak_mib > most).then(|| format!("more than {most:.0} MiB"));
+            self.candidates.push(Candidate {
+                schedule,
+                kind,
+                steps,
+                step_constraints: step,
+                size: log_of(step + added(kind)),
+                cost,
+                refused,
+            });
+        }
         step
     }
 
@@ -282,6 +366,13 @@ impl<'a> Search<'a> {
 
     /// Numbers of layers to a step: for each size of the step those that promise most of what fits.
     fn layers(&mut self, network: &NetworkShape) -> Result<(), ProgramError> {
+        let kinds: Vec<ProofKind> = self.planner.kinds().collect();
+        kinds
+            .into_iter()
+            .try_for_each(|kind| self.layers_of(kind, network))
+    }
+
+    fn layers_of(&mut self, kind: ProofKind, network: &NetworkShape) -> Result<(), ProgramError> {
         let layers = network.layers.len() as u32;
         if layers < 2 {
             return Ok(());
@@ -292,10 +383,13 @@ impl<'a> Search<'a> {
         let mut below = 0;
         for log in SIZES {
             // The end alone is dearer than all of what is known.
-            if self.planner.costs.compress(1 << log) > self.least() {
+            if self.planner.end(kind, log) > self.least() {
                 break;
             }
-            let room = ((1usize << log) - NOVA_CONSTRAINTS) as f64;
+            let room = (1usize << log).saturating_sub(added(kind)) as f64;
+            if room < fixed {
+                continue;
+            }
             // Networks whose layers differ much have fewer or more to a step than their mean says.
             let guess = ((room - fixed) / per_layer).max(1.0);
             let most = ((1.25 * guess) as u32 + 1).min(layers - 1);
@@ -306,8 +400,11 @@ impl<'a> Search<'a> {
                     let (steps, entries) = network.slots(slots)?;
                     let step = fixed + PER_NEURON * entries as f64;
                     let steps = steps.saturating_mul(self.frames);
-                    let constraints = step as usize + NOVA_CONSTRAINTS;
-                    let cost = self.planner.costs.of(constraints, steps, self.weights);
+                    if kind == ProofKind::Flat && steps > MOST_STEPS as u64 {
+                        return None;
+                    }
+                    let planner = self.planner;
+                    let cost = planner.estimate(kind, step as usize, steps, self.weights);
                     Some((cost.total(), slots, step))
                 })
                 .collect();
@@ -351,9 +448,24 @@ impl<'a> Search<'a> {
         }
         let Ok(two) = program(2) else { return Ok(()) };
         let per_frame = self.consider(of_frames(2), &two).saturating_sub(one).max(1);
+        let kinds: Vec<ProofKind> = self.planner.kinds().collect();
+        for kind in kinds {
+            self.frames_of(kind, one, per_frame, most, program);
+        }
+        Ok(())
+    }
+
+    fn frames_of(
+        &mut self,
+        kind: ProofKind,
+        one: usize,
+        per_frame: usize,
+        most: u32,
+        program: &dyn Fn(u32) -> Result<Program, ProgramError>,
+    ) {
         for log in SIZES {
-            let room = (1usize << log).saturating_sub(NOVA_CONSTRAINTS);
-            let smallest = self.planner.costs.of(1 << log, 1, self.weights);
+            let room = (1usize << log).saturating_sub(added(kind));
+            let smallest = self.planner.estimate(kind, room, 1, self.weights);
             let allowed = self.planner.max_peak_mib.unwrap_or(USUAL_PEAK_MIB);
             if smallest.peak_mib > allowed || room < one {
                 continue;
@@ -382,7 +494,6 @@ impl<'a> Search<'a> {
                 break;
             }
         }
-        Ok(())
     }
 
     fn plan(self) -> Result<Plan, ProgramError> {
@@ -489,6 +600,10 @@ mod tests {
         program::{Activation, CellKind, CellShape, ElmanActivation, Emission, LayerShape},
     };
 
+    fn constraints(program: &Program) -> usize {
+        size_of(program).step().constraints
+    }
+
     fn network(widths: &[u32]) -> NetworkShape {
         NetworkShape {
             reads: Vec::new(),
@@ -509,9 +624,15 @@ mod tests {
 
     #[test]
     fn novas_own_constraints_are_counted() {
-        let params = Params::setup(&network(&[3, 2]).program(Schedule::WholeNetwork).unwrap());
-        let report = params.unwrap().constraints();
-        assert_eq!(report.primary - report.step(), NOVA_CONSTRAINTS);
+        for widths in [&[3, 2][..], &[20, 32, 16, 1]] {
+            let program = network(widths).program(Schedule::WholeNetwork).unwrap();
+            let params = Params::setup(&program).unwrap();
+            let report = params.constraints();
+            assert_eq!(report.primary - report.step(), NOVA_CONSTRAINTS);
+            let ((primary, _), (secondary, _)) = params.0.recursive_sizes().unwrap();
+            assert_eq!((report.primary, report.secondary), (primary, secondary));
+            assert_eq!(params.constraint_counts(), (primary, secondary));
+        }
     }
 
     #[test]
@@ -555,15 +676,16 @@ mod tests {
     #[test]
     fn a_limit_on_memory_makes_steps_smaller() {
         let deep = network(&[128; 65]);
-        let free = Planner::default().plan(&deep, 1).unwrap();
-        let most = free.chosen.cost.peak_mib - 1.0;
-        let limited = Planner::default()
-            .max_peak_mib(most)
-            .plan(&deep, 1)
-            .unwrap();
-        assert!(limited.chosen.size < free.chosen.size);
-        assert!(limited.rejected.iter().any(|c| c.refused.is_some()));
-        assert!(Planner::default().max_peak_mib(1.0).plan(&deep, 1).is_err());
+        for kind in [None, Some(ProofKind::Flat), Some(ProofKind::Recursive)] {
+            let planner = Planner::default().kind(kind);
+            let free = planner.plan(&deep, 1).unwrap();
+            let most = free.chosen.cost.peak_mib - 1.0;
+            let limited = planner.clone().max_peak_mib(most).plan(&deep, 1).unwrap();
+            assert!(limited.chosen.step_constraints < free.chosen.step_constraints);
+            assert!(limited.chosen.cost.peak_mib <= most);
+            assert!(limited.rejected.iter().any(|c| c.refused.is_some()));
+            assert!(planner.max_peak_mib(1.0).plan(&deep, 1).is_err());
+        }
     }
 
     #[test]
@@ -581,6 +703,44 @@ mod tests {
             .unwrap();
         assert!(constraints(&program) < constraints(&ordinary) + 20_000);
         assert!(plan.explain().lines().count() == plan.rejected.len() + 1);
+    }
+
+    #[test]
+    fn short_runs_are_flat_and_long_ones_recursive() {
+        let kind = |shape: &NetworkShape, inferences| {
+            let plan = Planner::default().plan(shape, inferences).unwrap();
+            (plan.chosen.kind, plan)
+        };
+        let small = network(&[20, 32, 16, 1]);
+        assert_eq!(kind(&small, 1).0, ProofKind::Flat);
+        assert_eq!(kind(&network(&[128; 17]), 1).0, ProofKind::Flat);
+        let (long, plan) = kind(&small, 100_000);
+        assert_eq!(long, ProofKind::Recursive);
+        assert!(plan.explain().contains("recursive"));
+        // What the planner chooses is what a session does by itself.
+        for (shape, inferences) in [(&small, 1), (&network(&[128; 17]), 1), (&small, 30)] {
+            let chosen = kind(shape, inferences).1.chosen;
+            let params = Params::setup(&shape.program(chosen.schedule).unwrap()).unwrap();
+            let flat = chosen.steps <= params.flat_steps_worthwhile();
+            assert_eq!(flat, chosen.kind == ProofKind::Flat);
+        }
+    }
+
+    #[test]
+    fn a_planner_for_one_kind_chooses_no_other() {
+        for only in KINDS {
+            let planner = Planner::default().kind(Some(only));
+            for shape in [network(&[20, 32, 16, 1]), network(&[128; 33])] {
+                let plan = planner.plan(&shape, 2).unwrap();
+                assert_eq!(plan.chosen.kind, only);
+                assert!(plan.rejected.iter().all(|c| c.kind == only));
+            }
+        }
+        // A flat proof has no room for so many steps.
+        let planner = Planner::default().kind(Some(ProofKind::Flat));
+        let program = network(&[3, 2]).program(Schedule::WholeNetwork).unwrap();
+        assert!(planner.cost(&program, 10_000).is_err());
+        assert!(planner.cost(&program, 10).is_ok());
     }
 
     #[test]

@@ -4,9 +4,10 @@
 //! magic     8 bytes  "LFproof\0"
 //! format    2 bytes  little-endian
 //! backend   1 byte
+//! kind      1 byte: 1 recursive, 2 flat
 //! public    postcard: digests of program and model, steps, frames, context, parameters, inputs,
 //!           outputs
-//! argument  postcard: C_m, P, V, the SNARK, the opening; at most 64 KiB
+//! argument  postcard: C_m, P, V, the chain of steps, the opening; at most 64 KiB
 //! ```
 //!
 //! The encoding is canonical: what decodes encodes to the same bytes, and nothing follows it.
@@ -16,20 +17,19 @@ use std::fmt;
 use halo2curves::group::Group as _;
 use serde::{Deserialize, Serialize};
 
-use super::Vectors;
+use super::{Chain, ProofKind, Vectors};
 use crate::{
     backend::{Backend, Commitment, DefaultBackend, E1, F},
     error::DecodeError,
-    ivc::Compressed,
     weights::OpeningProof,
 };
 
 const MAGIC: &[u8; 8] = b"LFproof\0";
-const FORMAT: u16 = 1;
-const HEADER: usize = MAGIC.len() + 3;
+const FORMAT: u16 = 2;
+const HEADER: usize = MAGIC.len() + 4;
 /// Longest context.
 pub(crate) const MAX_CONTEXT: usize = 1 << 16;
-/// Longest argument; real ones have some 10 to 14 kB.
+/// Longest argument; real ones have some 7 to 16 kB.
 const MAX_ARGUMENT: usize = 1 << 16;
 /// Longest proof, public frames and outputs included.
 ///
@@ -58,14 +58,15 @@ pub(crate) struct Argument {
     pub(crate) mask: Commitment<E1>,
     pub(crate) point: Vec<F>,
     pub(crate) value: F,
-    pub(crate) snark: Compressed,
+    pub(crate) chain: Chain,
     pub(crate) opening: OpeningProof,
 }
 
 /// A proof that a committed model ran on some inputs.
 ///
-/// It hides weights, private inputs and hidden outputs; its size does not depend on depth or on
-/// the number of frames, but for what is public.
+/// It hides weights, private inputs and hidden outputs. Its size does not depend on depth or on
+/// the number of frames, but for what is public; a [flat](ProofKind::Flat) one grows with the number
+/// of steps.
 pub struct Proof {
     pub(crate) public: PublicPart,
     pub(crate) argument: Argument,
@@ -76,6 +77,7 @@ impl fmt::Debug for Proof {
         f.debug_struct("Proof")
             .field("steps", &self.public.steps)
             .field("frames", &self.public.frames)
+            .field("kind", &self.kind())
             .finish_non_exhaustive()
     }
 }
@@ -87,12 +89,18 @@ impl Proof {
         self.public.steps
     }
 
+    /// How its steps are put together.
+    #[must_use]
+    pub fn kind(&self) -> ProofKind {
+        self.argument.chain.kind()
+    }
+
     /// The canonical bytes.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = MAGIC.to_vec();
         bytes.extend(FORMAT.to_le_bytes());
-        bytes.push(DefaultBackend::ID);
+        bytes.extend([DefaultBackend::ID, self.kind().byte()]);
         // Serialising to memory fails for no value of these types.
         bytes.extend(postcard::to_stdvec(&self.public).unwrap_or_default());
         bytes.extend(postcard::to_stdvec(&self.argument).unwrap_or_default());
@@ -130,6 +138,10 @@ impl Proof {
                 got: *backend,
             });
         }
+        let (kind, rest) = rest.split_first().ok_or(DecodeError::Truncated)?;
+        let kind = ProofKind::from_byte(*kind).ok_or(DecodeError::Malformed {
+            what: "kind of proof",
+        })?;
         let (public, rest) = take::<PublicPart>(rest, "public part")?;
         if public.context.len() > MAX_CONTEXT {
             return Err(DecodeError::TooLong {
@@ -148,6 +160,12 @@ impl Proof {
         let (argument, rest) = take::<Argument>(rest, "argument")?;
         if !rest.is_empty() {
             return Err(DecodeError::TrailingBytes { count: rest.len() });
+        }
+        if argument.chain.kind() != kind {
+            return Err(DecodeError::Kind {
+                expected: kind,
+                got: argument.chain.kind(),
+            });
         }
         if bool::from(argument.mask.comm.is_identity()) {
             return Err(DecodeError::Malformed {

@@ -1,14 +1,18 @@
 //! Proofs as bytes, statements, and their verification.
 
+mod chain;
 mod format;
+mod kind;
 mod shape;
 mod statement;
 mod verifier;
 
 pub use format::Proof;
+pub use kind::ProofKind;
 pub use statement::{Inputs, Outputs, Statement, VectorDigest};
 pub use verifier::{Verifier, VerifyError};
 
+pub(crate) use chain::Chain;
 pub(crate) use format::{Argument, MAX_CONTEXT, PublicPart};
-pub(crate) use shape::sequence_lengths;
+pub(crate) use shape::{sequence_lengths, snark_lengths};
 pub(crate) use statement::Vectors;

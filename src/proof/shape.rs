@@ -26,21 +26,25 @@ pub(super) fn expected_lengths(primary: (usize, usize), secondary: (usize, usize
     let mut lengths = vec![PUBLIC_VALUES; 5];
     for (constraints, variables) in [primary, secondary] {
         let size = constraints.max(variables).next_power_of_two();
-        let log = size.trailing_zeros() as usize;
-        // A message of degree k has k coefficients, the linear one being left out.
-        let mut sumcheck = |rounds: usize, coefficients: usize| {
-            lengths.push(rounds);
-            lengths.extend(std::iter::repeat_n(coefficients, rounds));
-        };
-        sumcheck(log, 3);
-        sumcheck(log + 1, 2);
-        sumcheck(log, 2);
-        // Evaluations of W and E.
-        lengths.push(2);
-        lengths.extend(crate::ipa::lengths(log));
+        snark_lengths(size.trailing_zeros() as usize, &mut lengths);
     }
     lengths.push(2);
     lengths
+}
+
+/// Lengths of the sequences of a SNARK about vectors of `2^log` elements.
+pub(crate) fn snark_lengths(log: usize, lengths: &mut Vec<usize>) {
+    // A message of degree k has k coefficients, the linear one being left out.
+    let mut sumcheck = |rounds: usize, coefficients: usize| {
+        lengths.push(rounds);
+        lengths.extend(std::iter::repeat_n(coefficients, rounds));
+    };
+    sumcheck(log, 3);
+    sumcheck(log + 1, 2);
+    sumcheck(log, 2);
+    // Evaluations of W and E.
+    lengths.push(2);
+    lengths.extend(crate::ipa::lengths(log));
 }
 
 struct Recorder(Vec<usize>);

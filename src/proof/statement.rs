@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeStruct};
 
+use super::ProofKind;
 use crate::{
     backend::F,
     ivc::Visibility,
@@ -131,6 +132,8 @@ pub struct Statement {
     pub model: ModelDigest,
     /// Digest of the program.
     pub program: [u8; 32],
+    /// How the steps are put together.
+    pub kind: ProofKind,
     /// Steps of the run.
     pub steps: u64,
     /// Frames consumed, one inference each.
@@ -235,9 +238,10 @@ impl Serialize for Statement {
             digest: None,
             vectors: Some(vectors),
         };
-        let mut out = serializer.serialize_struct("Statement", 8)?;
+        let mut out = serializer.serialize_struct("Statement", 9)?;
         out.serialize_field("model", &self.model.to_string())?;
         out.serialize_field("program", &hex(&self.program))?;
+        out.serialize_field("kind", &self.kind)?;
         out.serialize_field("steps", &self.steps)?;
         out.serialize_field("frames", &self.frames)?;
         out.serialize_field("context", &hex(&self.context))?;

@@ -4,9 +4,9 @@
 use ff::Field;
 
 use super::{
-    Proof, Statement, VectorDigest, Vectors,
+    Proof, ProofKind, Statement, VectorDigest, Vectors,
     format::{Argument, PublicPart},
-    shape::{expected_lengths, sequence_lengths},
+    shape::sequence_lengths,
     statement::visibility,
 };
 use crate::{
@@ -87,7 +87,7 @@ pub enum VerifyError {
     /// A part of the argument has not the length that this program asks for.
     #[error("the argument has not the shape of one for this program")]
     ArgumentShape,
-    /// The folded steps do not hold.
+    /// The steps do not hold, or do not follow each other.
     #[error("the chain of steps does not hold")]
     Steps,
     /// The steps hold and do not lead to the state that the statement describes.
@@ -110,6 +110,7 @@ pub struct Verifier {
     fits: bool,
     context: Option<Vec<u8>>,
     visibility: Option<Visibility>,
+    kind: Option<ProofKind>,
     frames: Option<u64>,
     parameters: Option<Vec<i64>>,
     inputs: Option<Expected>,
@@ -151,6 +152,7 @@ impl Verifier {
             model,
             context: None,
             visibility: None,
+            kind: None,
             frames: None,
             parameters: None,
             inputs: None,
@@ -169,6 +171,16 @@ impl Verifier {
     #[must_use]
     pub fn visibility(mut self, visibility: Visibility) -> Self {
         self.visibility = Some(visibility);
+        self
+    }
+
+    /// Accepts only proofs of this kind. Both kinds prove the same; this is for a verifier that wants
+    /// one size of proof, or to make the keys of one kind only.
+    #[must_use]
+    pub fn kind(mut self, kind: ProofKind) -> Self {
+        // As in `new`.
+        let _ = self.params.prepare_verifier_for(kind);
+        self.kind = Some(kind);
         self
     }
 
@@ -224,25 +236,22 @@ impl Verifier {
     pub fn verify(&self, proof: &Proof) -> Result<Statement, VerifyError> {
         let public = &proof.public;
         self.check_expectations(public)?;
+        if self.kind.is_some_and(|kind| kind != proof.kind()) {
+            return Err(VerifyError::Unexpected { what: "kind" });
+        }
         self.check_counts(public)?;
         let carried = self
             .params
             .program()
             .initial_with(&public.parameters)
             .map_err(|_| VerifyError::Parameters)?;
-        self.check_lengths(&proof.argument)?;
+        self.check_lengths(&proof.argument, public.steps)?;
         let binding = self.binding(public, &proof.argument.mask);
         let z_0 = initial_z(self.params.program(), binding, &carried);
-        let steps = usize::try_from(public.steps).map_err(|_| VerifyError::Steps)?;
-        let key = self
-            .params
-            .0
-            .verifier_key()
-            .map_err(|_| VerifyError::Steps)?;
-        let z_n = proof
-            .argument
-            .snark
-            .verify(key, steps, &z_0)
+        // Either kind of argument; all else is the same for both.
+        let chain = &proof.argument.chain;
+        let z_n = chain
+            .verify(&self.params, binding, public.steps, z_0)
             .map_err(|_| VerifyError::Steps)?;
         // Public vectors are hashed only now: there may be many.
         let claim = WeightClaim {
@@ -264,6 +273,7 @@ impl Verifier {
         Ok(Statement {
             model: self.digest,
             program: public.program,
+            kind: proof.kind(),
             steps: public.steps,
             frames: public.frames,
             context: public.context.clone(),
@@ -281,16 +291,10 @@ impl Verifier {
 
     /// Every sequence of the argument has the length that the keys ask for: nova's verifier takes
     /// that for granted.
-    fn check_lengths(&self, argument: &Argument) -> Result<(), VerifyError> {
-        let (constraints, secondary_constraints) = self.params.0.public.num_constraints();
-        let (variables, secondary_variables) = self.params.0.public.num_variables();
-        let snark = expected_lengths(
-            (constraints, variables),
-            (secondary_constraints, secondary_variables),
-        );
+    fn check_lengths(&self, argument: &Argument, steps: u64) -> Result<(), VerifyError> {
         let opening = crate::ipa::lengths(self.model.column_bits() as usize);
         if argument.point.len() == self.params.program().bank().rounds()
-            && sequence_lengths(&argument.snark) == Some(snark)
+            && argument.chain.fits(&self.params, steps)
             && sequence_lengths(&argument.opening) == Some(opening.to_vec())
         {
             Ok(())

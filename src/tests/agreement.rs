@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::fixtures::{BITS, Bench, SHIFT};
 use crate::{
-    Outputs, Params, Proof, Prover, Verifier, Visibility,
+    Outputs, Params, Proof, ProofKind, Prover, Verifier, Visibility,
     program::{Activation, LayerShape, NetworkShape, Program, Schedule, Table},
     weights::{AffineMap, WeightBank},
 };
@@ -194,20 +194,23 @@ proptest! {
         let params = Params::setup(&program).unwrap();
         let bank = bank(&case);
         let prover = Prover::from_bank(&params, bank).unwrap();
-        let mut session = prover
-            .session(Visibility::public_inputs().public_outputs())
-            .unwrap();
-        let mut carried = program.initial_carried();
-        let mut expected = Vec::new();
-        for frame in &case.frames {
-            session.push_integers(frame).unwrap();
-            let arranged = prover.bank.bank();
-            expected.push(program.run(arranged, &mut carried, frame).unwrap());
+        for kind in [ProofKind::Flat, ProofKind::Recursive] {
+            let visibility = Visibility::public_inputs().public_outputs();
+            let mut session = prover.session(visibility).unwrap();
+            session.set_kind(Some(kind)).unwrap();
+            let mut carried = program.initial_carried();
+            let mut expected = Vec::new();
+            for frame in &case.frames {
+                session.push_integers(frame).unwrap();
+                let arranged = prover.bank.bank();
+                expected.push(program.run(arranged, &mut carried, frame).unwrap());
+            }
+            let bytes = session.finish().unwrap().to_bytes();
+            let statement = Verifier::new(&params, prover.model_commitment())
+                .kind(kind)
+                .verify(&Proof::from_bytes(&bytes).unwrap())
+                .unwrap();
+            prop_assert_eq!(statement.outputs, Outputs::Public { vectors: expected });
         }
-        let bytes = session.finish().unwrap().to_bytes();
-        let statement = Verifier::new(&params, prover.model_commitment())
-            .verify(&Proof::from_bytes(&bytes).unwrap())
-            .unwrap();
-        prop_assert_eq!(statement.outputs, Outputs::Public { vectors: expected });
     }
 }

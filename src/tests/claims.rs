@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::fixtures::{Bench, bank, frame, network};
+use super::fixtures::{Bench, bank, frame, network, of_kind};
 use crate::{
     DigestBuilder, ErrorKind, Inputs, Outputs, Params, Proof, Prover, Salt, Verifier, VerifyError,
     Visibility, digest_of_frames, frame_digest,
@@ -13,6 +13,15 @@ use crate::{
     proof::Vectors,
     weights::WeightBank,
 };
+
+in_both_kinds! {
+    a_threshold_at_below_and_above_the_score,
+    a_count_that_is_off_by_one_is_rejected,
+    samples_left_out_repeated_or_with_other_labels_are_rejected,
+    more_frames_than_a_sum_has_room_for_are_refused,
+    a_proof_under_another_context_is_rejected,
+    inputs_that_somebody_vouches_for,
+}
 
 const INPUTS: u32 = 4;
 const CLASSES: u32 = 3;
@@ -349,7 +358,6 @@ fn lie(proof: &mut Proof) -> &mut Vec<i64> {
     }
 }
 
-#[test]
 fn a_threshold_at_below_and_above_the_score() {
     let case = Case::new(Claim::Holds(Predicate::AtLeast {
         entry: 1,
@@ -394,7 +402,6 @@ fn a_threshold_at_below_and_above_the_score() {
     assert_eq!(missing.kind(), ErrorKind::Input);
 }
 
-#[test]
 fn a_count_that_is_off_by_one_is_rejected() {
     let case = Case::new(Claim::Count(Predicate::IsLabel(Label::Frame)));
     let frames: Vec<Vec<i64>> = (0..5)
@@ -415,7 +422,6 @@ fn a_count_that_is_off_by_one_is_rejected() {
     }
 }
 
-#[test]
 fn samples_left_out_repeated_or_with_other_labels_are_rejected() {
     let case = Case::new(Claim::CountByGroup {
         predicate: Predicate::IsLabel(Label::Frame),
@@ -437,10 +443,8 @@ fn samples_left_out_repeated_or_with_other_labels_are_rejected() {
         let mut other = sample.clone();
         change(&mut other);
         // A public data set: the verifier knows it.
-        let mut session = case
-            .prover
-            .session(Visibility::public_inputs().public_outputs())
-            .unwrap();
+        let visibility = Visibility::public_inputs().public_outputs();
+        let mut session = of_kind(case.prover.session(visibility).unwrap());
         for frame in &other {
             session.push_integers(frame).unwrap();
         }
@@ -460,7 +464,7 @@ fn samples_left_out_repeated_or_with_other_labels_are_rejected() {
         ));
         // A private one: the verifier has the digest of the right one.
         let visibility = Visibility::private_inputs().public_outputs();
-        let mut session = case.prover.session(visibility).unwrap();
+        let mut session = of_kind(case.prover.session(visibility).unwrap());
         let key = session.input_salts().unwrap().clone();
         let mut digest = DigestBuilder::inputs(case.prover.params().program(), key);
         sample.iter().for_each(|f| digest.push(f).unwrap());
@@ -475,7 +479,6 @@ fn samples_left_out_repeated_or_with_other_labels_are_rejected() {
     }
 }
 
-#[test]
 fn more_frames_than_a_sum_has_room_for_are_refused() {
     let case = Case::new(Claim::Sum { entry: 0 });
     let most = case.prover.params().program().max_frames();
@@ -497,7 +500,7 @@ fn more_frames_than_a_sum_has_room_for_are_refused() {
     program.frame_limit = 2;
     let params = Params::setup(&program).unwrap();
     let prover = Prover::from_bank(&params, bank(&program, 8)).unwrap();
-    let mut session = prover.session(Visibility::private_inputs()).unwrap();
+    let mut session = of_kind(prover.session(Visibility::private_inputs()).unwrap());
     session.push_integers(&x).unwrap();
     session.push_integers(&x).unwrap();
     assert_eq!(
@@ -599,7 +602,6 @@ fn sums_near_the_largest_value_are_exact() {
     }
 }
 
-#[test]
 fn a_proof_under_another_context_is_rejected() {
     let case = Case::new(Claim::Holds(Predicate::AtLeast {
         entry: 0,
@@ -615,7 +617,6 @@ fn a_proof_under_another_context_is_rejected() {
     assert_eq!(other.verify(&proof), Err(VerifyError::Steps));
 }
 
-#[test]
 fn inputs_that_somebody_vouches_for() {
     let case = Case::new(Claim::Holds(Predicate::AtLeast {
         entry: 0,
@@ -628,7 +629,7 @@ fn inputs_that_somebody_vouches_for() {
     let vouched = frame_digest(program, &x, &salt).unwrap();
     let prove = |x: &[i64], salt: &Salt| {
         let visibility = Visibility::private_inputs().public_outputs();
-        let mut session = case.prover.session(visibility).unwrap();
+        let mut session = of_kind(case.prover.session(visibility).unwrap());
         session.push_vouched(x, salt).unwrap();
         session.finish().unwrap()
     };

@@ -1,5 +1,7 @@
 //! Small models and provers for tests.
 
+use std::cell::Cell;
+
 use bellpepper_core::{ConstraintSystem, test_cs::TestConstraintSystem};
 use ff::Field;
 use layerfold_gadgets::mle::{eq_evals, eq_index_native};
@@ -8,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::cheat::make_consistent;
 use crate::{
-    Params, Prover, Visibility,
+    Params, ProofKind, Prover, Session, VerifyError, Visibility,
     backend::F,
     circuit::{StepWitness, step},
     ivc::{
@@ -98,6 +100,36 @@ pub(super) fn bank(program: &Program, seed: u64) -> WeightBank {
 pub(super) fn frame(len: u32, seed: u64) -> Vec<i64> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     (0..len).map(|_| rng.gen_range(-128..128)).collect()
+}
+
+thread_local! {
+    /// The kind of proof that the test of this thread is about, if it is about one.
+    static KIND: Cell<Option<ProofKind>> = const { Cell::new(None) };
+}
+
+pub(super) fn in_kind(kind: ProofKind, test: fn()) {
+    KIND.set(Some(kind));
+    test();
+}
+
+/// The kind of proof that the test at hand is about; `None` leaves it to the session.
+pub(super) fn kind() -> Option<ProofKind> {
+    KIND.get()
+}
+
+/// The session, set to the kind of proof that the test at hand is about.
+pub(super) fn of_kind(mut session: Session) -> Session {
+    session.set_kind(kind()).unwrap();
+    session
+}
+
+/// What a verifier says to a flat proof of another number of steps than stated: a recursive one has
+/// the same shape for every number.
+pub(super) fn other_steps() -> VerifyError {
+    match kind() {
+        Some(ProofKind::Flat) => VerifyError::ArgumentShape,
+        _ => VerifyError::Steps,
+    }
 }
 
 /// A program, its keys, and a prover of random weights.

@@ -3,6 +3,30 @@
 //! An attack counts only if it is consistent up to the point that must catch it: whatever follows
 //! from the lie is recomputed by the same code that an honest prover runs.
 
+/// Runs each of these in both kinds of proof, the sessions being [of that
+/// kind](fixtures::of_kind).
+macro_rules! in_both_kinds {
+    ($($test:ident),* $(,)?) => {
+        mod recursive {
+            $(
+                #[test]
+                fn $test() {
+                    crate::tests::fixtures::in_kind(crate::ProofKind::Recursive, super::$test);
+                }
+            )*
+        }
+
+        mod flat {
+            $(
+                #[test]
+                fn $test() {
+                    crate::tests::fixtures::in_kind(crate::ProofKind::Flat, super::$test);
+                }
+            )*
+        }
+    };
+}
+
 mod agreement;
 mod cheat;
 mod circuit_attacks;
@@ -15,6 +39,7 @@ mod graphs;
 mod hiding;
 #[cfg(feature = "onnx")]
 mod onnx;
+mod kinds;
 mod proof_attacks;
 mod random_programs;
 mod sequences;
