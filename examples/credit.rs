@@ -106,9 +106,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let prover = Prover::new(&params, &quantized)?;
     let threshold = quantized.threshold(THRESHOLD)?;
     println!(
-        "program   \"score >= t\", {} constraints a step, {} with the recursion; t = {threshold}, which is {THRESHOLD}",
-        params.constraints().step(),
-        params.constraints().primary
+        "program   \"score >= t\", {} constraints a step; t = {threshold}, which is {THRESHOLD}",
+        params.constraints().step()
     );
 
     // The applicant's bank digests what it knows of her, and signs the digest.

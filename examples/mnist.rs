@@ -65,12 +65,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let program = quantized.program()?;
     let started = Instant::now();
     let params = Params::setup(&program)?;
+    params.prepare_prover()?;
     let constraints = params.constraints();
     println!(
-        "keys      {:.2?} (generators are made once and cached); {} constraints a step, {} with the recursion",
+        "keys      {:.2?} (generators are made once and cached); {} constraints a step",
         started.elapsed(),
         constraints.step(),
-        constraints.primary,
     );
 
     // The commitment is published once.
@@ -98,7 +98,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         times.compress,
         times.opening,
     );
-    println!("proof     {} bytes", bytes.len());
+    println!("proof     {} bytes, {}", bytes.len(), proof.kind());
 
     fs::create_dir_all(&out)?;
     fs::write(out.join("program.bin"), program.to_bytes())?;

@@ -23,8 +23,8 @@ use std::{
 };
 
 use layerfold::{
-    BlindingSeed, DigestBuilder, Outputs, Params, Precision, Proof, Prover, QuantizedSequence,
-    SequenceModel, Session, Tensors, Verifier, Visibility,
+    BlindingSeed, DigestBuilder, Outputs, Params, Precision, Proof, ProofKind, Prover,
+    QuantizedSequence, SequenceModel, Session, Tensors, Verifier, Visibility,
 };
 use ndarray::{Array1, Array2};
 
@@ -170,6 +170,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let per_step = quantized.shape().plan(USUAL_RUN)?;
     let started = Instant::now();
     let params = Params::setup(&quantized.program(per_step)?)?;
+    params.prepare_prover_for(ProofKind::Recursive)?;
     let prover = prover(&params, &quantized, folder)?;
     println!(
         "{} weights and biases; {per_step} frames to a step of {} constraints; keys and commitment in {:.2?}",
@@ -188,6 +189,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             prover.session_with_context(visibility, b"pump 7")?
         }
     };
+    // A stream is long, and its proofs are many.
+    session.set_kind(Some(ProofKind::Recursive))?;
     let seen = session.frames();
     if seen > 0 {
         println!("resumed after frame {seen}");

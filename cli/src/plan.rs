@@ -51,24 +51,6 @@ impl<'a> Expected<'a> {
         Ok(Self { plan, rows, parts })
     }
 
-    /// Bytes of the proof, about, public vectors not counted.
-    fn proof_bytes(&self) -> usize {
-        11_300 + 450 * self.doublings() as usize
-    }
-
-    /// Bytes of the keys, about: the recursion's own, generators, and matrices of some sparse
-    /// constraints, as measured on networks of 22,000 to 48,000 constraints.
-    fn key_bytes(&self) -> usize {
-        16_200_000
-            + (64 << (14 + self.doublings()).min(40))
-            + 415 * self.plan.chosen.step_constraints
-    }
-
-    /// How much larger than the smallest the primary circuit is.
-    fn doublings(&self) -> u32 {
-        self.plan.chosen.size.saturating_sub(14)
-    }
-
     /// The schedules that were weighed.
     pub(crate) fn write_plan(&self, text: &mut String) -> fmt::Result {
         let rows = match self.rows {
@@ -83,8 +65,8 @@ impl<'a> Expected<'a> {
         let chosen = &self.plan.chosen;
         writeln!(
             text,
-            "step      {} constraints, {}",
-            chosen.step_constraints, chosen.schedule
+            "step      {} constraints, {}; {} proof",
+            chosen.step_constraints, chosen.schedule, chosen.kind
         )?;
         for (name, count) in self.parts.iter().flatten() {
             writeln!(text, "          {count:>9}  {name}")?;
@@ -97,8 +79,8 @@ impl<'a> Expected<'a> {
             chosen.cost.total(),
             chosen.steps,
             chosen.cost.peak_mib,
-            self.proof_bytes() as f64 / 1e3,
-            self.key_bytes() as f64 / f64::from(1 << 20)
+            self.plan.chosen.proof_bytes() as f64 / 1e3,
+            self.plan.chosen.key_bytes() as f64 / f64::from(1 << 20)
         )
     }
 
@@ -107,13 +89,14 @@ impl<'a> Expected<'a> {
         json!({
             "rows": self.rows,
             "schedule": chosen.schedule,
+            "kind": chosen.kind,
             "steps": chosen.steps,
             "constraints": chosen.step_constraints,
             "constraints_by_part": self.parts,
             "cpu_s": chosen.cost.total(),
             "peak_mib": chosen.cost.peak_mib,
-            "proof_bytes": self.proof_bytes(),
-            "key_bytes": self.key_bytes(),
+            "proof_bytes": self.plan.chosen.proof_bytes(),
+            "key_bytes": self.plan.chosen.key_bytes(),
         })
     }
 }

@@ -89,13 +89,14 @@ impl Drop for Progress {
 const STAGES: [(&str, &str); 5] = [
     ("setup", KEYS),
     ("fold_step", FOLDING),
-    ("compress", "compressing"),
+    ("compress", COMPRESSING),
     ("opening", "opening the weight claim"),
     ("verify", VERIFYING),
 ];
 const KEYS: &str = "making keys";
 const VERIFYING: &str = "verifying";
 const FOLDING: &str = "proving";
+const COMPRESSING: &str = "compressing";
 
 /// Follows the spans of the library. A span's number is that of its stage.
 struct Stages {
@@ -150,6 +151,10 @@ impl Subscriber for Stages {
         if told == FOLDING {
             let mut folding = self.folding.lock().unwrap_or_else(PoisonError::into_inner);
             folding.get_or_insert_with(|| (Instant::now(), 0));
+        }
+        if told == COMPRESSING {
+            // Steps of a flat proof are folded all at once.
+            self.bar.set_position(self.steps);
         }
         if told == KEYS || told == VERIFYING {
             // No part of the estimate.

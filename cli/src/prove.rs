@@ -455,10 +455,9 @@ impl Told<'_> {
         .sum();
         writeln!(
             text,
-            "keys      {:.2?}; {} constraints a step, {} with the recursion",
+            "keys      {:.2?}; {} constraints a step",
             self.keys,
-            constraints.step(),
-            constraints.primary
+            constraints.step()
         )?;
         writeln!(text, "commit    {:.2?}", self.commit)?;
         writeln!(
@@ -466,7 +465,11 @@ impl Told<'_> {
             "prove     {wall:.2?}: inference {:.2?}, sumcheck {:.2?}, {} {steps} {:.2?}, compress {:.2?}, opening {:.2?}",
             times.inference, times.sumcheck, run.steps, times.fold, times.compress, times.opening
         )?;
-        writeln!(text, "proof     {} bytes\n", self.bytes)?;
+        writeln!(
+            text,
+            "proof     {} bytes, {}\n",
+            self.bytes, self.statement.kind
+        )?;
         writeln!(text, "verified  in {:.2?}", self.verify)?;
         describe(&mut text, self.statement, params.program())?;
         writeln!(text)?;
@@ -502,7 +505,6 @@ impl Told<'_> {
             },
             "proof_bytes": self.bytes,
             "step_constraints": constraints.step(),
-            "primary_constraints": constraints.primary,
             "seconds": {
                 "keys": self.keys.as_secs_f64(),
                 "commit": self.commit.as_secs_f64(),

@@ -136,9 +136,10 @@ pub(crate) fn describe(text: &mut String, statement: &Statement, program: &Progr
     )?;
     writeln!(
         text,
-        "run       {} in {}",
+        "run       {} in {}, {} proof",
         plural(statement.frames, "input"),
-        plural(statement.steps, "step")
+        plural(statement.steps, "step"),
+        statement.kind
     )?;
     match &statement.inputs {
         Inputs::Private { digest } => writeln!(text, "inputs    hidden; salted digest {digest}")?,

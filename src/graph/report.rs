@@ -6,19 +6,13 @@ use serde::Serialize;
 
 use super::{FillIn, Graph, QuantizedGraph, lower::Rounded};
 use crate::{
+    ProofKind,
     circuit::{count_constraints, count_operations},
     error::Error,
-    plan::{Cost, NOVA_CONSTRAINTS, Planner},
+    plan::{Cost, Planner},
     program::{Register, Schedule, interpreter::StepTrace},
     quant::{Accuracy, Samples, check_samples, count_right, top1},
 };
-
-/// Bytes of keys for every power of two of the primary circuit: generators, and matrices of some
-/// sparse constraints.
-const KEY_BYTES_PER_CONSTRAINT: usize = 64 + 160;
-/// Bytes of a proof of a primary circuit of `2^14` constraints, without public vectors, and how many
-/// more for each doubling.
-const PROOF_BYTES: (usize, usize) = (11_300, 450);
 
 /// A quantised network compared with the float network on samples, and the expected cost of a proof.
 ///
@@ -101,9 +95,11 @@ pub struct StageReport {
 pub struct GraphCost {
     /// The schedule.
     pub schedule: Schedule,
+    /// The kind of proof.
+    pub kind: ProofKind,
     /// Constraints of a step by part, those of the recursion left out.
     pub constraints: Vec<(String, usize)>,
-    /// Constraints of a step, those of the recursion included.
+    /// Constraints of a step, those of the recursion left out.
     pub step_constraints: usize,
     /// Steps of one inference.
     pub steps: u64,
@@ -326,18 +322,16 @@ impl QuantizedGraph {
     pub fn cost(&self) -> Result<GraphCost, Error> {
         let chosen = self.plan(&Planner::default(), 1)?.chosen;
         let program = self.program_with(chosen.schedule)?;
-        let primary = chosen.step_constraints + NOVA_CONSTRAINTS;
-        let size = primary.next_power_of_two().max(1 << 14);
-        let (proof, each) = PROOF_BYTES;
         Ok(GraphCost {
             schedule: chosen.schedule,
+            kind: chosen.kind,
             constraints: count_constraints(&program),
-            step_constraints: primary,
+            step_constraints: chosen.step_constraints,
             steps: chosen.steps,
             cost: chosen.cost,
             weights: self.nonzeros,
-            proof_bytes: proof + each * (size.trailing_zeros() as usize - 14),
-            key_bytes: KEY_BYTES_PER_CONSTRAINT * size,
+            proof_bytes: chosen.proof_bytes(),
+            key_bytes: chosen.key_bytes(),
         })
     }
 }
@@ -449,9 +443,11 @@ impl fmt::Display for GraphCost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "proof of one inference, expected: {}, {} steps of {} constraints; {:.2} CPU s, {:.0} MiB, about {:.1} kB, keys of about {:.0} MiB; {} weights",
+            "proof of one inference, expected: {}, {}, {} {} of {} constraints; {:.2} CPU s, {:.0} MiB, about {:.1} kB, keys of about {:.0} MiB; {} weights",
+            self.kind,
             self.schedule,
             self.steps,
+            if self.steps == 1 { "step" } else { "steps" },
             self.step_constraints,
             self.cost.total(),
             self.cost.peak_mib,

@@ -29,6 +29,8 @@ pub(crate) const NOVA_CONSTRAINTS: usize = crate::ivc::NOVA_CONSTRAINTS.0;
 const SIZES: std::ops::RangeInclusive<u32> = 13..=20;
 /// Memory beyond which nothing is chosen unasked, in MiB: steps of up to `2^17` constraints.
 const USUAL_PEAK_MIB: f64 = 700.0;
+/// Bytes of the matrices of a flat prover for each constraint.
+const FLAT_KEY_BYTES: usize = 415;
 /// Numbers of layers to a step that are estimated for each size, and of these counted.
 const TRIED: usize = 24;
 const COUNTED: usize = 3;
@@ -57,6 +59,29 @@ pub struct Candidate {
     pub refused: Option<String>,
 }
 
+impl Candidate {
+    /// Bytes of a proof, about; public vectors, context and parameters come on top.
+    #[must_use]
+    pub fn proof_bytes(&self) -> usize {
+        let doublings = self.size.saturating_sub(14) as usize;
+        match self.kind {
+            ProofKind::Flat => 5_850 + 640 * doublings + 128 * self.steps.min(1 << 20) as usize,
+            ProofKind::Recursive => 11_300 + 450 * doublings,
+        }
+    }
+
+    /// Bytes of the keys of a prover, about: matrices and generators.
+    #[must_use]
+    pub fn key_bytes(&self) -> usize {
+        let generators = 64usize << self.size.clamp(10, 40);
+        match self.kind {
+            ProofKind::Flat => generators + FLAT_KEY_BYTES * self.step_constraints,
+            // Nova's own circuits have dense constraints.
+            ProofKind::Recursive => 16_200_000 + generators + 415 * self.step_constraints,
+        }
+    }
+}
+
 /// The schedule that is expected to be cheapest, and what it was compared with.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Plan {
@@ -79,10 +104,11 @@ impl fmt::Display for Plan {
         let line = |f: &mut fmt::Formatter<'_>, c: &Candidate| {
             write!(
                 f,
-                "{:<22} {:<9} {:>6} steps of {:>8} constraints, 2^{}: {:>8.2} CPU s (fold {:.2}, weights {:.2}, compress {:.2}), {:.0} MiB",
+                "{:<22} {:<9} {:>6} {} of {:>8} constraints, 2^{}: {:>8.2} CPU s (fold {:.2}, weights {:.2}, compress {:.2}), {:.0} MiB",
                 c.schedule.to_string(),
                 c.kind.to_string(),
                 c.steps,
+                if c.steps == 1 { "step " } else { "steps" },
                 c.step_constraints,
                 c.size,
                 c.cost.total(),

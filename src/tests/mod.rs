@@ -37,9 +37,9 @@ mod fixtures;
 mod formats;
 mod graphs;
 mod hiding;
+mod kinds;
 #[cfg(feature = "onnx")]
 mod onnx;
-mod kinds;
 mod proof_attacks;
 mod random_programs;
 mod sequences;
