@@ -74,6 +74,8 @@ WORKLOADS = {
 # Some twenty minutes on two cores.
 LONG = ["gru-10000"]
 DEFAULT_KIND = "default"
+# Labels that are kinds of proof, and ask for them.
+PROOF_KINDS = ("flat", "recursive")
 UNKNOWN = "no such workload"
 
 
@@ -177,11 +179,11 @@ def build():
     return found
 
 
-def measure_once(binary, name, timeout):
+def measure_once(binary, name, timeout, proof_kind):
     """One process; returns its report, or None if it does not know the workload."""
     try:
         done = subprocess.run(
-            [binary, name, "--json"],
+            [binary, name, "--json", "--kind", proof_kind],
             cwd=ROOT,
             capture_output=True,
             text=True,
@@ -212,11 +214,11 @@ def measure_once(binary, name, timeout):
 SPREAD = ["prove_cpu_s", "prove_wall_s", "verify_cpu_s", "setup_cpu_s", "peak_mib"]
 
 
-def measure(binary, name, repeat, timeout):
+def measure(binary, name, repeat, timeout, proof_kind):
     """Runs a workload `repeat` times. Returns the best report and what each run took."""
     reports = []
     for k in range(repeat):
-        report = measure_once(binary, name, timeout)
+        report = measure_once(binary, name, timeout, proof_kind)
         if report is None:
             return None
         reports.append(report)
@@ -273,7 +275,8 @@ def run(options):
     for name in names:
         load_before = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
         try:
-            measured = measure(binary, name, options.repeat, options.timeout)
+            proof_kind = options.kind if options.kind in PROOF_KINDS else "auto"
+            measured = measure(binary, name, options.repeat, options.timeout, proof_kind)
         except Failure as e:
             note(f"  failed: {e}")
             failed.append(name)
@@ -339,6 +342,7 @@ class Figures:
     """The entries of one kind, by workload."""
 
     def __init__(self, results, kind):
+        self.results = results
         self.entries = {
             e["workload"]: e for e in results["entries"] if e["kind"] == kind
         }
@@ -385,10 +389,38 @@ def part(header, figures, columns, names=None):
     return table([header[c] for c in keep], [[r[c] for c in keep] for r in rows])
 
 
+def text(value):
+    return NONE if value is None else value
+
+
+def kinds_block(figures, _others):
+    """Workloads of which both kinds of proof were asked for, side by side."""
+    flat, recursive = (Figures(figures.results, kind) for kind in PROOF_KINDS)
+    header = ["workload", "proof", "steps", "prove, CPU s", "verify, CPU s", "proof, bytes", "keys, CPU s", "peak, MiB"]
+    columns = [
+        ("kind", text),
+        ("steps", whole),
+        ("prove_cpu_s", seconds),
+        ("verify_cpu_s", seconds),
+        ("proof_bytes", whole),
+        ("setup_cpu_s", seconds),
+        ("peak_mib", whole),
+    ]
+    rows = []
+    for name in flat.names():
+        if name in recursive.entries:
+            rows += measured_rows(recursive, columns, [name])
+            rows += measured_rows(flat, columns, [name])
+    if not rows:
+        return "No figures yet: `tools/benchmarks.py run --kind flat`, and `recursive`."
+    return table(header, rows)
+
+
 def summary_block(figures, _others):
     return part(
         [
             "workload",
+            "proof",
             "weights",
             "frames",
             "steps",
@@ -400,6 +432,7 @@ def summary_block(figures, _others):
         ],
         figures,
         [
+            ("kind", text),
             ("weights", whole),
             ("frames", whole),
             ("steps", whole),
@@ -608,6 +641,7 @@ BLOCKS = {
     "workloads": workloads_block,
     "machines": machines_block,
     "summary": summary_block,
+    "kinds": kinds_block,
     "stages": stages_block,
     "sizes": sizes_block,
     "streams": streams_block,
@@ -998,7 +1032,8 @@ def main():
     shared.add_argument(
         "--kind",
         default=DEFAULT_KIND,
-        help="label of a build or a setting, kept apart from others (default: %(default)s)",
+        help="label of a build or a setting, kept apart from others (default: %(default)s); "
+        "flat and recursive ask for that kind of proof",
     )
     runs = commands.add_parser("run", parents=[shared], help="measure")
     runs.add_argument("--only", nargs="+", metavar="NAME", help="these workloads alone")
