@@ -1111,6 +1111,27 @@ fn a_deep_residual_network_is_cut_into_steps() {
 }
 
 #[test]
+fn weights_fit_the_sums_of_every_schedule() {
+    for seed in 0..120 {
+        let mut g = GraphBuilder::new([4]);
+        let x = g.input();
+        let w = random(&[4, 4], seed).into_dimensionality::<ndarray::Ix2>();
+        let y = g.dense(x, w.unwrap().view(), None).unwrap();
+        let y = g.function(y, Function::Relu).unwrap();
+        let w = random(&[2, 4], 1000 + seed).into_dimensionality::<ndarray::Ix2>();
+        let y = g.dense(y, w.unwrap().view(), None).unwrap();
+        let graph = g.build(y).unwrap();
+        let quantized = graph
+            .quantize(&samples(4, 10), &GraphPrecision::default())
+            .unwrap();
+        let spread = quantized.program_with(Schedule::LayersPerStep(1)).unwrap();
+        assert_eq!(spread.steps_per_frame(), 2);
+        let bank = quantized.bank().clone().arranged_for(&spread).unwrap();
+        bank.check(&spread).unwrap();
+    }
+}
+
+#[test]
 fn interpolated_functions_and_wide_values_are_proved() {
     let mut g = GraphBuilder::new([6]);
     let x = g.input();
@@ -1130,6 +1151,50 @@ fn interpolated_functions_and_wide_values_are_proved() {
     let report = quantized.report(&graph, &samples).unwrap();
     assert!(report.top1_agreement > 0.9, "{report}");
     prove(&quantized, Schedule::WholeNetwork, &samples[..2]);
+}
+
+#[test]
+fn more_bits_are_closer_and_a_target_out_of_reach_is_told() {
+    let mut g = GraphBuilder::new([24]);
+    let mut x = g.input();
+    for k in 0..3 {
+        let w = random(&[24, 24], 40 + k) * 0.3;
+        let w = w.into_dimensionality::<ndarray::Ix2>().unwrap();
+        let h = g.dense(x, w.view(), None).unwrap();
+        let h = g.function(h, Function::Gelu).unwrap();
+        x = g.add(x, h).unwrap();
+    }
+    let w = random(&[3, 24], 50);
+    let w = w.into_dimensionality::<ndarray::Ix2>().unwrap();
+    let y = g.dense(x, w.view(), None).unwrap();
+    let graph = g.build(y).unwrap();
+    let samples = samples(24, 40);
+    let error = |precision: GraphPrecision| {
+        let quantized = graph.quantize(&samples, &precision).unwrap();
+        let report = quantized.report(&graph, &samples).unwrap();
+        (report.max_error / report.output_range, quantized)
+    };
+    let of_bits = |bits| error(GraphPrecision::default().activation_bits(bits)).0;
+    let errors = [8, 10, 11, 12, 14, 16].map(of_bits);
+    for pair in errors.windows(2) {
+        // Interpolation has an error of its own.
+        assert!(pair[1] < pair[0].max(4e-4), "{errors:?}");
+    }
+    assert!(errors[5] < 1e-3, "{errors:?}");
+
+    let (reached, quantized) = error(GraphPrecision::default().target_error(0.003));
+    assert!(
+        reached <= 0.003 && quantized.missed_target().is_none(),
+        "{reached}"
+    );
+    let (closest, quantized) = error(GraphPrecision::default().target_error(1e-9));
+    let missed = quantized.missed_target().unwrap();
+    assert!(
+        (missed - closest).abs() < 1e-3 * closest,
+        "{missed} {closest}"
+    );
+    assert!(closest <= errors[5].max(errors[4]), "{closest} {errors:?}");
+    prove(&quantized, Schedule::WholeNetwork, &samples[..1]);
 }
 
 #[test]

@@ -131,7 +131,7 @@ def machine():
         "cores": cores,
         "memory_mib": int(kib) // 1024 if kib else None,
         "system": platform.system(),
-        "kernel": platform.release(),
+        "kernel": ".".join(platform.release().split(".")[:2]),
     }
 
 

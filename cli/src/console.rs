@@ -146,15 +146,32 @@ impl From<VerifyError> for Failure {
     }
 }
 
+/// A message with the options of this program in place of the library's.
+fn options_of(message: String) -> String {
+    [
+        ("ImportOptions::drop_softmax", "--drop-softmax"),
+        ("ImportOptions::output", "--output-value"),
+        ("ImportOptions::input_shape", "--input-shape"),
+        ("ImportOptions::dimension", "--dimension"),
+    ]
+    .iter()
+    .fold(message, |text, (library, own)| text.replace(library, own))
+}
+
 impl From<OnnxError> for Failure {
     fn from(e: OnnxError) -> Self {
         let kind = match &e {
             OnnxError::Io { .. } => Kind::Io,
             _ => Kind::Unsupported,
         };
-        let message = e.to_string();
+        let message = options_of(e.to_string());
         let nodes = match e {
-            OnnxError::Unsupported(nodes) => nodes,
+            OnnxError::Unsupported(mut nodes) => {
+                for node in &mut nodes {
+                    node.instead = node.instead.take().map(options_of);
+                }
+                nodes
+            }
             _ => Vec::new(),
         };
         Self {

@@ -33,6 +33,7 @@ pub(crate) fn run(options: &Inspect, console: &Console) -> Result<(), Failure> {
             Some(_) => e,
             None => e.of("on random inputs, for want of --calibration FILE"),
         })?;
+    integer.warn_of_error(console);
     let plan = integer.plan(options.rows, options.max_memory)?;
     let report = match (&float.network, &integer, &calibration) {
         (Network::Graph(graph), Integer::Graph(integer), Samples::Rows(rows)) => {

@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     args,
-    console::{Failure, Kind},
+    console::{Console, Failure, Kind},
     data::Numbers,
     files, plan,
 };
@@ -113,7 +113,7 @@ impl Float {
     pub(crate) fn samples(&self, numbers: &Numbers) -> Result<Samples, Failure> {
         let len = self.input_len();
         Ok(match &self.network {
-            Network::Graph(_) => Samples::Rows(numbers.rows(len)?),
+            Network::Graph(_) => Samples::Rows(numbers.inputs(&self.report.input_shape)?),
             Network::Sequence(_) => Samples::Sequences(numbers.sequences(len)?),
         })
     }
@@ -163,6 +163,16 @@ impl Float {
 }
 
 impl Integer {
+    /// Warns if the target error was out of reach.
+    pub(crate) fn warn_of_error(&self, console: &Console) {
+        let Self::Graph(graph) = self else { return };
+        if let Some(error) = graph.missed_target() {
+            console.warn(format!(
+                "the target error is out of reach: the largest in calibration is {error:.2e} of the range"
+            ));
+        }
+    }
+
     pub(crate) fn bank(&self) -> &WeightBank {
         match self {
             Self::Graph(graph) => graph.bank(),

@@ -132,6 +132,7 @@ fn first_run(
     }
     let (input, calibration) = samples(&float, options, numbers, console)?;
     let integer = float.quantise(&calibration, &options.quantisation)?;
+    integer.warn_of_error(console);
     let rows = options.plan_for.unwrap_or(input.nrows() as u64);
     let planned = integer.plan(rows, options.max_memory)?;
     let seed = match &options.blinding {
@@ -384,8 +385,10 @@ impl Files {
         }
         files::write(&self.commitment, &public)?;
         if let Some(path) = &self.scales {
-            let bytes = serde_json::to_vec(scales).map_err(|e| Failure::unreadable(path, e))?;
-            files::write(path, &bytes)?;
+            let json = |e| Failure::unreadable(path, e);
+            let mut value = serde_json::to_value(scales).map_err(json)?;
+            value["model"] = json!(commitment.digest().to_string());
+            files::write(path, &serde_json::to_vec(&value).map_err(json)?)?;
         }
         files::write(&self.proof, proof)
     }

@@ -35,6 +35,7 @@ pub(crate) fn run(options: &Report, console: &Console) -> Result<(), Failure> {
         calibration.as_ref().unwrap_or(&samples),
         &options.quantisation,
     )?;
+    integer.warn_of_error(console);
     let mut told = match (&float.network, &integer, &samples) {
         (Network::Graph(graph), Integer::Graph(integer), Samples::Rows(rows)) => {
             of_graph(options, graph, integer, rows)?

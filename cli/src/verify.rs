@@ -41,7 +41,11 @@ pub(crate) fn run(options: &Verify, console: &Console) -> Result<(), Failure> {
     let scales = match &options.scales {
         Some(path) => {
             let value = serde_json::from_slice(&files::read(path, MAX_SCALES)?);
-            let value = value.map_err(|e| Failure::unreadable(path, e))?;
+            let value: Value = value.map_err(|e| Failure::unreadable(path, e))?;
+            if value["model"] != json!(commitment.digest().to_string()) {
+                let problem = "the scales of another model, or of another commitment to it";
+                return Err(Failure::invalid(path, problem));
+            }
             let scales = state::scales(value, Some(&program));
             let problem = "not the scales of this program";
             Some(scales.ok_or_else(|| Failure::unreadable(path, problem))?)
@@ -96,12 +100,16 @@ pub(crate) fn run(options: &Verify, console: &Console) -> Result<(), Failure> {
     object["program"]["file"] = json!(from);
     if let Outputs::Public { vectors } = &statement.outputs {
         writeln!(text)?;
-        vectors::write(&mut text, "output", vectors, scales.as_ref())?;
-        if scales.is_none() {
-            writeln!(
+        vectors::write(&mut text, "output", vectors, None)?;
+        match (&options.scales, &scales) {
+            (Some(path), Some(scales)) => {
+                writeln!(text, "\nby the scales in {}, not proved:", path.display())?;
+                vectors::write(&mut text, "output", vectors, Some(scales))?;
+            }
+            _ => writeln!(
                 text,
                 "(integers; --scales FILE shows real values, if the prover gave scales)"
-            )?;
+            )?,
         }
         if let Some(scales) = &scales {
             object["outputs"] = json!(real(vectors, scales));

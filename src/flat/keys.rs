@@ -98,6 +98,14 @@ impl FlatProver {
         })
     }
 
+    #[cfg(test)]
+    pub(crate) fn size(&self) -> FlatSize {
+        FlatSize {
+            constraints: self.shape.num_cons(),
+            variables: self.shape.num_vars(),
+        }
+    }
+
     /// Bytes of the matrices.
     pub(crate) fn matrix_bytes(&self) -> usize {
         postcard::experimental::serialized_size(&self.shape).unwrap_or(0)
@@ -106,7 +114,6 @@ impl FlatProver {
 
 /// What verifiers of flat proofs need.
 pub(crate) struct FlatVerifier {
-    pub(crate) size: FlatSize,
     pub(super) snark: VerifierKey,
     /// Of the key: shape and generators.
     pub(super) digest: F,
@@ -120,10 +127,6 @@ impl FlatVerifier {
         let (_, snark) =
             Snark::<E1>::setup(&key, &shape).map_err(|e| Error::proving("setup", e))?;
         Ok(Self {
-            size: FlatSize {
-                constraints: shape.num_cons(),
-                variables: shape.num_vars(),
-            },
             digest: snark.digest(),
             snark,
             derandomize: Pedersen::<E1>::derand_key(&key),

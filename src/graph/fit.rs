@@ -90,6 +90,8 @@ pub(super) struct Formats {
     pub(super) fixed_bits: bool,
     /// Whether the shift is carried out: there is no rounding term otherwise.
     pub(super) rounded: bool,
+    /// Room that is left all the same, for the rounding term of a format that others share.
+    pub(super) spare: f64,
 }
 
 /// What the integers of some rows came to.
@@ -242,7 +244,7 @@ pub(super) fn fit(
     let rounding = if formats.rounded {
         exp2(shift - 1)
     } else {
-        0.0
+        formats.spare
     };
     let limit_of = |bits: u8| exp2(bits - 1) - rounding - 1.0;
     let enlarge = |unit: &mut f64, how: Enlarging, over: f64| {

@@ -22,6 +22,10 @@ const ONE_STEP: usize = 1_500;
 const TABLE_BITS: u8 = 8;
 /// The most bits of an output that is an exact sum.
 const MAX_OUTPUT_BITS: u8 = 31;
+/// Bits of what is read, up to which exact sums of 31 bits leave the weights enough of them.
+const EXACT_OUTPUT_BITS: u8 = 10;
+/// Bits of an output that is rounded.
+const ROUNDED_OUTPUT_BITS: u8 = 16;
 /// Bits of the values between which a function is interpolated.
 const POINT_BITS: u8 = 16;
 
@@ -356,6 +360,11 @@ impl Lowering {
                 return None;
             }
         } else {
+            // Layers end in exact sums.
+            let end = self.program.output.register.index().checked_sub(2)?;
+            if !matches!(operations.get(end)?, Operation::Affine { .. }) {
+                return None;
+            }
             let (reads, inputs) = reads(&graph.output)?;
             layers.push(LayerShape {
                 inputs,
@@ -410,6 +419,7 @@ impl Lowerer<'_> {
             bits,
             fixed_bits,
             rounded: true,
+            spare: 0.0,
         }
     }
 
@@ -1152,6 +1162,9 @@ impl Lowerer<'_> {
             return Ok((output, source.unit, None));
         }
         let width = self.precision.width(graph.stages.len());
+        if width > EXACT_OUTPUT_BITS {
+            return self.rounded_output(form, len);
+        }
         let standard = self.precision.shift_of(shift_for(&[form], &self.registers));
         let (own, _) = self.precision.accumulator(width, standard);
         let block = Block {
@@ -1168,6 +1181,8 @@ impl Lowerer<'_> {
             bits: own.min(most),
             fixed_bits: false,
             rounded: false,
+            // In a layered schedule the output's slot has the shift of all others.
+            spare: self.shift.map_or(0.0, |s| f64::from(s - 1).exp2()),
         };
         let (sums, fitted) = self.affine(graph.stages.len(), &[block], formats)?;
         let report = Some(SumsReport::of(&fitted));
@@ -1179,9 +1194,36 @@ impl Lowerer<'_> {
             };
             return Ok((output, unit, report));
         }
+        Ok((self.index_of_largest(sums, form.len), 1.0, report))
+    }
+
+    /// The output with sums of as many bits as weights need, rounded to 16 bits. It has room for twice
+    /// the largest value that was seen, and is cut off there.
+    fn rounded_output(
+        &mut self,
+        form: &Form,
+        len: u32,
+    ) -> Result<(Output, f64, Option<SumsReport>), Error> {
+        let block = Block {
+            form,
+            unit: scale_of(2.0 * self.ranges.output.reach(), full(ROUNDED_OUTPUT_BITS)),
+            zero: 0.0,
+            enlarging: Enlarging::Freely,
+        };
+        let formats = self.formats(&[form], ROUNDED_OUTPUT_BITS);
+        let (sums, fitted) = self.affine(self.graph.stages.len(), &[block], formats)?;
+        let register = self.requantize(sums, 0, ROUNDED_OUTPUT_BITS);
+        let report = Some(SumsReport::of(&fitted));
+        if self.graph.argmax {
+            return Ok((self.index_of_largest(register, form.len), 1.0, report));
+        }
+        Ok((Output { register, len }, fitted.units[0], report))
+    }
+
+    fn index_of_largest(&mut self, values: Register, count: usize) -> Output {
         let bit = Bound { least: 0, most: 1 };
-        let largest = self.push(Operation::ArgMax { input: sums }, bit);
-        let coefficients: Vec<i32> = (0..form.len)
+        let largest = self.push(Operation::ArgMax { input: values }, bit);
+        let coefficients: Vec<i32> = (0..count)
             .map(|i| i32::try_from(i).unwrap_or(i32::MAX))
             .collect();
         let most = coefficients.iter().map(|c| i128::from(*c)).sum();
@@ -1193,7 +1235,7 @@ impl Lowerer<'_> {
             offset: 0,
         };
         let register = self.push(index, bound);
-        Ok((Output { register, len: 1 }, 1.0, report))
+        Output { register, len: 1 }
     }
 }
 

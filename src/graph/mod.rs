@@ -21,7 +21,7 @@
 //! | other functions, more bits | linear between 256 values, see [`GraphPrecision`] |
 //! | product | `⌊a·b / 2^t⌉`, both factors as registers |
 //! | maximum | `b + max(0, a − b)`, all of one unit, exact |
-//! | output | the exact sums, unless it is the result of a stage |
+//! | output | the exact sums; with more than 10 bits these, rounded to 16; or the result of a stage |
 //!
 //! Scales come from the largest values seen in calibration; they are enlarged where a sum could leave
 //! its accumulator for any inputs, so that none ever does.

@@ -91,7 +91,8 @@ impl GraphPrecision {
 
     /// Gives values more bits, those first whose rounding the output feels most, until no output of
     /// the calibration set is further than this from the float network's, relative to the largest
-    /// minus the least output; or until all have 16 bits.
+    /// minus the least output. If that is out of reach, the widths that came closest are taken, and
+    /// [`QuantizedGraph::missed_target`](super::QuantizedGraph::missed_target) says how close.
     pub fn target_error(mut self, error: f64) -> Self {
         self.target_error = Some(error);
         self

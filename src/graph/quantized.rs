@@ -42,6 +42,7 @@ pub struct QuantizedGraph {
     pub(super) nonzeros: usize,
     /// Samples of the calibration set.
     pub(super) calibrated_on: usize,
+    missed_target: Option<f64>,
 }
 
 impl Graph {
@@ -66,18 +67,22 @@ impl Graph {
         };
         let range = ranges.output.most - ranges.output.least;
         let allowed = target * if range > 0.0 { range } else { 1.0 };
-        let mut parts: Option<Vec<f64>> = None;
-        while quantized.largest_error(self, calibration)? > allowed {
-            let parts = match &mut parts {
-                Some(parts) => parts,
-                None => parts.insert(quantized.parts_of_error(self, calibration)?),
-            };
-            if !quantized.widen(parts) {
-                break;
-            }
-            quantized = QuantizedGraph::new(self, &ranges, quantized.precision, count)?;
+        let mut error = quantized.largest_error(self, calibration)?;
+        if error <= allowed {
+            return Ok(quantized);
         }
-        Ok(quantized)
+        let mut parts = quantized.parts_of_error(self, calibration)?;
+        let mut best = (error, quantized.clone());
+        while error > allowed && quantized.widen(&mut parts) {
+            quantized = QuantizedGraph::new(self, &ranges, quantized.precision, count)?;
+            error = quantized.largest_error(self, calibration)?;
+            if error < best.0 {
+                best = (error, quantized.clone());
+            }
+        }
+        let (error, mut best) = best;
+        best.missed_target = (error > allowed).then(|| error * target / allowed);
+        Ok(best)
     }
 }
 
@@ -117,6 +122,7 @@ impl QuantizedGraph {
             output,
             nonzeros,
             calibrated_on,
+            missed_target: None,
         })
     }
 
@@ -158,6 +164,13 @@ impl QuantizedGraph {
         (0..self.stages.len())
             .map(|k| self.precision.width(k + 1))
             .collect()
+    }
+
+    /// The largest error over the calibration set, relative to the range of the outputs, if a
+    /// [target](GraphPrecision::target_error) was set and this is more.
+    #[must_use]
+    pub fn missed_target(&self) -> Option<f64> {
+        self.missed_target
     }
 
     /// The cheapest schedule for one proof of so many inferences: several to a step, or, if the

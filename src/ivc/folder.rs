@@ -116,7 +116,8 @@ impl Folder {
     }
 
     /// Fixes the kind of proof, or lets it follow from the number of steps.
-    pub(super) fn set_kind(&mut self, kind: Option<ProofKind>) -> Result<(), Error> {
+    /// `waiting` steps are not full, and not here yet.
+    pub(super) fn set_kind(&mut self, kind: Option<ProofKind>, waiting: u64) -> Result<(), Error> {
         self.check()?;
         let most = match kind {
             Some(ProofKind::Recursive) => 0,
@@ -124,6 +125,8 @@ impl Folder {
             None => self.params.flat_steps_worthwhile(),
         };
         let empty = self.recursive.is_none() && self.worker.is_none();
+        let steps = self.kept.as_ref().map_or(0, |kept| kept.len() as u64);
+        let is_too_long = steps.saturating_add(waiting) > most;
         if kind == Some(ProofKind::Flat) {
             if self.kept.is_none() && !empty {
                 return Err(Error::usage(
@@ -133,12 +136,15 @@ impl Folder {
             if most == 0 {
                 return Err(Error::usage(TOO_LARGE));
             }
+            if is_too_long {
+                return Err(Error::usage(TOO_MANY_STEPS));
+            }
         }
         self.asked = kind;
         self.most = most;
         match &self.kept {
             None if empty && most > 0 => self.kept = Some(Vec::new()),
-            Some(kept) if kept.len() as u64 > most || most == 0 => self.go_recursive()?,
+            Some(_) if is_too_long || most == 0 => self.go_recursive()?,
             _ => {}
         }
         Ok(())
@@ -215,8 +221,11 @@ impl Folder {
             return result;
         }
         if self.worker.is_none() {
+            // What it is given is lost if it cannot start.
+            self.failed = true;
             let worker = Worker::start(&self.params, self.recursive.take(), &self.shared);
             self.worker = Some(worker?);
+            self.failed = false;
         }
         let steps = self.worker.as_ref().and_then(|w| w.steps.as_ref());
         match steps.map(|steps| steps.send(Box::new(step))) {

@@ -4,7 +4,7 @@
 use std::{
     fmt,
     path::{Path, PathBuf},
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use nova_snark::{
@@ -48,6 +48,8 @@ pub(crate) struct Inner {
     verifier_key: OnceLock<VerificationKey>,
     flat_prover: OnceLock<FlatProver>,
     flat_verifier: OnceLock<FlatVerifier>,
+    /// Held while any of these is made.
+    making: Mutex<()>,
 }
 
 pub(crate) type CompressionKey = ProverKey<E1, E2, InferenceStep, Snark<E1>, Snark<E2>>;
@@ -62,6 +64,11 @@ impl Inner {
         cell: &'a OnceLock<T>,
         make: impl FnOnce() -> Result<T, Error>,
     ) -> Result<&'a T, Error> {
+        if let Some(made) = cell.get() {
+            return Ok(made);
+        }
+        // Once, however many threads ask.
+        let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(made) = cell.get() {
             return Ok(made);
         }
@@ -194,6 +201,7 @@ impl Params {
             verifier_key: OnceLock::new(),
             flat_prover: OnceLock::new(),
             flat_verifier: OnceLock::new(),
+            making: Mutex::new(()),
         })))
     }
 
@@ -235,6 +243,19 @@ impl Params {
         match kind {
             ProofKind::Flat => self.0.flat_prover().map(|_| ()),
             ProofKind::Recursive => self.0.prover_key().map(|_| ()),
+        }
+    }
+
+    /// The kind that keys were made for already, the expected one if there are none: what is worth
+    /// preparing unasked.
+    pub(crate) fn kind_in_use(&self) -> ProofKind {
+        let inner = &self.0;
+        let flat = inner.flat_prover.get().is_some() || inner.flat_verifier.get().is_some();
+        let recursive = inner.public.get().is_some();
+        match (flat, recursive) {
+            (false, true) => ProofKind::Recursive,
+            (true, false) => ProofKind::Flat,
+            _ => self.expected_kind(),
         }
     }
 

@@ -68,7 +68,7 @@ impl Prover {
     ) -> Result<Self, Error> {
         let bank = bank.arranged_for(params.program())?;
         let bank = CommittedBank::commit(bank, params.program(), seed)?;
-        params.prepare_prover()?;
+        params.prepare_prover_for(params.kind_in_use())?;
         Ok(Self {
             params: params.clone(),
             bank: Arc::new(bank),

@@ -249,13 +249,12 @@ impl Session {
     /// Whether one frame more leaves the run with steps that the kind of proof has room for.
     fn check_room(&mut self) -> Result<(), Error> {
         let program = self.params.program();
-        let (steps, waits) = (self.run.steps, self.pending.is_some());
-        let after = match program.spread {
-            Spread::Layers { .. } => steps.saturating_add(program.steps_per_frame()),
-            // A step that is not full counts: it may be the last.
-            Spread::Frames { .. } if waits => steps,
-            Spread::Frames { .. } => steps.saturating_add(1),
+        // One that is not full counts: it may be the last. One that waits is not counted yet.
+        let more = match program.spread {
+            Spread::Layers { .. } => program.steps_per_frame(),
+            Spread::Frames { .. } => 1,
         };
+        let after = self.run.steps.saturating_add(more);
         self.folder().check_room(after)
     }
 
@@ -402,7 +401,8 @@ impl Session {
     /// If a flat proof is asked for and the steps are folded already, or a single one is too large; if
     /// folding fails, which valid inputs do not cause.
     pub fn set_kind(&mut self, kind: Option<ProofKind>) -> Result<(), Error> {
-        self.folder().set_kind(kind)
+        let waiting = u64::from(self.pending.is_some());
+        self.folder().set_kind(kind, waiting)
     }
 
     /// Number of frames pushed.

@@ -167,6 +167,9 @@ impl Importer<'_> {
                     "Neg" => f.affine(-1.0, 0.0),
                     "Celu" => {
                         let alpha = attribute("alpha", 1.0)?;
+                        if alpha <= 0.0 {
+                            return Err(Failure::unsupported("its `alpha` is not positive"));
+                        }
                         let scaled = f.affine(1.0 / alpha, 0.0);
                         scaled.apply(Function::Elu(1.0)).affine(alpha, 0.0)
                     }

@@ -261,6 +261,16 @@ fn input_shape(port: &Port, options: &ImportOptions) -> Result<Vec<usize>, OnnxE
             instead: Some(instead.to_owned()),
         }])
     };
+    let named = |name: &str| {
+        let mut dims = port.shape.iter().flatten();
+        dims.any(|dim| matches!(dim, Dim::Named(own) if own == name))
+    };
+    if let Some((name, _)) = options.dimensions.iter().find(|(name, _)| !named(name)) {
+        return Err(unknown(
+            format!("it has no open dimension `{name}`"),
+            "give the size of a dimension that it has",
+        ));
+    }
     let shape = if let Some(shape) = &options.input_shape {
         shape.clone()
     } else {

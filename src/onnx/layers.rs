@@ -98,6 +98,17 @@ impl Window {
         match auto {
             "NOTSET" | "" => {}
             "VALID" => pads = vec![(0, 0); rank],
+            // ONNX Runtime leaves dilations out of the padding of pools, against the specification.
+            "SAME_UPPER" | "SAME_LOWER"
+                if node.operator.ends_with("Pool") && dilations.iter().any(|d| *d > 1) =>
+            {
+                return Err(Failure::instead(
+                    format!(
+                        "`auto_pad` is `{auto}` and there are dilations, which is read in two ways"
+                    ),
+                    "give its padding as `pads`",
+                ));
+            }
             "SAME_UPPER" | "SAME_LOWER" => {
                 pads = spatial
                     .iter()

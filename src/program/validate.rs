@@ -220,8 +220,9 @@ impl Program {
         }
         self.validate_form(slots.len(), routes.len())?;
         let mut carried = self.frame.len;
+        let most = self.maps.iter().map(|m| m.rows).max().unwrap_or(0);
         for phase in 0..phases {
-            carried = self.validate_phase(phase, slots.len(), carried)?;
+            carried = self.validate_phase(phase, slots.len(), carried, most)?;
         }
         self.validate_layered_output(slots.len())
     }
@@ -281,11 +282,18 @@ impl Program {
     }
 
     /// Whether maps fit what they read in one phase, in which `selected` entries are not zero of
-    /// what the step begins with; how many are not zero of what it carries on.
+    /// what the step begins with; how many are not zero of what it carries on. The longest map has
+    /// `most` rows.
     ///
     /// A map that is shorter than its input would meet columns that the bank may hold anything in,
     /// and one of fewer rows than its slot leaves rows that the bank may hold anything in.
-    fn validate_phase(&self, phase: u64, slots: usize, selected: u32) -> Result<u32, ProgramError> {
+    fn validate_phase(
+        &self,
+        phase: u64,
+        slots: usize,
+        selected: u32,
+        most: u32,
+    ) -> Result<u32, ProgramError> {
         let wrong = |problem| Err(ProgramError::Structure(problem));
         let rows_of = |slot: usize| {
             let uses = self.slot_uses(slot as u32);
@@ -296,8 +304,7 @@ impl Program {
                 return wrong("the operations are not those of a layered schedule");
             };
             // Whether it is used or idle, its rows have powers of ρ of their own.
-            let most = self.maps.iter().map(|m| m.rows).max();
-            if rows_of(slot) > most {
+            if rows_of(slot) > Some(most) {
                 return wrong("a slot is longer than every map");
             }
             for (l, input, _) in self.products(terms, phase) {

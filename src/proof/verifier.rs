@@ -139,12 +139,15 @@ impl Expected {
 impl Verifier {
     /// A verifier of proofs about a committed model.
     ///
+    /// Both kinds of proof are accepted, unless [`kind`](Self::kind) says otherwise, and the keys of a
+    /// kind are made when the first proof of it comes, be it valid or not.
+    ///
     /// Make `params` yourself, from the program you accept; take the commitment from where the
     /// model was published.
     #[must_use]
     pub fn new(params: &Params, model: ModelCommitment) -> Self {
         // Now rather than with the first proof; it does not fail.
-        let _ = params.prepare_verifier();
+        let _ = params.prepare_verifier_for(params.kind_in_use());
         Self {
             fits: model.fits(params.program()),
             digest: model.digest(),

@@ -7,7 +7,7 @@ use super::fixtures::{Bench, bank, frame, network, relu_network};
 use crate::{
     backend::F,
     circuit::state::{RunState, registers_digest, seed},
-    program::{Activation, Program, Register, Schedule, Term, interpreter::Execution},
+    program::{Activation, Program, Register, Schedule, Spread, Term, interpreter::Execution},
     weights::WeightClaim,
 };
 
@@ -689,4 +689,33 @@ fn counters_and_digests_move_only_when_they_should() {
     assert_eq!((two.state.frames, two.state.phase), (1, 0));
     assert_eq!(two.state.inputs, one.state.inputs);
     assert_ne!(two.state.outputs, one.state.outputs);
+}
+
+#[test]
+fn maps_of_equal_shapes_are_arranged_as_the_program_says() {
+    let network = relu_network(&[4, 4, 4, 4, 4]);
+    let whole = network.program(Schedule::WholeNetwork).unwrap();
+    let mut program = network.program(Schedule::LayersPerStep(2)).unwrap();
+    let bank = bank(&whole, 8);
+    let frame = [9, -3, 100, 27];
+    let expected = whole.run(&bank, &mut Vec::new(), &frame).unwrap();
+    // Maps 0 and 1 in another order, wherever they are named.
+    if let Spread::Layers { routes, blocks, .. } = &mut program.spread {
+        blocks.swap(0, 1);
+        for map in routes.iter_mut().flatten().flatten() {
+            *map = match *map {
+                0 => 1,
+                1 => 0,
+                other => other,
+            };
+        }
+    }
+    program.validate().unwrap();
+    let arranged = bank.clone().arranged_for(&program).unwrap();
+    assert_ne!(arranged.maps()[0], bank.maps()[0]);
+    let mut carried = program.initial_carried();
+    assert_eq!(
+        program.run(&arranged, &mut carried, &frame).unwrap(),
+        expected
+    );
 }

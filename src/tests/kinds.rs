@@ -246,3 +246,34 @@ fn lies_about_the_steps_of_a_flat_proof_are_rejected() {
     };
     assert_eq!(rejected(lie, many as u64), VerifyError::ArgumentShape);
 }
+
+#[test]
+fn a_step_that_waits_counts_when_a_kind_is_set() {
+    let shape = sequence(CellKind::Gru, 4, Emission::Each);
+    let program = shape.program(2).unwrap();
+    let params = Params::setup(&program).unwrap();
+    let prover = Prover::from_bank(&params, bank(&program, 5)).unwrap();
+    let mut session = begin(&prover);
+    // As many steps as a flat proof has room for, and half of one more.
+    let most = prover.params().0.most_flat_steps();
+    session.set_kind(Some(ProofKind::Recursive)).unwrap();
+    session.set_kind(None).unwrap();
+    session.set_most_kept_for_test(most);
+    for k in 0..2 * most + 1 {
+        session.push_integers(&frame(3, k)).unwrap();
+    }
+    assert_eq!((session.kind(), session.steps()), (ProofKind::Flat, most));
+    let error = session.set_kind(Some(ProofKind::Flat)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Usage);
+    // Nothing is lost: the session is as before, and goes over.
+    assert_eq!(session.frames(), 2 * most + 1);
+    let statement = verify(&prover, &session.snapshot().unwrap());
+    assert_eq!(statement.frames, 2 * most + 1);
+    assert_eq!(statement.kind, ProofKind::Recursive);
+}
+
+#[test]
+fn sizes_are_known_without_keys() {
+    let params = one_step_a_frame().params().clone();
+    assert_eq!(params.0.flat_prover().unwrap().size(), params.0.size);
+}

@@ -5,7 +5,7 @@ use std::{borrow::Cow, ops::Range, sync::Arc};
 use zeroize::Zeroize;
 
 use crate::error::{Error, Reason};
-use crate::program::{BankDimensions, MapRef, Operation, Program};
+use crate::program::{BankDimensions, Block, MapRef, Operation, Program};
 
 /// An affine map `x ↦ W·x + b` over the integers, stored dense or sparse.
 ///
@@ -525,7 +525,13 @@ impl WeightBank {
         let Some(blocks) = program.blocks() else {
             return Ok(self);
         };
-        if shapes.clone().eq(self.maps.iter().map(shape)) {
+        let in_order = |(at, block): (usize, &Block)| {
+            block.layer as usize == at && block.row == 0 && block.column == 0
+        };
+        let layers = blocks.iter().map(|b| b.layer as usize + 1).max();
+        // A program without blocks that are parts has the network's own maps, in an order of its own.
+        let is_arranged = blocks.iter().enumerate().all(in_order) || layers != Some(blocks.len());
+        if is_arranged && shapes.clone().eq(self.maps.iter().map(shape)) {
             return Ok(self);
         }
         let maps = blocks.iter().zip(shapes).map(|(block, (rows, columns))| {

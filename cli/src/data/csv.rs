@@ -19,7 +19,8 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Contents, Problem> {
     let between = lines.peek().and_then(|(_, line)| separator(line));
     let cells = |line| cells(line, between);
     let mut header = Vec::new();
-    if let Some((_, line)) = lines.next_if(|(_, line)| cells(line).any(|c| number(c).is_none())) {
+    // A line with a number in it is no header, and whatever else is in it a mistake.
+    if let Some((_, line)) = lines.next_if(|(_, line)| cells(line).all(|c| number(c).is_none())) {
         header.extend(cells(line));
     }
     let mut values = Vec::new();
@@ -110,6 +111,10 @@ mod tests {
         fails(
             b"age,income\n1,2\n3,x\n",
             "line 3, column 2 (`income`): `x` is not a number",
+        );
+        fails(
+            b"1.2.3,2\n3,4\n",
+            "line 1, column 1: `1.2.3` is not a number",
         );
         fails(b"1,2\n3\n", "line 2: 1 columns here, 2 in those before");
         fails(b"1,2\n\n3,\n", "line 3, column 2: `` is not a number");

@@ -118,6 +118,23 @@ impl Numbers {
         Array2::from_shape_vec((rows, len), values).map_err(|e| self.fails(e))
     }
 
+    /// The same, for inputs of this shape: of three or more dimensions those of an input must be the
+    /// last, dimensions of 1 not counted.
+    pub(crate) fn inputs(&self, shape: &[usize]) -> Result<Array2<f32>, Unusable> {
+        let long = |shape: &[usize]| -> Vec<usize> {
+            let long = shape.iter().filter(|n| **n != 1);
+            long.copied().collect()
+        };
+        let (own, expected) = (long(&self.shape), long(shape));
+        if own.len() > 2 && !own.ends_with(&expected) {
+            return Err(self.fails(format!(
+                "has the shape {:?}; an input of the model has {shape:?}",
+                self.shape
+            )));
+        }
+        self.rows(shape.iter().product())
+    }
+
     /// Sequences of frames of `len` entries: one, or one for each index of the first of three or more
     /// dimensions.
     pub(crate) fn sequences(&self, len: usize) -> Result<Vec<Array2<f32>>, Unusable> {
