@@ -75,7 +75,7 @@ pub(crate) struct FlatProver {
     pub(super) padded: R1CSShape<E1>,
     pub(super) snark: ProverKey,
     /// Of the verifier's key: shape and generators.
-    pub(super) digest: F,
+    pub(crate) digest: F,
 }
 
 impl FlatProver {

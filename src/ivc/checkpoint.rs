@@ -146,7 +146,8 @@ impl Session {
     /// The size depends on the program and on what is public, not on the number of frames.
     ///
     /// A session that has kept its steps for a [flat proof](crate::ProofKind::Flat) folds them now, and
-    /// is recursive from then on, as is every session that is resumed after the first step.
+    /// is recursive from then on, as is every session that is resumed after the first step. A kind that
+    /// [was asked for](Self::set_kind) is not part of it.
     ///
     /// **All copies of a session share one mask**, which hides the weights for only so many proofs
     /// of all of them together: see [`proofs_allowed`](Self::proofs_allowed). Copies that one

@@ -1,5 +1,7 @@
 //! Sessions that end in one kind of proof or the other, and those that go over.
 
+use expect_test::expect;
+
 use super::fixtures::{bank, frame, prover, relu_network, sequence};
 use crate::{
     ErrorKind, Params, Proof, ProofKind, Prover, Session, Statement, Verifier, VerifyError,
@@ -8,6 +10,7 @@ use crate::{
     flat::{FlatProof, MOST_STEPS},
     program::{CellKind, Emission, Schedule},
     proof::{Chain, Vectors},
+    weights::element_bytes,
 };
 
 fn one_step_a_frame() -> Prover {
@@ -276,4 +279,21 @@ fn a_step_that_waits_counts_when_a_kind_is_set() {
 fn sizes_are_known_without_keys() {
     let params = one_step_a_frame().params().clone();
     assert_eq!(params.0.flat_prover().unwrap().size(), params.0.size);
+}
+
+/// If a circuit changes, these do: then the version in the digest of the keys must change too.
+#[test]
+fn circuits_are_those_of_this_version_of_the_keys() {
+    let params = one_step_a_frame().params().clone();
+    let hex = |bytes: &[u8]| -> String { bytes.iter().map(|b| format!("{b:02x}")).collect() };
+    let digests = [
+        hex(params.digest()),
+        hex(&element_bytes(&params.0.public().unwrap().digest())),
+        hex(&element_bytes(&params.0.flat_prover().unwrap().digest)),
+    ];
+    expect![[r#"
+        852771b18bb065705880b8ecb79d507b22db21bf21557b72ea45182091438ccc
+        9d18aa080b167b3d91c3616618ad0018959bd123e9c2532da3e596c6f33f2a03
+        fa5058c564c8601e86a2d4d9232c03ab9d5bb16b9e58bbac69c980db22cdc301"#]]
+    .assert_eq(&digests.join("\n"));
 }
