@@ -115,8 +115,8 @@ impl Folder {
         }
     }
 
-    /// Fixes the kind of proof, or lets it follow from the number of steps.
-    /// `waiting` steps are not full, and not here yet.
+    /// Fixes the kind of proof, or lets it follow from the number of steps, of which `waiting` are not
+    /// full, and not here yet.
     pub(super) fn set_kind(&mut self, kind: Option<ProofKind>, waiting: u64) -> Result<(), Error> {
         self.check()?;
         let most = match kind {

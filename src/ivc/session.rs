@@ -398,7 +398,8 @@ impl Session {
     /// session that is going to be long, or to make many proofs, is better recursive from the start.
     ///
     /// # Errors
-    /// If a flat proof is asked for and the steps are folded already, or a single one is too large; if
+    /// If a flat proof is asked for and the steps are folded already, are too many, or a single one is
+    /// too large: the session is then as before. If
     /// folding fails, which valid inputs do not cause.
     pub fn set_kind(&mut self, kind: Option<ProofKind>) -> Result<(), Error> {
         let waiting = u64::from(self.pending.is_some());

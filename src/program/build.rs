@@ -104,7 +104,7 @@ impl NetworkShape {
     }
 
     /// Checks that every layer has as many inputs as it reads entries.
-    fn check_reads(&self) -> Result<(), ProgramError> {
+    pub(super) fn check_reads(&self) -> Result<(), ProgramError> {
         if self.layers.is_empty() {
             return Err(ProgramError::Structure("the network has no layer"));
         }

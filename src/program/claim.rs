@@ -453,6 +453,7 @@ impl NetworkShape {
         claim: Claim,
         frames_per_step: u32,
     ) -> Result<Program, ProgramError> {
+        self.check_reads()?;
         let Some(last) = self.layers.last() else {
             return Err(ProgramError::Structure("the network has no layer"));
         };

@@ -358,6 +358,38 @@ mod tests {
     }
 
     #[test]
+    fn reads_that_do_not_fit_are_errors_everywhere() {
+        use crate::{
+            plan::Planner,
+            program::{Claim, Predicate, Schedule, Threshold},
+        };
+        let claim = Claim::Holds(Predicate::AtLeast {
+            entry: 0,
+            threshold: Threshold::Constant(1),
+        });
+        assert!(chain(&[4; 3]).claim_program(claim, 1).is_ok());
+        for reads in [
+            vec![vec![0], vec![1], vec![9]],
+            vec![vec![0], vec![2], vec![1]],
+            vec![vec![0], vec![], vec![2]],
+            vec![vec![0], vec![1, 1], vec![2]],
+            vec![vec![0], vec![1, 0], vec![2]],
+            // Inputs are not those of what is read.
+            vec![vec![0], vec![0, 1], vec![2]],
+            vec![vec![0]],
+        ] {
+            let mut network = chain(&[4; 3]);
+            network.reads = reads;
+            for schedule in [Schedule::WholeNetwork, Schedule::LayersPerStep(2)] {
+                assert!(network.program(schedule).is_err());
+            }
+            assert!(network.claim_program(claim, 1).is_err());
+            assert!(Planner::default().plan(&network, 1).is_err());
+            assert!(Planner::default().plan_claim(&network, claim, 1).is_err());
+        }
+    }
+
+    #[test]
     fn a_step_ends_only_where_one_value_is_left() {
         let mut network = chain(&[4; 6]);
         // Layers 1 and 3 add what the layer two before them read.
