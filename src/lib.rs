@@ -69,6 +69,7 @@ pub mod plan;
 pub mod program;
 mod proof;
 mod quant;
+mod trace;
 pub mod weights;
 
 pub use backend::{Backend, PallasVesta};

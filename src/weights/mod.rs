@@ -19,6 +19,7 @@ pub use bank::{AffineMap, Row, WeightBank};
 pub use commitment::{BlindingSeed, ModelCommitment, ModelDigest};
 
 pub(crate) use commitment::{CommittedBank, element_bytes};
+pub(crate) use delayed::from_i64;
 pub(crate) use mask::Mask;
 #[cfg(test)]
 pub(crate) use opening::OwnedStatement;
