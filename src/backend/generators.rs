@@ -34,6 +34,9 @@ pub(crate) const IPA_LABEL: &[u8] = b"ipa";
 /// Generators of the commitments to weights.
 pub(crate) const BANK_LABEL: &[u8] = b"layerfold/bank/1";
 
+/// The generator of values of trace proofs.
+pub(crate) const TRACE_LABEL: &[u8] = b"layerfold/trace/1";
+
 /// Most generators of a key, as a power of two.
 pub(crate) const MAX_LOG: u32 = 24;
 

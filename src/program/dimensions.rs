@@ -39,12 +39,15 @@ impl BankDimensions {
         self.lambda + self.mu + self.nu
     }
 
-    /// Column bits of the commitment if none are chosen: `min(12, ⌈(λ+μ+ν)/2⌉)`, at least 1 and at
-    /// most `λ+μ+ν-1`.
+    /// Column bits of the commitment if none are chosen: `⌈(λ+μ+ν)/2⌉ − 2`, between 7 and 12, and at
+    /// most `ν`, so that a committed row is a part of one row of one map.
+    ///
+    /// Short rows make the opening cheap, which decides what a small proof costs; many rows cost the
+    /// verifier.
     #[must_use]
     pub fn default_column_bits(&self) -> u32 {
-        let n = self.index_bits();
-        n.div_ceil(2).min(12).clamp(1, n - 1)
+        let half = self.index_bits().div_ceil(2);
+        half.saturating_sub(2).clamp(7, 12).min(self.nu)
     }
 }
 

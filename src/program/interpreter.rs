@@ -71,6 +71,11 @@ impl Execution {
         })
     }
 
+    /// All registers so far, by index.
+    pub(crate) fn registers(&self) -> &[Vec<i64>] {
+        &self.registers
+    }
+
     /// Number of frames so far.
     pub(crate) fn present(&self) -> usize {
         self.present

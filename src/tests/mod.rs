@@ -41,7 +41,7 @@ mod kinds;
 #[cfg(feature = "onnx")]
 mod onnx;
 mod proof_attacks;
-mod random_programs;
+pub(crate) mod random_programs;
 mod sequences;
 mod stream_attacks;
 mod streams;

@@ -384,7 +384,7 @@ impl Gen {
     }
 }
 
-fn random_program(seed: u64) -> Option<Program> {
+pub(crate) fn random_program(seed: u64) -> Option<Program> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut p = base();
     p.frame = VectorShape {
@@ -501,7 +501,7 @@ fn random_program(seed: u64) -> Option<Program> {
     }
 }
 
-fn random_bank(p: &Program, rng: &mut ChaCha8Rng) -> WeightBank {
+pub(crate) fn random_bank(p: &Program, rng: &mut ChaCha8Rng) -> WeightBank {
     let maps = p
         .maps()
         .iter()
@@ -518,7 +518,7 @@ fn random_bank(p: &Program, rng: &mut ChaCha8Rng) -> WeightBank {
     WeightBank::new(maps).unwrap()
 }
 
-fn random_frame(p: &Program, rng: &mut ChaCha8Rng) -> Vec<i64> {
+pub(crate) fn random_frame(p: &Program, rng: &mut ChaCha8Rng) -> Vec<i64> {
     let half = 1i64 << (p.frame().width - 1);
     (0..p.frame().len)
         .map(|_| match rng.gen_range(0..4) {

@@ -5,7 +5,6 @@
 //! with the generators of the trace and a blind that follows from the block's salt, which is the
 //! salt of its first vector, and from what stands in the row.
 
-use ff::PrimeField;
 use halo2curves::{
     group::{Curve, GroupEncoding},
     pasta::PallasAffine,

@@ -4,7 +4,29 @@
 //! One tree of fractions shows all lookups, one sumcheck all products, one sumcheck brings every
 //! claim to one point, and one opening closes it. Every message is a Pedersen commitment.
 
+mod argument;
+mod axis;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod check;
 mod digest;
+mod end;
+mod equation;
+mod fill;
+mod gates;
+mod key;
+mod layout;
+mod lower;
+mod message;
+mod point;
+mod products;
+mod system;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests;
+mod transcript;
+mod tree;
+mod witness;
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +35,7 @@ pub(crate) use digest::{RowKind, block_digest, frames_per_block, run_digest};
 use crate::{
     error::Error,
     ivc::Visibility,
-    program::Program,
+    program::{Program, Spread},
     weights::{CommittedBank, ModelCommitment},
 };
 
@@ -92,8 +114,13 @@ impl TraceKey {
     /// What trace proofs of a program need; cheap.
     ///
     /// # Errors
-    /// If the steps of the program are not frames, or it is too large.
+    /// If the steps of the program are not frames.
     pub(crate) fn new(program: &Program, program_digest: [u8; 32]) -> Result<Self, Error> {
+        if !matches!(program.spread, Spread::Frames { .. }) {
+            return Err(Error::usage(
+                "a trace proof is of a program whose steps are frames: of a whole network",
+            ));
+        }
         Ok(Self {
             program: program.clone(),
             program_digest,
@@ -102,24 +129,23 @@ impl TraceKey {
 
     /// Bytes of memory that a proof of a run of so many frames takes at its peak, about.
     pub(crate) fn memory_bytes(&self, frames: u64) -> u64 {
-        frames.saturating_mul(1 << 20)
+        argument::memory_bytes(&self.program, frames)
     }
 
     /// Proves a run.
     ///
     /// # Errors
-    /// If there is no frame, or the weights are not those of the program.
-    pub(crate) fn prove(&self, _run: &TraceRun<'_>) -> Result<TraceOutcome, Error> {
-        let _ = (&self.program, &self.program_digest);
-        Err(Error::usage("trace proofs are not here yet"))
+    /// If there is no frame, or the weights are not those of the program; if the run is too large.
+    pub(crate) fn prove(&self, run: &TraceRun<'_>) -> Result<TraceOutcome, Error> {
+        argument::prove(&self.program, &self.program_digest, run)
     }
 
     /// Verifies a proof. Numbers, lengths and ranges of public vectors and parameters were checked.
     pub(crate) fn verify(
         &self,
-        _statement: &TraceStatement<'_>,
-        _proof: &TraceProof,
+        statement: &TraceStatement<'_>,
+        proof: &TraceProof,
     ) -> Result<(), TraceError> {
-        Err(TraceError::Invalid)
+        argument::verify(&self.program, &self.program_digest, statement, proof)
     }
 }

@@ -282,6 +282,30 @@ impl ModelCommitment {
         committed_rows(&self.dimensions, self.column_bits, &self.maps).zip(&self.rows)
     }
 
+    pub(crate) fn dimensions(&self) -> &BankDimensions {
+        &self.dimensions
+    }
+
+    pub(crate) fn maps(&self) -> &[MapShape] {
+        &self.maps
+    }
+
+    /// Whether every committed row is a part of one row of one map.
+    pub(crate) fn rows_are_parts(&self) -> bool {
+        self.column_bits <= self.dimensions.nu
+    }
+
+    /// The committed rows with map, row of the map and number of the part, if they are
+    /// [parts](Self::rows_are_parts).
+    pub(crate) fn parts(&self) -> impl Iterator<Item = (usize, usize, usize, &PallasAffine)> {
+        let width = 1usize << self.column_bits;
+        let parts = self.maps.iter().enumerate().flat_map(move |(l, map)| {
+            let count = (map.columns as usize + 1).div_ceil(width);
+            (0..map.rows as usize).flat_map(move |i| (0..count).map(move |k| (l, i, k)))
+        });
+        parts.zip(&self.rows).map(|((l, i, k), row)| (l, i, k, row))
+    }
+
     pub(crate) fn column_bits(&self) -> u32 {
         self.column_bits
     }
@@ -647,6 +671,11 @@ impl CommittedBank {
         &self.commitment
     }
 
+    /// Blinds of the committed rows, in order.
+    pub(crate) fn blinds(&self) -> &[F] {
+        &self.blinds
+    }
+
     pub(crate) fn key(&self) -> &CommitmentKey<E1> {
         &self.key
     }
@@ -676,6 +705,11 @@ impl Drop for CommittedBank {
         // What was written is looked at, so that it is written.
         std::hint::black_box(&self.blinds);
     }
+}
+
+/// The field element of 32 bytes, `None` if they are not canonical.
+pub(crate) fn element_from_bytes(bytes: &[u8; 32]) -> Option<F> {
+    F::from_repr((*bytes).into()).into()
 }
 
 /// 32 canonical bytes of a field element.

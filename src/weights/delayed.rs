@@ -10,7 +10,7 @@ use pulp::{Arch, Simd, WithSimd};
 
 use rayon::prelude::*;
 
-use super::bank::{AffineMap, Row, Rows, Stretch};
+use super::bank::{AffineMap, Row, Rows, Stretch, split};
 use crate::backend::F;
 
 /// `x = Σ_k limb_k·2^(32k)`, every limb in `[−2^31, 2^31)`.
@@ -349,6 +349,19 @@ pub(super) fn sum_of_parts(
             a
         })
         .unwrap_or_else(|| vec![F::ZERO; columns])
+}
+
+/// `Σ_i weights[i]·row_i` of a map, the bias in column 0.
+pub(crate) fn combined_rows(map: &AffineMap, weights: &[F]) -> Vec<F> {
+    let rows = Rows {
+        l: 0,
+        map,
+        rows: 0..map.rows().min(weights.len()),
+    };
+    let parts = split(std::iter::once(rows), rayon::current_num_threads());
+    sum_of_parts(&parts, map.columns() + 1, |sums, part| {
+        sums.add_rows(part.map, part.rows.start, &weights[part.rows.clone()]);
+    })
 }
 
 /// Inner products of rows of integers with one vector of field elements.

@@ -18,9 +18,10 @@ mod tests;
 pub use bank::{AffineMap, Row, WeightBank};
 pub use commitment::{BlindingSeed, ModelCommitment, ModelDigest};
 
-pub(crate) use commitment::{CommittedBank, element_bytes};
-pub(crate) use delayed::from_i64;
+pub(crate) use commitment::{CommittedBank, element_bytes, element_from_bytes, point_from_bytes};
+pub(crate) use delayed::{combined_rows, from_i64};
 pub(crate) use mask::Mask;
+pub(crate) use multiples::{Base, Multiples};
 #[cfg(test)]
 pub(crate) use opening::OwnedStatement;
 pub(crate) use opening::{OpeningProof, OpeningStatement};

@@ -10,11 +10,11 @@ use rayon::prelude::*;
 
 use crate::ipa::curve::{Batch, Point};
 
-pub(super) type Base = <PallasAffine as CurveAffine>::Base;
+pub(crate) type Base = <PallasAffine as CurveAffine>::Base;
 
 /// Multiples `d·2^(wk)·P` of points `P`, for `1 ≤ d ≤ 2^(w−1)` and `k` below the number of windows.
-pub(super) struct Multiples {
-    /// `w`, 4 or 8.
+pub(crate) struct Multiples {
+    /// `w`, at most 8.
     width: usize,
     windows: usize,
     /// Point by point, window by window.
@@ -24,7 +24,7 @@ pub(super) struct Multiples {
 impl Multiples {
     /// The table of `points` for scalars of up to `bits` bits, a multiple of `width`, whose highest
     /// digit leaves room for a carry: at most `2^(bits − 1)` in size.
-    pub(super) fn new(points: &[PallasAffine], width: usize, bits: usize) -> Self {
+    pub(crate) fn new(points: &[PallasAffine], width: usize, bits: usize) -> Self {
         const TOGETHER: usize = 256;
         let (windows, digits) = (bits / width, 1usize << (width - 1));
         let table = points
@@ -70,7 +70,7 @@ impl Multiples {
 
     /// Appends points whose sum is `±scalar·P` for the point of number `index`; `scalar` is
     /// little-endian.
-    pub(super) fn push(
+    pub(crate) fn push(
         &self,
         index: usize,
         scalar: &[u8],
@@ -78,11 +78,12 @@ impl Multiples {
         sum: &mut Vec<Point<Base>>,
     ) {
         let digits = 1usize << (self.width - 1);
-        let per_byte = 8 / self.width;
         let mut carry = 0;
         for k in 0..self.windows {
-            let byte = scalar.get(k / per_byte).map_or(0, |b| usize::from(*b));
-            let digit = (byte >> (self.width * (k % per_byte))) & (2 * digits - 1);
+            let bit = self.width * k;
+            let byte = |at: usize| scalar.get(at).map_or(0, |b| usize::from(*b));
+            let bytes = byte(bit / 8) | byte(bit / 8 + 1) << 8;
+            let digit = (bytes >> (bit % 8)) & (2 * digits - 1);
             let digit = digit + std::mem::take(&mut carry);
             let (size, opposite) = if digit > digits {
                 carry = 1;

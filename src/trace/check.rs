@@ -1,0 +1,121 @@
+//! A system on integers: whether every lookup finds its row and every identity is zero.
+
+use super::{
+    axis::AxisMap,
+    system::{Form, Linear, ProductKind, Size, Source, System},
+};
+use crate::weights::WeightBank;
+
+impl System {
+    fn linear(&self, columns: &[Vec<i64>], linear: &Linear) -> Vec<i128> {
+        let size = linear.size;
+        let mut out = vec![0i128; size.cells()];
+        for view in &linear.views {
+            let (values, from): (&[i64], Size) = match view.source {
+                Source::Column(k) => (&columns[k], self.columns[k].size),
+                Source::Public(k) => (&self.publics[k].values, self.publics[k].size),
+                Source::Carried(_) => panic!("resolved"),
+            };
+            let wide: Vec<Vec<i128>> = (values.chunks(from.len))
+                .map(|row| {
+                    let row: Vec<i128> = row.iter().map(|x| i128::from(*x)).collect();
+                    apply(&view.entry, &row, size.len)
+                })
+                .collect();
+            for i in 0..size.len {
+                let over_time: Vec<i128> = wide.iter().map(|row| row[i]).collect();
+                for (t, x) in apply(&view.time, &over_time, size.time)
+                    .into_iter()
+                    .enumerate()
+                {
+                    out[t * size.len + i] += view.factor * x;
+                }
+            }
+        }
+        out
+    }
+
+    fn form(&self, bank: &WeightBank, columns: &[Vec<i64>], form: &Form) -> Vec<i128> {
+        let size = form.size();
+        let mut out = self.linear(columns, &form.linear);
+        for affine in &form.affines {
+            let input = &self.inputs[affine.input];
+            let x: Vec<i64> = (self.linear(columns, input).iter())
+                .map(|x| *x as i64)
+                .collect();
+            let map = &bank.maps()[affine.map];
+            for t in 0..size.time {
+                let mut y = vec![0i128; map.rows()];
+                map.accumulate(
+                    &x[t * input.size.len..(t + 1) * input.size.len],
+                    affine.bias,
+                    &mut y,
+                );
+                for (i, y) in apply(&affine.rows, &y, size.len).into_iter().enumerate() {
+                    out[t * size.len + i] += affine.factor * y;
+                }
+            }
+        }
+        for (product, factor) in &form.products {
+            let product = &self.products[*product];
+            let left = self.linear(columns, &product.left);
+            let right = self.linear(columns, &product.right);
+            let products: Vec<i128> = left.iter().zip(&right).map(|(a, b)| a * b).collect();
+            match product.kind {
+                ProductKind::Entries => {
+                    for (out, x) in out.iter_mut().zip(products) {
+                        *out += factor * x;
+                    }
+                }
+                ProductKind::Sum => {
+                    for (out, x) in out.iter_mut().zip(products.chunks(product.size().len)) {
+                        *out += factor * x.iter().sum::<i128>();
+                    }
+                }
+            }
+        }
+        out
+    }
+
+    /// What does not hold, in words.
+    pub(crate) fn violations(
+        &self,
+        bank: &WeightBank,
+        columns: &[Vec<i64>],
+        rows: &[Vec<u32>],
+    ) -> Vec<String> {
+        let mut out = Vec::new();
+        for (k, (lookup, rows)) in self.lookups.iter().zip(rows).enumerate() {
+            let parts: Vec<(Vec<i128>, u32)> = (lookup.parts.iter())
+                .map(|p| (self.form(bank, columns, &p.form), p.shift))
+                .collect();
+            let table = &self.tables[lookup.table];
+            for (x, row) in rows.iter().enumerate() {
+                let found = table.rows.get(*row as usize);
+                let fits = found.is_some_and(|found| {
+                    (0..3).all(|p| {
+                        let (value, shift) =
+                            parts.get(p).map_or((0, 0), |(values, s)| (values[x], *s));
+                        value == i128::from(found[p]) << shift
+                    })
+                });
+                if !fits {
+                    let tuple: Vec<_> = parts.iter().map(|(v, s)| (v[x], *s)).collect();
+                    out.push(format!("lookup {k}, cell {x}: {tuple:?} is not row {row}"));
+                    break;
+                }
+            }
+        }
+        for (k, identity) in self.identities.iter().enumerate() {
+            let values = self.form(bank, columns, identity);
+            if let Some(x) = values.iter().position(|x| *x != 0) {
+                out.push(format!("identity {k}, cell {x}: {}", values[x]));
+            }
+        }
+        out
+    }
+}
+
+fn apply(map: &AxisMap, cells: &[i128], len: usize) -> Vec<i128> {
+    map.apply(cells, len, |c, w| c * i128::from(*&w))
+}

@@ -1,0 +1,383 @@
+//! One equation for all lookups and identities at one point (protocol notes, 13.6).
+//!
+//! Every form is summed over its real cells with the weights of a point. What is linear in the trace
+//! becomes a list of terms, each a column with a vector for either axis.
+
+use std::{collections::HashMap, sync::Arc};
+
+use ff::{Field, PrimeField};
+use layerfold_gadgets::mle::eq_evals;
+
+use super::{
+    axis::AxisMap,
+    layout::Layout,
+    system::{Form, Linear, Size, Source, System, View, bits_for},
+};
+use crate::{backend::F, weights::from_i64};
+
+/// Which weights the entries of an axis have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Base {
+    /// `eq` of coordinates of `ρ`, the lowest `low` and `bits` more, over `size` entries.
+    Rho { low: usize, bits: usize, size: usize },
+    /// The same of the challenges of the sumcheck of products.
+    Rounds { low: usize, bits: usize, size: usize },
+    /// `eq(r_j, x + 1)` over `size` inputs of a map.
+    Inputs { size: usize },
+}
+
+/// A vector over the cells of an axis of a column; an index.
+pub(crate) type Axis = usize;
+
+/// The vectors of all axes that occur, each computed once.
+#[derive(Default)]
+pub(crate) struct Axes {
+    pub(crate) rho: Vec<F>,
+    pub(crate) rounds: Vec<F>,
+    /// `r_j`.
+    pub(crate) inputs: Vec<F>,
+    bases: HashMap<Base, Arc<Vec<F>>>,
+    known: HashMap<(Base, AxisMap, usize), Axis>,
+    pub(crate) vectors: Vec<Arc<Vec<F>>>,
+}
+
+fn coordinates(point: &[F], low: usize, bits: usize) -> &[F] {
+    &point[point.len() - low - bits..point.len() - low]
+}
+
+impl Axes {
+    pub(crate) fn at(rho: Vec<F>) -> Self {
+        Self {
+            rho,
+            ..Self::default()
+        }
+    }
+
+    /// The weights of the entries themselves.
+    pub(crate) fn base(&mut self, base: Base) -> Arc<Vec<F>> {
+        if let Some(known) = self.bases.get(&base) {
+            return known.clone();
+        }
+        let vector = match base {
+            Base::Rho { low, bits, size } => {
+                let mut vector = eq_evals(coordinates(&self.rho, low, bits));
+                vector.truncate(size);
+                vector
+            }
+            Base::Rounds { low, bits, size } => {
+                let mut vector = eq_evals(coordinates(&self.rounds, low, bits));
+                vector.truncate(size);
+                vector
+            }
+            Base::Inputs { size } => {
+                let mut vector = eq_evals(&self.inputs);
+                vector.truncate(size + 1);
+                vector.remove(0);
+                vector
+            }
+        };
+        let vector = Arc::new(vector);
+        self.bases.insert(base, vector.clone());
+        vector
+    }
+
+    /// What the cells of an axis are weighted with, if they are read through `map`.
+    pub(crate) fn axis(&mut self, base: Base, map: &AxisMap, cells: usize) -> Axis {
+        let key = (base, map.clone(), cells);
+        if let Some(known) = self.known.get(&key) {
+            return *known;
+        }
+        let weights = self.base(base);
+        let vector = if map.is_identity(cells) && weights.len() == cells {
+            weights
+        } else {
+            Arc::new(map.pull(&weights, cells))
+        };
+        self.vectors.push(vector);
+        self.known.insert(key, self.vectors.len() - 1);
+        self.vectors.len() - 1
+    }
+
+    /// A vector of its own.
+    pub(crate) fn push(&mut self, vector: Vec<F>) -> Axis {
+        self.vectors.push(Arc::new(vector));
+        self.vectors.len() - 1
+    }
+
+    pub(crate) fn vector(&self, axis: Axis) -> &[F] {
+        &self.vectors[axis]
+    }
+}
+
+/// Weights of both axes of a box.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Bases {
+    pub(crate) time: Base,
+    pub(crate) entry: Base,
+}
+
+impl Bases {
+    /// Those of a box at the end of `ρ`.
+    pub(crate) fn rho(size: Size) -> Self {
+        let (time, entry) = (size.time_bits(), size.len_bits());
+        Self {
+            time: Base::Rho {
+                low: entry,
+                bits: time,
+                size: size.time,
+            },
+            entry: Base::Rho {
+                low: 0,
+                bits: entry,
+                size: size.len,
+            },
+        }
+    }
+
+    /// Those of a box at the end of the challenges of products.
+    pub(crate) fn rounds(size: Size) -> Self {
+        let (time, entry) = (size.time_bits(), size.len_bits());
+        Self {
+            time: Base::Rounds {
+                low: entry,
+                bits: time,
+                size: size.time,
+            },
+            entry: Base::Rounds {
+                low: 0,
+                bits: entry,
+                size: size.len,
+            },
+        }
+    }
+}
+
+/// A linear functional of the trace, and of what is public.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Functional {
+    /// For a column and vectors of its axes, the factor.
+    pub(crate) terms: HashMap<(usize, Axis, Axis), F>,
+    /// Its public part.
+    pub(crate) constant: F,
+}
+
+pub(crate) fn from_i128(x: i128) -> F {
+    let magnitude = F::from_u128(x.unsigned_abs());
+    if x < 0 { -magnitude } else { magnitude }
+}
+
+impl Functional {
+    /// Adds `factor·Σ_x weights(x)·linear[x]`.
+    pub(crate) fn add(
+        &mut self,
+        system: &System,
+        axes: &mut Axes,
+        linear: &Linear,
+        bases: Bases,
+        factor: F,
+    ) {
+        for view in &linear.views {
+            let View {
+                source,
+                time,
+                entry,
+                factor: own,
+            } = view;
+            let factor = factor * from_i128(*own);
+            let size = match source {
+                Source::Column(k) => system.columns[*k].size,
+                Source::Public(k) => system.publics[*k].size,
+                // None is left.
+                Source::Carried(_) => continue,
+            };
+            let time = axes.axis(bases.time, time, size.time);
+            let entry = axes.axis(bases.entry, entry, size.len);
+            match source {
+                Source::Column(k) => {
+                    *self.terms.entry((*k, time, entry)).or_insert(F::ZERO) += factor;
+                }
+                Source::Public(k) => {
+                    let values = &system.publics[*k].values;
+                    let (time, entry) = (axes.vector(time), axes.vector(entry));
+                    let mut sum = F::ZERO;
+                    for (t, row) in time.iter().zip(values.chunks(size.len)) {
+                        let inner: F = (row.iter().zip(entry))
+                            .map(|(x, e)| from_i64(*x) * e)
+                            .sum();
+                        sum += inner * t;
+                    }
+                    self.constant += sum * factor;
+                }
+                Source::Carried(_) => {}
+            }
+        }
+    }
+}
+
+/// Rows of a map at a point: `Y(·, s)`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Pair {
+    pub(crate) map: usize,
+    /// Vector over the rows of the map.
+    pub(crate) rows: Axis,
+}
+
+/// `κ·Aff^`.
+pub(crate) struct AffineTerm {
+    /// Index of the pair.
+    pub(crate) pair: usize,
+    pub(crate) input: usize,
+    pub(crate) bias: bool,
+    /// Weights of the frames.
+    pub(crate) time: Base,
+    pub(crate) factor: F,
+}
+
+/// The right side of the equation.
+pub(crate) struct Equation {
+    pub(crate) linear: Functional,
+    pub(crate) pairs: Vec<Pair>,
+    pub(crate) affines: Vec<AffineTerm>,
+    /// `κ_e` of every product.
+    pub(crate) products: Vec<F>,
+}
+
+/// Challenges of lookups and identities.
+pub(crate) struct Fingerprint {
+    pub(crate) alpha: F,
+    /// `β, β², β³`.
+    pub(crate) beta: [F; 3],
+}
+
+impl Fingerprint {
+    pub(crate) fn new(alpha: F, beta: F) -> Self {
+        let square = beta.square();
+        Self {
+            alpha,
+            beta: [beta, square, square * beta],
+        }
+    }
+
+    /// The denominator of a row of a table.
+    pub(crate) fn of_row(&self, table: usize, row: &[i64; 3]) -> F {
+        let id = F::from(table as u64 + 1);
+        (row.iter().zip(&self.beta)).fold(self.alpha - id, |sum, (v, beta)| {
+            if *v == 0 {
+                sum
+            } else {
+                sum - from_i64(*v) * beta
+            }
+        })
+    }
+}
+
+struct Builder<'a> {
+    system: &'a System,
+    axes: &'a mut Axes,
+    equation: Equation,
+    pairs: HashMap<Pair, usize>,
+    affines: HashMap<(usize, usize, bool, Base), usize>,
+}
+
+impl Builder<'_> {
+    fn form(&mut self, form: &Form, factor: F) {
+        let bases = Bases::rho(form.size());
+        (self.equation.linear).add(self.system, self.axes, &form.linear, bases, factor);
+        for affine in &form.affines {
+            let cells = self.system.map_rows[affine.map];
+            let rows = self.axes.axis(bases.entry, &affine.rows, cells);
+            let pair = Pair {
+                map: affine.map,
+                rows,
+            };
+            let count = self.pairs.len();
+            let index = *self.pairs.entry(pair.clone()).or_insert(count);
+            if index == count {
+                self.equation.pairs.push(pair);
+            }
+            let key = (index, affine.input, affine.bias, bases.time);
+            let factor = factor * from_i128(affine.factor);
+            let count = self.affines.len();
+            let at = *self.affines.entry(key).or_insert(count);
+            if at == count {
+                self.equation.affines.push(AffineTerm {
+                    pair: index,
+                    input: affine.input,
+                    bias: affine.bias,
+                    time: bases.time,
+                    factor: F::ZERO,
+                });
+            }
+            self.equation.affines[at].factor += factor;
+        }
+        for (product, own) in &form.products {
+            self.equation.products[*product] += factor * from_i128(*own);
+        }
+    }
+}
+
+impl Equation {
+    /// All lookups and identities at `ρ`, whose last coordinates are `ρ_L`.
+    pub(crate) fn new(
+        system: &System,
+        layout: &Layout,
+        axes: &mut Axes,
+        fingerprint: &Fingerprint,
+        delta: F,
+    ) -> Self {
+        let leaf_point = axes.rho[axes.rho.len() - layout.leaf_bits..].to_vec();
+        let mut builder = Builder {
+            system,
+            axes,
+            equation: Self {
+                linear: Functional::default(),
+                pairs: Vec::new(),
+                affines: Vec::new(),
+                products: vec![F::ZERO; system.products.len()],
+            },
+            pairs: HashMap::new(),
+            affines: HashMap::new(),
+        };
+        let half = F::from(2).invert().unwrap_or(F::ZERO);
+        let mut covered = F::ZERO;
+        for group in &layout.groups {
+            let lookup = &system.lookups[group.lookup];
+            let size = lookup.size();
+            let prefix = &leaf_point[..layout.leaf_bits - group.bits];
+            let weight = layerfold_gadgets::mle::eq_index_native(
+                (group.offset >> group.bits) as u64,
+                prefix,
+            );
+            let bases = Bases::rho(size);
+            let time: F = builder.axes.base(bases.time).iter().sum();
+            let entry: F = builder.axes.base(bases.entry).iter().sum();
+            let one = weight * time * entry;
+            covered += one;
+            let id = F::from(lookup.table as u64 + 1);
+            builder.equation.linear.constant += one * (fingerprint.alpha - id + delta);
+            for (part, beta) in lookup.parts.iter().zip(&fingerprint.beta) {
+                let scale = half.pow_vartime([u64::from(part.shift)]);
+                builder.form(&part.form, -(weight * beta * scale));
+            }
+        }
+        let first = fingerprint.of_row(0, &system.tables[0].rows[0]);
+        builder.equation.linear.constant += (first + delta) * (F::ONE - covered);
+        let mut power = delta.square();
+        for identity in &system.identities {
+            builder.form(identity, power);
+            power *= delta;
+        }
+        builder.equation
+    }
+
+    /// Bits of the number of pairs.
+    pub(crate) fn pair_bits(&self) -> usize {
+        bits_for(self.pairs.len())
+    }
+}
+
+/// Bits of the largest identity: more than the leaves may have.
+pub(crate) fn point_bits(system: &System, layout: &Layout) -> usize {
+    let identities = system.identities.iter().map(|f| f.size().bits());
+    identities.fold(layout.leaf_bits, usize::max)
+}

@@ -1,0 +1,188 @@
+//! Generators of the trace, and tables of multiples for messages.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+};
+
+use ff::{Field, PrimeField};
+use halo2curves::{group::Curve, pasta::PallasAffine};
+use rayon::prelude::*;
+
+use super::message::ROW;
+use crate::{
+    backend::{
+        CommitmentKey, E1, F,
+        generators::{self, BANK_LABEL, TRACE_LABEL},
+    },
+    ipa::{
+        curve::{Form, Point, Sum, with_best_form},
+        msm::msm,
+    },
+    weights::{Base, Multiples, from_i64},
+};
+
+/// Generators of messages: `G_0 … G_15` and `H` of the bank, and `U`.
+pub(crate) struct MessageKey {
+    /// `U`.
+    pub(crate) value: PallasAffine,
+    /// Of `G_0 … G_15`, `H`, `U`.
+    multiples: Multiples,
+}
+
+/// Place of `H` among the multiples.
+const BLINDING: usize = ROW;
+/// Place of `U`.
+const VALUE: usize = ROW + 1;
+/// Bits of a window of the tables of multiples.
+const WINDOW: usize = 6;
+
+impl MessageKey {
+    /// The one there is.
+    pub(crate) fn get() -> Arc<Self> {
+        static KEY: OnceLock<Arc<MessageKey>> = OnceLock::new();
+        KEY.get_or_init(|| {
+            let bank = CommitmentKey::<E1>::of_label(BANK_LABEL, ROW);
+            let value = value_generator();
+            let mut points = bank.generators()[..ROW].to_vec();
+            points.extend([*bank.blinding_generator(), value]);
+            Arc::new(Self {
+                value,
+                multiples: Multiples::new(&points, WINDOW, 258),
+            })
+        })
+        .clone()
+    }
+
+    fn sum(&self, terms: impl IntoIterator<Item = (usize, F)>) -> PallasAffine {
+        let mut points = Vec::new();
+        for (index, scalar) in terms {
+            if scalar != F::ZERO {
+                let bytes = scalar.to_repr();
+                self.multiples.push(index, bytes.as_ref(), false, &mut points);
+            }
+        }
+        let sum = (points.iter()).fold(Sum::IDENTITY, |sum, point: &Point<_>| sum.add_point(point));
+        sum.affine().to_curve()
+    }
+
+    /// `Σ values[a]·G_a + blind·H`.
+    pub(crate) fn commit(&self, values: &[F], blind: &F) -> PallasAffine {
+        let values = values.iter().copied().enumerate();
+        self.sum(values.chain([(BLINDING, *blind)]))
+    }
+
+    /// `value·U + blind·H`.
+    pub(crate) fn commit_value(&self, value: &F, blind: &F) -> PallasAffine {
+        self.sum([(VALUE, *value), (BLINDING, *blind)])
+    }
+
+    /// Appends points whose sum is `blind·H`.
+    fn push_blinding(&self, blind: &F, points: &mut Vec<Point<Base>>) {
+        let bytes = blind.to_repr();
+        self.multiples.push(BLINDING, bytes.as_ref(), false, points);
+    }
+}
+
+/// Generators of rows of the trace, and tables of their multiples.
+pub(crate) struct RowKey {
+    generators: CommitmentKey<E1>,
+    multiples: Multiples,
+}
+
+/// Entries of rows are below `2^(SMALL − 1)`, or dealt with one by one.
+const SMALL: usize = 16;
+
+impl RowKey {
+    /// Of rows of `2^bits` entries.
+    pub(crate) fn get(bits: u32) -> Arc<Self> {
+        static KEYS: Mutex<BTreeMap<u32, Arc<RowKey>>> = Mutex::new(BTreeMap::new());
+        let lock = || KEYS.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(key) = lock().get(&bits) {
+            return key.clone();
+        }
+        // Made without the lock, as generators are.
+        let generators = CommitmentKey::<E1>::of_label(BANK_LABEL, 1 << bits);
+        let multiples = Multiples::new(generators.generators(), 8, SMALL);
+        let key = Arc::new(Self {
+            generators,
+            multiples,
+        });
+        lock().entry(bits).or_insert(key).clone()
+    }
+
+    pub(crate) fn generators(&self) -> &[PallasAffine] {
+        self.generators.generators()
+    }
+
+    pub(crate) fn blinding_generator(&self) -> &PallasAffine {
+        self.generators.blinding_generator()
+    }
+
+    /// `Σ_a row[a]·G_a + blind·H` for every row.
+    pub(crate) fn commit(
+        &self,
+        messages: &MessageKey,
+        rows: &[&[i64]],
+        blinds: &[F],
+    ) -> Vec<PallasAffine> {
+        with_best_form!(Base, |form| self.commit_in(form, messages, rows, blinds))
+    }
+
+    fn commit_in<A: Form<Base>>(
+        &self,
+        form: A,
+        messages: &MessageKey,
+        rows: &[&[i64]],
+        blinds: &[F],
+    ) -> Vec<PallasAffine> {
+        const TOGETHER: usize = 16;
+        rows.par_chunks(TOGETHER)
+            .zip(blinds.par_chunks(TOGETHER))
+            .map_init(
+                || form.batch(),
+                |batch, (rows, blinds)| {
+                    let mut points = Vec::new();
+                    let mut terms = Vec::new();
+                    let mut lengths = Vec::with_capacity(rows.len());
+                    for (row, blind) in rows.iter().zip(blinds) {
+                        points.clear();
+                        self.push_row(row, &mut points);
+                        messages.push_blinding(blind, &mut points);
+                        points.push(Point::IDENTITY);
+                        lengths.push(points.len());
+                        terms.extend(points.iter().map(|p| form.enter(p)));
+                    }
+                    let sums = A::sum_segments(batch, &mut terms, &lengths);
+                    (sums.iter())
+                        .map(|sum| form.leave(sum).to_curve())
+                        .collect::<Vec<_>>()
+                },
+            )
+            .flatten_iter()
+            .collect()
+    }
+
+    fn push_row(&self, row: &[i64], points: &mut Vec<Point<Base>>) {
+        let (mut large, mut bases) = (Vec::new(), Vec::new());
+        for (a, x) in row.iter().enumerate() {
+            if x.unsigned_abs() < 1 << (SMALL - 1) {
+                if *x != 0 {
+                    let bytes = x.unsigned_abs().to_le_bytes();
+                    self.multiples.push(a, &bytes, *x < 0, points);
+                }
+            } else {
+                large.push(from_i64(*x));
+                bases.push(self.generators()[a]);
+            }
+        }
+        if !large.is_empty() {
+            points.push(Point::of(&msm(&large, &bases).to_affine()));
+        }
+    }
+}
+
+/// `U`.
+pub(crate) fn value_generator() -> PallasAffine {
+    generators::get::<E1>(TRACE_LABEL, 1)[0]
+}

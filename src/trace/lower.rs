@@ -1,0 +1,1214 @@
+//! A program and the parameters of a statement as a system of columns, lookups and identities
+//! (protocol notes, 13.3).
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{
+    axis::AxisMap,
+    digest::RowKind,
+    fill::{Fill, Operand},
+    system::{
+        Affine, Column, Form, Linear, Lookup, Part, Product, ProductKind, Public, Size, Source,
+        System, Table, View,
+    },
+};
+use crate::program::{Emission, MapRef, Monomial, Operation, Program, Register, RegisterShape};
+
+/// A digit of a number that is split has at most this many bits.
+const DIGIT: u32 = 8;
+/// Vectors whose range is looked up in one table of values have at most this many bits.
+const WHOLE: u32 = 10;
+/// Most bits of the key of a table of quotients.
+const MOST_KEY_BITS: u32 = 16;
+
+/// What the verifier knows of a run beside the program.
+#[derive(Clone, Copy)]
+pub(crate) struct Instance<'a> {
+    pub(crate) frames: usize,
+    /// Parts of the vector carried before the first frame, parameters included.
+    pub(crate) initial: &'a [Vec<i64>],
+    /// All frames, if they are public.
+    pub(crate) inputs: Option<&'a [i64]>,
+    /// All outputs, if they are public.
+    pub(crate) outputs: Option<&'a [i64]>,
+}
+
+/// A function on requantised values, which a table of quotients is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Function {
+    Identity,
+    Relu,
+    Table(u32),
+}
+
+/// How often tables would be read, and how wide their keys must be: what decides their form.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Census {
+    /// For each function and width, the most bits of a quotient, and how many there are.
+    quotients: BTreeMap<(Function, u32), (u32, usize)>,
+    /// Ranges by bits.
+    ranges: BTreeMap<u32, usize>,
+}
+
+/// What a register is.
+#[derive(Clone)]
+enum Value {
+    Form(Form),
+    /// `clamp(⌊(value + half)/2^shift⌋)` to `width` bits with sign, not committed yet.
+    Quotient(Quotient),
+}
+
+/// An integer `v ≥ 0` of `bits` bits: the form, which is `operand`, plus `offset`.
+#[derive(Clone)]
+struct Number {
+    form: Form,
+    operand: Operand,
+    offset: i128,
+}
+
+#[derive(Clone)]
+struct Quotient {
+    form: Form,
+    operand: Operand,
+    /// `2^(s−1)`, or 0.
+    half: i128,
+    /// `|value + half| ≤ 2^(bits−1)`, the greatest excluded.
+    bits: u32,
+    shift: u32,
+    width: u32,
+}
+
+struct Lowering<'a> {
+    program: &'a Program,
+    instance: Instance<'a>,
+    shapes: Vec<RegisterShape>,
+    system: System,
+    values: Vec<Option<Value>>,
+    /// Registers that are linear, once they are.
+    linear: BTreeMap<usize, Linear>,
+    tables: BTreeMap<Vec<[i64; 3]>, usize>,
+    census: Census,
+    /// Of the pass before.
+    known: Census,
+    /// Whether something was read in a way that no map stands for.
+    unreadable: bool,
+}
+
+/// The system of a program whose steps are frames.
+///
+/// `None` if the state is read in a way that has no linear map: a sum of a sum over frames.
+pub(crate) fn lower(program: &Program, instance: Instance<'_>) -> Option<System> {
+    // Once to count what tables would be read for, and once to choose them.
+    let first = Lowering::new(program, instance, Census::default()).run();
+    let second = Lowering::new(program, instance, first.census).run();
+    (!second.unreadable).then_some(second.system)
+}
+
+fn power(bits: u32) -> i128 {
+    1i128 << bits
+}
+
+/// Widths of the digits of a number, the lowest first; the highest may be narrower.
+fn digits(bits: u32) -> Vec<u32> {
+    let mut widths = vec![DIGIT; (bits.saturating_sub(1) / DIGIT) as usize];
+    widths.push(bits - DIGIT * widths.len() as u32);
+    widths
+}
+
+impl<'a> Lowering<'a> {
+    fn new(program: &'a Program, instance: Instance<'a>, known: Census) -> Self {
+        let shapes = program.register_shapes();
+        let system = System {
+            frames: instance.frames,
+            map_rows: program.maps.iter().map(|m| m.rows as usize).collect(),
+            // Public vector 0 is the number 1.
+            publics: vec![Public {
+                size: Size { time: 1, len: 1 },
+                values: Arc::new(vec![1]),
+            }],
+            ..System::default()
+        };
+        Self {
+            program,
+            instance,
+            values: vec![None; shapes.len()],
+            shapes,
+            system,
+            linear: BTreeMap::new(),
+            tables: BTreeMap::new(),
+            census: Census::default(),
+            known,
+            unreadable: false,
+        }
+    }
+
+    /// What was read; nothing may be left out of a form, so a program of which this fails has no
+    /// trace proof.
+    fn readable(&mut self, linear: Option<Linear>, size: Size) -> Linear {
+        self.unreadable |= linear.is_none();
+        linear.unwrap_or_else(|| Linear::zero(size))
+    }
+
+    fn run(mut self) -> Self {
+        self.push_frame();
+        if let Some(carried) = self.program.carried.first() {
+            let size = self.each(carried.shape.len as usize);
+            let value = Form::of(Linear::of(Source::Carried(0), size));
+            self.values[1] = Some(Value::Form(value));
+        }
+        let body = self.program.operations.len();
+        for (at, operation) in self.program.operations.iter().enumerate() {
+            let value = self.operation(Register::result_of(at), operation, self.instance.frames);
+            self.values[at + 2] = Some(value);
+        }
+        for (at, operation) in self.program.head.iter().enumerate() {
+            let register = Register::result_of(body + at);
+            let value = self.operation(register, operation, 1);
+            self.values[register.index()] = Some(value);
+        }
+        self.push_output();
+        self.resolve_carried();
+        if self.system.tables.is_empty() {
+            // Leaves that look nothing up are those of a row of the first table.
+            let _ = self.range_table(0);
+        }
+        self
+    }
+
+    fn each(&self, len: usize) -> Size {
+        Size {
+            time: self.instance.frames,
+            len,
+        }
+    }
+
+    /// The number 1 in some entries.
+    fn ones(&self, size: Size, entries: AxisMap, factor: i128) -> Linear {
+        let mut linear = Linear::zero(size);
+        if factor != 0 {
+            linear.views.push(View {
+                source: Source::Public(0),
+                time: AxisMap::cell(0, size.time),
+                entry: entries,
+                factor,
+            });
+        }
+        linear
+    }
+
+    fn constant(&self, size: Size, value: i128) -> Linear {
+        self.ones(size, AxisMap::cell(0, size.len), value)
+    }
+
+    fn public(&mut self, size: Size, values: Vec<i64>) -> Source {
+        let public = Public {
+            size,
+            values: Arc::new(values),
+        };
+        let there = self.system.publics.iter().position(|p| *p == public);
+        Source::Public(there.unwrap_or_else(|| {
+            self.system.publics.push(public);
+            self.system.publics.len() - 1
+        }))
+    }
+
+    fn column(&mut self, size: Size, fill: Fill) -> Linear {
+        self.digested(size, fill, None)
+    }
+
+    fn digested(&mut self, size: Size, fill: Fill, digest: Option<RowKind>) -> Linear {
+        self.system.columns.push(Column { size, fill, digest });
+        Linear::of(Source::Column(self.system.columns.len() - 1), size)
+    }
+
+    fn table(&mut self, rows: impl Iterator<Item = [i64; 3]>) -> usize {
+        let rows: Vec<[i64; 3]> = rows.collect();
+        if let Some(there) = self.tables.get(&rows) {
+            return *there;
+        }
+        self.system.tables.push(Table { rows: rows.clone() });
+        self.tables.insert(rows, self.system.tables.len() - 1);
+        self.system.tables.len() - 1
+    }
+
+    fn look_up(&mut self, table: usize, parts: Vec<Part>, row: Fill) {
+        self.system.lookups.push(Lookup { table, parts, row });
+    }
+
+    /// The values `0 … 2^bits − 1`.
+    fn range_table(&mut self, bits: u32) -> usize {
+        self.table((0..1i64 << bits).map(|v| [v, 0, 0]))
+    }
+
+    /// `2^(−shift)·(number − Σ less)`.
+    fn part(&self, number: &Number, less: &[(Linear, u32)], shift: u32) -> Part {
+        let mut form = number.form.clone();
+        let offset = self.constant(form.size(), number.offset);
+        form.linear.add(&offset, 1);
+        for (linear, place) in less {
+            form.linear.add(linear, -power(*place));
+        }
+        Part { form, shift }
+    }
+
+    fn whole(linear: &Linear) -> Part {
+        Part {
+            form: Form::of(linear.clone()),
+            shift: 0,
+        }
+    }
+
+    /// Commits to digits of a number from bit `place` on, without saying anything of their range.
+    fn digits(
+        &mut self,
+        number: &Number,
+        mut place: u32,
+        widths: &[u32],
+    ) -> Vec<(Linear, u32, Fill)> {
+        let size = number.form.size();
+        let mut out = Vec::with_capacity(widths.len());
+        for width in widths {
+            let fill = Fill::digit(number.operand.clone(), number.offset, place, *width);
+            let column = self.column(size, fill.clone());
+            out.push((column, place, fill));
+            place += width;
+        }
+        out
+    }
+
+    /// Commits to the lowest `bits` bits of a number, in range.
+    fn low_bits(&mut self, number: &Number, bits: u32) -> Vec<(Linear, u32)> {
+        if bits == 0 {
+            return Vec::new();
+        }
+        let cells = number.form.size().cells();
+        *self.census.ranges.entry(bits).or_default() += cells;
+        let often = self.known.ranges.get(&bits).copied().unwrap_or(0);
+        let widths = if bits <= DIGIT || (bits <= 16 && 1 << bits <= often) {
+            vec![bits]
+        } else {
+            digits(bits)
+        };
+        let limbs = self.digits(number, 0, &widths);
+        let mut out = Vec::with_capacity(limbs.len());
+        for ((column, place, fill), width) in limbs.into_iter().zip(widths) {
+            let table = self.range_table(width);
+            self.look_up(table, vec![Self::whole(&column)], fill);
+            out.push((column, place));
+        }
+        out
+    }
+
+    /// Shows that a number is in `[0, 2^bits)`.
+    fn range(&mut self, number: &Number, bits: u32) {
+        let (low, high) = if bits <= WHOLE {
+            (0, bits)
+        } else {
+            let widths = digits(bits);
+            let high = widths[widths.len() - 1];
+            (bits - high, high)
+        };
+        let less = self.low_bits(number, low);
+        let table = self.range_table(high);
+        let part = self.part(number, &less, low);
+        let row = Fill::digit(number.operand.clone(), number.offset, low, 64);
+        self.look_up(table, vec![part], row);
+    }
+
+    /// A register as a linear form, committed to if it is none.
+    fn linear_of(&mut self, register: Register) -> Linear {
+        if let Some(linear) = self.linear.get(&register.index()) {
+            return linear.clone();
+        }
+        let linear = match self.value(register) {
+            Value::Form(form) if form.is_linear() => form.linear,
+            Value::Form(form) => {
+                let shape = self.shapes[register.index()];
+                let operand = Operand::Entries { register, start: 0 };
+                self.commit_to(form, operand, &shape, None)
+            }
+            Value::Quotient(quotient) => self.requantized(&quotient, Function::Identity),
+        };
+        self.linear.insert(register.index(), linear.clone());
+        linear
+    }
+
+    /// A column that equals a form, in the range of a register if the form has weights in it.
+    fn commit_to(
+        &mut self,
+        form: Form,
+        operand: Operand,
+        shape: &RegisterShape,
+        digest: Option<RowKind>,
+    ) -> Linear {
+        let size = form.size();
+        let fill = Fill::digit(operand.clone(), 0, 0, 64);
+        let column = self.digested(size, fill, digest);
+        if !form.affines.is_empty() {
+            let number = Number {
+                form: Form::of(column.clone()),
+                operand,
+                offset: i128::from(shape.offset),
+            };
+            self.range(&number, shape.width);
+        }
+        let mut identity = Form::of(column.clone());
+        identity.add(&form, -1);
+        self.system.identities.push(identity);
+        column
+    }
+
+    fn value(&self, register: Register) -> Value {
+        let empty = || {
+            Value::Form(Form::of(Linear::zero(Size {
+                time: self.instance.frames,
+                len: 0,
+            })))
+        };
+        self.values[register.index()].clone().unwrap_or_else(empty)
+    }
+
+    /// A register as an operation of a box of `time` frames reads it: the head reads the last frame.
+    fn read(&mut self, register: Register, time: usize) -> Value {
+        let value = self.value(register);
+        let size = match &value {
+            Value::Form(form) => form.size(),
+            Value::Quotient(quotient) => quotient.form.size(),
+        };
+        if size.time == time {
+            return value;
+        }
+        let last = AxisMap::cell(size.time - 1, time);
+        Value::Form(Form::of(self.linear_at(register, &last, time)))
+    }
+
+    /// A register as a linear form, read through a map of the frames.
+    fn linear_at(&mut self, register: Register, map: &AxisMap, time: usize) -> Linear {
+        let linear = self.linear_of(register);
+        let size = Size {
+            time,
+            len: linear.size.len,
+        };
+        let entries = AxisMap::identity(size.len);
+        if let Some(read) = linear.read(map, &entries, size) {
+            return read;
+        }
+        let shape = self.shapes[register.index()];
+        let operand = Operand::Entries { register, start: 0 };
+        let column = self.commit_to(Form::of(linear), operand, &shape, None);
+        self.linear.insert(register.index(), column.clone());
+        let read = column.read(map, &entries, size);
+        self.readable(read, size)
+    }
+
+    fn read_linear(&mut self, register: Register, time: usize) -> Linear {
+        match self.read(register, time) {
+            Value::Form(form) if form.is_linear() => form.linear,
+            _ => self.linear_of(register),
+        }
+    }
+
+    fn read_form(&mut self, register: Register, time: usize) -> Form {
+        match self.read(register, time) {
+            Value::Form(form) => form,
+            Value::Quotient(_) => Form::of(self.linear_of(register)),
+        }
+    }
+
+    /// A form whose entries are those of another, by a map; products are of what they are read from.
+    fn map_entries(&mut self, form: &Form, map: &AxisMap, len: usize) -> Option<Form> {
+        let size = Size {
+            len,
+            ..form.size()
+        };
+        let time = AxisMap::identity(size.time);
+        let mut out = Form::of(form.linear.read(&time, map, size)?);
+        for affine in &form.affines {
+            let (rows, factor) = affine.rows.after(map)?;
+            out.affines.push(Affine {
+                rows,
+                factor: affine.factor * i128::from(factor),
+                ..affine.clone()
+            });
+        }
+        for (product, factor) in &form.products {
+            let Product { kind, left, right } = self.system.products[*product].clone();
+            if kind == ProductKind::Sum {
+                return None;
+            }
+            let left = left.read(&time, map, size)?;
+            let right = right.read(&time, map, size)?;
+            let product = self.product(Product { kind, left, right });
+            out.products.push((product, *factor));
+        }
+        Some(out)
+    }
+
+    fn product(&mut self, product: Product) -> usize {
+        let there = self.system.products.iter().position(|p| *p == product);
+        there.unwrap_or_else(|| {
+            self.system.products.push(product);
+            self.system.products.len() - 1
+        })
+    }
+
+    /// A form of a register read through a map of its entries, committed to first if need be.
+    fn mapped(&mut self, register: Register, map: &AxisMap, len: usize, time: usize) -> Form {
+        let form = self.read_form(register, time);
+        if let Some(mapped) = self.map_entries(&form, map, len) {
+            return mapped;
+        }
+        let shape = self.shapes[register.index()];
+        let operand = Operand::Entries { register, start: 0 };
+        let column = self.commit_to(form, operand, &shape, None);
+        let size = Size { time, len };
+        let read = column.read(&AxisMap::identity(time), map, size);
+        Form::of(self.readable(read, size))
+    }
+
+    fn operation(&mut self, register: Register, operation: &Operation, time: usize) -> Value {
+        let shape = self.shapes[register.index()];
+        let size = Size {
+            time,
+            len: shape.len,
+        };
+        match operation {
+            Operation::Affine { terms, .. } => {
+                let mut form = Form::of(Linear::zero(size));
+                for (k, term) in terms.iter().enumerate() {
+                    // The steps of the program are frames.
+                    let MapRef::Fixed(map) = term.map else {
+                        continue;
+                    };
+                    let map_shape = self.program.maps[map as usize];
+                    let input = self.read_linear(term.input, time);
+                    let input = self.widened(&input, map_shape.columns as usize);
+                    let rows = (map_shape.rows as usize).min(shape.len);
+                    form.affines.push(Affine {
+                        map: map as usize,
+                        rows: AxisMap::slice(0, rows),
+                        input,
+                        bias: k == 0,
+                        factor: 1,
+                    });
+                }
+                Value::Form(form)
+            }
+            Operation::Combine {
+                constant,
+                monomials,
+                ..
+            }
+            | Operation::Polynomial {
+                constant,
+                monomials,
+                ..
+            } => Value::Form(self.sum(*constant, monomials, size)),
+            Operation::Requantize { input, drop, width } => {
+                let accumulator = self.shapes[input.index()];
+                let half = i128::from(accumulator.offset) - power(accumulator.width - 1);
+                let shift = if half == 0 {
+                    0
+                } else {
+                    half.trailing_zeros() + 1
+                };
+                Value::Quotient(Quotient {
+                    form: self.read_form(*input, time),
+                    operand: Operand::Entries {
+                        register: *input,
+                        start: 0,
+                    },
+                    half,
+                    bits: accumulator.width,
+                    shift: shift + u32::from(*drop),
+                    width: u32::from(*width),
+                })
+            }
+            Operation::Relu { input } => {
+                Value::Form(Form::of(self.activated(*input, Function::Relu, time)))
+            }
+            Operation::Table { input, table } => {
+                let function = Function::Table(*table);
+                Value::Form(Form::of(self.activated(*input, function, time)))
+            }
+            Operation::Carried { part } => Value::Form(Form::of(Linear::of(
+                Source::Carried(*part as usize),
+                size,
+            ))),
+            Operation::Dot {
+                input,
+                coefficients,
+                ..
+            } => {
+                let weights = coefficients.iter().map(|c| i64::from(*c)).collect();
+                let map = AxisMap::weights(weights);
+                let input = self.read_linear_committed(*input, &map, time);
+                Value::Form(Form::of(input))
+            }
+            Operation::Sign { input } => Value::Form(Form::of(self.sign(*input, time))),
+            Operation::Zero { input } => {
+                let number = Number {
+                    form: self.read_form(*input, time),
+                    operand: Operand::Entries {
+                        register: *input,
+                        start: 0,
+                    },
+                    offset: i128::from(self.shapes[input.index()].offset),
+                };
+                let bits = self.shapes[input.index()].width;
+                Value::Form(Form::of(self.equals(&number, number.offset, bits)))
+            }
+            Operation::Indicators { input, len } => {
+                let of = self.shapes[input.index()];
+                let len = *len as usize;
+                let mut form = self.mapped(*input, &AxisMap::cell(0, len), len, time);
+                let indexes = self.public(Size { time: 1, len }, (0..len as i64).collect());
+                form.linear.views.push(View {
+                    source: indexes,
+                    time: AxisMap::cell(0, time),
+                    entry: AxisMap::identity(len),
+                    factor: -1,
+                });
+                let offset = i128::from(of.offset) + len as i128 - 1;
+                let number = Number {
+                    form,
+                    operand: Operand::LessIndex { register: *input },
+                    offset,
+                };
+                let greatest = power(of.width) + len as i128;
+                let bits = 128 - greatest.leading_zeros();
+                Value::Form(Form::of(self.equals(&number, offset, bits)))
+            }
+            Operation::ArgMax { input } => Value::Form(Form::of(self.argmax(register, *input, time))),
+            Operation::Accumulate { part, input } => {
+                let mut linear = Linear::zero(size);
+                let initial = self.initial(*part as usize);
+                linear.views.push(View {
+                    source: initial,
+                    time: AxisMap::cell(0, time),
+                    entry: AxisMap::identity(size.len),
+                    factor: 1,
+                });
+                let sums = self.summed_over_frames(*input, time);
+                linear.add(&sums, 1);
+                Value::Form(Form::of(linear))
+            }
+            Operation::Slice { input, start, len } => {
+                let map = AxisMap::slice(*start as usize, *len as usize);
+                self.slice(*input, *start as usize, &map, *len as usize, time)
+            }
+            Operation::Concat { inputs } => {
+                let mut form = Form::of(Linear::zero(size));
+                let mut at = 0;
+                for input in inputs {
+                    let len = self.shapes[input.index()].len;
+                    let piece = self.mapped(*input, &AxisMap::place(at, len), size.len, time);
+                    form.add(&piece, 1);
+                    at += len;
+                }
+                Value::Form(form)
+            }
+            // Of layered schedules, which no trace proof is of.
+            Operation::Select { .. } | Operation::Layer { .. } => {
+                Value::Form(Form::of(Linear::zero(size)))
+            }
+        }
+    }
+
+    fn slice(
+        &mut self,
+        input: Register,
+        start: usize,
+        map: &AxisMap,
+        len: usize,
+        time: usize,
+    ) -> Value {
+        if let Value::Quotient(quotient) = self.read(input, time) {
+            if let (Some(form), Operand::Entries { register, start: s }) = (
+                self.map_entries(&quotient.form, map, len),
+                &quotient.operand,
+            ) {
+                // Several slices of one quotient are committed to once each, what is whole as a whole.
+                if !self.linear.contains_key(&input.index()) {
+                    return Value::Quotient(Quotient {
+                        form,
+                        operand: Operand::Entries {
+                            register: *register,
+                            start: s + start,
+                        },
+                        ..quotient
+                    });
+                }
+            }
+        }
+        Value::Form(self.mapped(input, map, len, time))
+    }
+
+    /// `Σ` of products and linear terms.
+    fn sum(&mut self, constant: i64, monomials: &[Monomial], size: Size) -> Form {
+        let mut form = Form::of(self.constant(size, i128::from(constant)));
+        for m in monomials {
+            let factor = i128::from(m.coefficient);
+            match m.right {
+                None => {
+                    let left = self.read_form(m.left, size.time);
+                    form.add(&left, factor);
+                }
+                Some(right) => {
+                    let left = self.read_linear(m.left, size.time);
+                    let right = self.read_linear(right, size.time);
+                    let kind = ProductKind::Entries;
+                    let product = self.product(Product { kind, left, right });
+                    form.products.push((product, factor));
+                }
+            }
+        }
+        form
+    }
+
+    /// The input of a product with a map: zero beyond its length, cut at the map's.
+    fn widened(&mut self, input: &Linear, columns: usize) -> usize {
+        let size = Size {
+            len: columns,
+            ..input.size
+        };
+        let entries = AxisMap::slice(0, input.size.len.min(columns));
+        let time = AxisMap::identity(size.time);
+        // Slices of any map are maps.
+        let read = input.read(&time, &entries, size);
+        let input = self.readable(read, size);
+        let there = self.system.inputs.iter().position(|i| *i == input);
+        there.unwrap_or_else(|| {
+            self.system.inputs.push(input);
+            self.system.inputs.len() - 1
+        })
+    }
+
+    /// A weighted sum of the entries of a register.
+    fn read_linear_committed(&mut self, input: Register, map: &AxisMap, time: usize) -> Linear {
+        let linear = self.read_linear(input, time);
+        let size = Size { time, len: 1 };
+        let all = AxisMap::identity(time);
+        if let Some(read) = linear.read(&all, map, size) {
+            return read;
+        }
+        let shape = self.shapes[input.index()];
+        let operand = Operand::Entries {
+            register: input,
+            start: 0,
+        };
+        let column = self.commit_to(Form::of(linear), operand, &shape, None);
+        let read = column.read(&all, map, size);
+        self.readable(read, size)
+    }
+
+    /// Sums of a register over the frames so far, the present one included.
+    fn summed_over_frames(&mut self, input: Register, time: usize) -> Linear {
+        let linear = self.read_linear(input, time);
+        let plain = |v: &View| {
+            v.time.is_identity(time) && matches!(v.source, Source::Column(_) | Source::Public(_))
+        };
+        let prefix = AxisMap::prefix(time);
+        let entries = AxisMap::identity(linear.size.len);
+        if linear.views.iter().all(plain) {
+            if let Some(read) = linear.read(&prefix, &entries, linear.size) {
+                return read;
+            }
+        }
+        let shape = self.shapes[input.index()];
+        let operand = Operand::Entries {
+            register: input,
+            start: 0,
+        };
+        let size = linear.size;
+        let column = self.commit_to(Form::of(linear), operand, &shape, None);
+        let read = column.read(&prefix, &entries, size);
+        self.readable(read, size)
+    }
+
+    /// A function of a register, fused with the requantisation that it follows.
+    fn activated(&mut self, input: Register, function: Function, time: usize) -> Linear {
+        if let Value::Quotient(quotient) = self.read(input, time) {
+            return self.requantized(&quotient, function);
+        }
+        let shape = self.shapes[input.index()];
+        if function == Function::Relu && shape.offset == 0 {
+            return self.read_linear(input, time);
+        }
+        let quotient = Quotient {
+            form: self.read_form(input, time),
+            operand: Operand::Entries {
+                register: input,
+                start: 0,
+            },
+            half: 0,
+            bits: shape.width,
+            shift: 0,
+            width: shape.width,
+        };
+        self.requantized(&quotient, function)
+    }
+
+    fn apply(&self, function: Function, q: i64) -> i64 {
+        match function {
+            Function::Identity => q,
+            Function::Relu => q.max(0),
+            Function::Table(t) => {
+                let values = &self.program.tables[t as usize].values;
+                usize::try_from(q + 128)
+                    .ok()
+                    .and_then(|at| values.get(at))
+                    .map_or(0, |v| i64::from(*v))
+            }
+        }
+    }
+
+    /// Commits to a function of a quotient.
+    fn requantized(&mut self, quotient: &Quotient, function: Function) -> Linear {
+        let size = quotient.form.size();
+        let (shift, width) = (quotient.shift, quotient.width);
+        let own = quotient.bits.saturating_sub(shift).max(1);
+        let signature = (function, width);
+        let entry = self.census.quotients.entry(signature).or_default();
+        entry.0 = entry.0.max(own);
+        entry.1 += size.cells();
+        let (bits, often) = self.known.quotients.get(&signature).copied().unwrap_or((own, 0));
+        // ⌊(value + half)/2^shift⌋ + 2^(bits−1) is in [0, 2^bits).
+        let mut number = Number {
+            form: quotient.form.clone(),
+            operand: quotient.operand.clone(),
+            offset: quotient.half + power(bits - 1 + shift),
+        };
+        let (least, greatest) = (-(1i64 << (width - 1)), (1i64 << (width - 1)) - 1);
+        let split_rows = 3usize << width.min(30);
+        let whole = bits <= MOST_KEY_BITS && 1usize << bits <= often.max(256).saturating_add(split_rows.min(1 << 12));
+        if whole {
+            let remainder = self.low_bits(&number, shift);
+            let centre = 1i64 << (bits - 1);
+            let rows = (0..1i64 << bits).map(|key| {
+                let q = (key - centre).clamp(least, greatest);
+                [key, self.apply(function, q), 0]
+            });
+            let rows: Vec<_> = rows.collect();
+            let table = self.table(rows.into_iter());
+            let row = Fill::digit(number.operand.clone(), number.offset, shift, 64);
+            let fill = Fill::Table {
+                table,
+                row: Box::new(row.clone()),
+                part: 1,
+            };
+            let result = self.column(size, fill);
+            let key = self.part(&number, &remainder, shift);
+            self.look_up(table, vec![key, Self::whole(&result)], row);
+            return result;
+        }
+
+        // The quotient is cut into blocks of 2^block values, one of which is not saturated.
+        let relu = function == Function::Relu;
+        let block = if relu { width - 1 } else { width };
+        let bits = bits.max(width + 1);
+        number.offset = quotient.half + power(bits - 1 + shift);
+        if !relu {
+            number.offset += power(width - 1 + shift);
+        }
+        let live = power(bits - 1 - block);
+        let mut less = self.low_bits(&number, shift);
+        let limb_widths = if block <= WHOLE {
+            vec![block]
+        } else {
+            digits(block)
+        };
+        let limbs = self.digits(&number, shift, &limb_widths);
+        less.extend(limbs.iter().map(|(column, place, _)| (column.clone(), *place)));
+        let class = self.class(&number, &mut less, shift + block, bits - block + 1, live);
+        let mut result = Linear::zero(size);
+        let mut place = 0;
+        let count = limbs.len();
+        for (k, ((limb, _, fill), limb_width)) in limbs.into_iter().zip(limb_widths).enumerate() {
+            let values = 1i64 << limb_width;
+            let single = count == 1;
+            let rows = (0..3 * values).map(|row| {
+                let (class, limb) = (row / values, row % values);
+                let value = if single {
+                    let q = match class {
+                        0 => least,
+                        1 if relu => limb,
+                        1 => limb + least,
+                        _ => greatest,
+                    };
+                    self.apply(function, q)
+                } else {
+                    // A limb of what is not negative; the offset follows below.
+                    match class {
+                        0 => 0,
+                        1 => limb,
+                        _ => values - 1,
+                    }
+                };
+                [class, limb, value]
+            });
+            let rows: Vec<_> = rows.collect();
+            let table = self.table(rows.into_iter());
+            let row = Fill::Sum(vec![(class.1.clone(), values), (fill, 1)], 0);
+            let out = self.column(
+                size,
+                Fill::Table {
+                    table,
+                    row: Box::new(row.clone()),
+                    part: 2,
+                },
+            );
+            let parts = vec![Self::whole(&class.0), Self::whole(&limb), Self::whole(&out)];
+            self.look_up(table, parts, row);
+            result.add(&out, power(place));
+            if k + 1 < count {
+                place += limb_width;
+            }
+        }
+        if count > 1 && !relu {
+            let offset = self.constant(size, i128::from(least));
+            result.add(&offset, 1);
+        }
+        result
+    }
+
+    /// Whether the bits of a number from `place` on, `bits` of them, are below `live` (0), equal to it
+    /// (1) or above (2), from the highest digit down. `less` is what stands below `place`.
+    fn class(
+        &mut self,
+        number: &Number,
+        less: &mut Vec<(Linear, u32)>,
+        place: u32,
+        bits: u32,
+        live: i128,
+    ) -> (Linear, Fill) {
+        let size = number.form.size();
+        let widths = if bits <= WHOLE {
+            vec![bits]
+        } else {
+            digits(bits)
+        };
+        let (high, low) = (widths[widths.len() - 1], &widths[..widths.len() - 1]);
+        let lower = self.digits(number, place, low);
+        less.extend(lower.iter().map(|(column, at, _)| (column.clone(), *at)));
+        let top = place + low.iter().sum::<u32>();
+        let digit_of = |at: u32, width: u32| ((live >> (at - place)) & (power(width) - 1)) as i64;
+        let class_of = |digit: i64, live: i64| 1 + i64::from(digit > live) - i64::from(digit < live);
+
+        let live_digit = digit_of(top, high);
+        let table = self.table((0..1i64 << high).map(|d| [d, class_of(d, live_digit), 0]));
+        let row = Fill::digit(number.operand.clone(), number.offset, top, 64);
+        let mut fill = Fill::Table {
+            table,
+            row: Box::new(row.clone()),
+            part: 1,
+        };
+        let mut class = self.column(size, fill.clone());
+        let part = self.part(number, less, top);
+        self.look_up(table, vec![part, Self::whole(&class)], row);
+        for ((column, at, digit), width) in lower.into_iter().zip(low).rev() {
+            let values = 1i64 << width;
+            let live_digit = digit_of(at, *width);
+            let table = self.table((0..3 * values).map(|row| {
+                let (class, digit) = (row / values, row % values);
+                let after = if class == 1 {
+                    class_of(digit, live_digit)
+                } else {
+                    class
+                };
+                [class, digit, after]
+            }));
+            let row = Fill::Sum(vec![(fill, values), (digit, 1)], 0);
+            fill = Fill::Table {
+                table,
+                row: Box::new(row.clone()),
+                part: 2,
+            };
+            let after = self.column(size, fill.clone());
+            let parts = vec![
+                Self::whole(&class),
+                Self::whole(&column),
+                Self::whole(&after),
+            ];
+            self.look_up(table, parts, row);
+            class = after;
+        }
+        (class, fill)
+    }
+
+    /// Bits: whether a number of so many bits is `value`.
+    fn equals(&mut self, number: &Number, value: i128, bits: u32) -> Linear {
+        let size = number.form.size();
+        let mut less = Vec::new();
+        let (class, fill) = self.class(number, &mut less, 0, bits, value);
+        let table = self.table([[0, 0, 0], [1, 1, 0], [2, 0, 0]].into_iter());
+        let bit = self.column(
+            size,
+            Fill::Table {
+                table,
+                row: Box::new(fill.clone()),
+                part: 1,
+            },
+        );
+        self.look_up(table, vec![Self::whole(&class), Self::whole(&bit)], fill);
+        bit
+    }
+
+    /// Bits: `[y ≥ 0]`.
+    fn sign(&mut self, input: Register, time: usize) -> Linear {
+        let shape = self.shapes[input.index()];
+        let number = Number {
+            form: self.read_form(input, time),
+            operand: Operand::Entries {
+                register: input,
+                start: 0,
+            },
+            offset: power(shape.width - 1),
+        };
+        let widths = digits(shape.width);
+        let high = widths[widths.len() - 1];
+        let low = shape.width - high;
+        let less = self.low_bits(&number, low);
+        let table = self.table((0..1i64 << high).map(|d| [d, i64::from(d >= 1 << (high - 1)), 0]));
+        let row = Fill::digit(number.operand.clone(), number.offset, low, 64);
+        let bit = self.column(
+            number.form.size(),
+            Fill::Table {
+                table,
+                row: Box::new(row.clone()),
+                part: 1,
+            },
+        );
+        let part = self.part(&number, &less, low);
+        self.look_up(table, vec![part, Self::whole(&bit)], row);
+        bit
+    }
+
+    /// Bits: the one-hot vector of the first greatest entry.
+    fn argmax(&mut self, register: Register, input: Register, time: usize) -> Linear {
+        let shape = self.shapes[input.index()];
+        let x = self.read_linear(input, time);
+        let size = x.size;
+        let one = Size { time, len: 1 };
+        let hot_operand = Operand::Entries { register, start: 0 };
+        let hot_fill = Fill::digit(hot_operand, 0, 0, 64);
+        let hot = self.column(size, hot_fill.clone());
+        let bit = self.range_table(1);
+        self.look_up(bit, vec![Self::whole(&hot)], hot_fill);
+        let greatest = self.column(
+            one,
+            Fill::digit(Operand::Greatest { register: input }, 0, 0, 64),
+        );
+        // Σ o_i − 1 = 0
+        let all = AxisMap::identity(time);
+        let mut identity = self.constant(one, -1);
+        let weights = AxisMap::weights(vec![1; size.len]);
+        let sum = hot.read(&all, &weights, one);
+        identity.add(&self.readable(sum, one), 1);
+        self.system.identities.push(Form::of(identity));
+        // Σ o_i·x_i − m = 0
+        let product = self.product(Product {
+            kind: ProductKind::Sum,
+            left: hot.clone(),
+            right: x.clone(),
+        });
+        let mut identity = Form::of(Linear::zero(one));
+        identity.linear.add(&greatest, -1);
+        identity.products.push((product, 1));
+        self.system.identities.push(identity);
+        // m − x_i − 1 + Σ_{k≤i} o_k ≥ 0
+        let mut gap = Linear::zero(size);
+        let broadcast = AxisMap::cell(0, size.len);
+        let m = greatest.read(&all, &broadcast, size);
+        gap.add(&self.readable(m, size), 1);
+        gap.add(&x, -1);
+        gap.add(&self.constant(size, -1), 1);
+        let before = hot.read(&all, &AxisMap::prefix(size.len), size);
+        gap.add(&self.readable(before, size), 1);
+        let number = Number {
+            form: Form::of(gap),
+            operand: Operand::Gap { register: input },
+            offset: 0,
+        };
+        self.range(&number, shape.width);
+        hot
+    }
+
+    fn push_frame(&mut self) {
+        let shape = self.shapes[0];
+        let size = self.each(shape.len);
+        let linear = match self.instance.inputs {
+            Some(entries) => {
+                let source = self.public(size, entries.to_vec());
+                Linear::of(source, size)
+            }
+            None => {
+                let operand = Operand::Entries {
+                    register: Register::FRAME,
+                    start: 0,
+                };
+                let fill = Fill::digit(operand.clone(), 0, 0, 64);
+                let column = self.digested(size, fill, Some(RowKind::Input));
+                let number = Number {
+                    form: Form::of(column.clone()),
+                    operand,
+                    offset: i128::from(shape.offset),
+                };
+                self.range(&number, shape.width);
+                column
+            }
+        };
+        self.values[0] = Some(Value::Form(Form::of(linear)));
+    }
+
+    fn push_output(&mut self) {
+        let output = self.program.output;
+        let len = output.len as usize;
+        let time = match self.program.emission {
+            Emission::Each => self.instance.frames,
+            Emission::Last => 1,
+        };
+        let size = Size { time, len };
+        let form = self.mapped(output.register, &AxisMap::slice(0, len), len, time);
+        match self.instance.outputs {
+            Some(entries) => {
+                let source = self.public(size, entries.to_vec());
+                let mut identity = form;
+                identity.linear.add(&Linear::of(source, size), -1);
+                self.system.identities.push(identity);
+            }
+            None => {
+                let shape = RegisterShape {
+                    len,
+                    ..self.shapes[output.register.index()]
+                };
+                let operand = Operand::Entries {
+                    register: output.register,
+                    start: 0,
+                };
+                let _ = self.commit_to(form, operand, &shape, Some(RowKind::Output));
+            }
+        }
+    }
+
+    /// The value of a part of the vector carried before the first frame.
+    fn initial(&mut self, part: usize) -> Source {
+        let values = self.instance.initial[part].clone();
+        let size = Size {
+            time: 1,
+            len: values.len(),
+        };
+        self.public(size, values)
+    }
+
+    /// Puts what the frame before left in the place of every part of the carried vector.
+    fn resolve_carried(&mut self) {
+        let parts = self.program.carried.len();
+        let frames = self.instance.frames;
+        let mut before = Vec::with_capacity(parts);
+        for part in 0..parts {
+            let next = self.program.carried[part].next;
+            let initial = self.initial(part);
+            let len = self.program.carried[part].shape.len as usize;
+            let size = self.each(len);
+            let mut at_first = |to: usize| View {
+                source: initial,
+                time: AxisMap {
+                    to,
+                    ..AxisMap::cell(0, frames)
+                },
+                entry: AxisMap::identity(len),
+                factor: 1,
+            };
+            if next == Program::carried_register(part) {
+                // It never changes.
+                before.push(vec![at_first(frames)]);
+                continue;
+            }
+            let mut views = vec![at_first(1)];
+            let later = AxisMap {
+                from: 1,
+                to: frames,
+                kind: super::axis::AxisKind::Shift(-1),
+            };
+            let mut linear = self.linear_of(next);
+            if (linear.views.iter()).any(|v| matches!(v.source, Source::Carried(_))) {
+                let shape = self.shapes[next.index()];
+                let operand = Operand::Entries {
+                    register: next,
+                    start: 0,
+                };
+                linear = self.commit_to(Form::of(linear), operand, &shape, None);
+                self.linear.insert(next.index(), linear.clone());
+            }
+            let entries = AxisMap::identity(len);
+            let shifted = match linear.read(&later, &entries, size) {
+                Some(shifted) => shifted,
+                None => {
+                    let shape = self.shapes[next.index()];
+                    let operand = Operand::Entries {
+                        register: next,
+                        start: 0,
+                    };
+                    let column = self.commit_to(Form::of(linear), operand, &shape, None);
+                    let read = column.read(&later, &entries, size);
+                    self.readable(read, size)
+                }
+            };
+            views.extend(shifted.views);
+            before.push(views);
+        }
+        let mut unreadable = false;
+        let mut resolve = |linear: &mut Linear| {
+            let views = std::mem::take(&mut linear.views);
+            for view in views {
+                let Source::Carried(part) = view.source else {
+                    linear.add(
+                        &Linear {
+                            size: linear.size,
+                            views: vec![view],
+                        },
+                        1,
+                    );
+                    continue;
+                };
+                for inner in &before[part] {
+                    let time = inner.time.after(&view.time);
+                    let entry = inner.entry.after(&view.entry);
+                    // Whatever reads the state reads it one to one, at one cell, or in sums.
+                    let (Some((time, a)), Some((entry, b))) = (time, entry) else {
+                        unreadable = true;
+                        continue;
+                    };
+                    let added = Linear {
+                        size: linear.size,
+                        views: vec![View {
+                            source: inner.source,
+                            time,
+                            entry,
+                            factor: view.factor * inner.factor * i128::from(a) * i128::from(b),
+                        }],
+                    };
+                    linear.add(&added, 1);
+                }
+            }
+        };
+        let system = &mut self.system;
+        for lookup in &mut system.lookups {
+            for part in &mut lookup.parts {
+                resolve(&mut part.form.linear);
+            }
+        }
+        for identity in &mut system.identities {
+            resolve(&mut identity.linear);
+        }
+        for product in &mut system.products {
+            resolve(&mut product.left);
+            resolve(&mut product.right);
+        }
+        for input in &mut system.inputs {
+            resolve(input);
+        }
+        self.unreadable |= unreadable;
+    }
+}

@@ -1,0 +1,285 @@
+//! One sumcheck that brings all claims about the trace, and the one about the bank, to one point
+//! (protocol notes, 13.9).
+
+use std::collections::HashMap;
+
+use ff::Field;
+use halo2curves::pasta::PallasAffine;
+use layerfold_gadgets::mle::{eq_evals, eq_index_native};
+use rand_core::OsRng;
+use rayon::prelude::*;
+
+use super::{
+    TraceError,
+    equation::{Axes, Axis, Functional},
+    key::MessageKey,
+    layout::{Layout, Place},
+    message::{Channel, Combination},
+    products::Claim,
+    tree::bind,
+};
+use crate::{backend::F, weights::from_i64};
+
+/// An equation `⟨w, combination⟩ + trace·V_Z + bank·V_W = 0`.
+pub(crate) struct LinearEquation {
+    pub(crate) combination: Combination,
+    pub(crate) trace: F,
+    pub(crate) bank: F,
+}
+
+impl From<Combination> for LinearEquation {
+    fn from(combination: Combination) -> Self {
+        Self {
+            combination,
+            trace: F::ZERO,
+            bank: F::ZERO,
+        }
+    }
+}
+
+/// The point, and commitments to the values there.
+pub(crate) struct Point {
+    /// `p_row`, `p_col`.
+    pub(crate) row: Vec<F>,
+    pub(crate) column: Vec<F>,
+    /// `C_Z`, `C_W`.
+    pub(crate) values: [PallasAffine; 2],
+    pub(crate) equation: LinearEquation,
+    pub(crate) secret: Option<Secret>,
+}
+
+/// What a prover knows of it.
+pub(crate) struct Secret {
+    /// `u_Z` and `u_W`.
+    pub(crate) rows: [Vec<F>; 2],
+    /// `V_Z`, `V_W`, and the blinds of their commitments.
+    pub(crate) values: [F; 2],
+    pub(crate) blinds: [F; 2],
+}
+
+/// Of a prover: the trace, and the combined row of the bank.
+pub(crate) struct Vectors<'a> {
+    pub(crate) key: &'a MessageKey,
+    pub(crate) trace: &'a [i64],
+    pub(crate) bank: Vec<F>,
+}
+
+/// All claims as one functional.
+pub(crate) fn merge(claims: &[Claim], gamma: F) -> (Functional, Combination, F) {
+    let mut functional = Functional::default();
+    let mut value = Combination::default();
+    let mut power = F::ONE;
+    for claim in claims {
+        for (term, factor) in &claim.functional.terms {
+            *functional.terms.entry(*term).or_insert(F::ZERO) += power * factor;
+        }
+        value.add(&claim.value, power);
+        power *= gamma;
+    }
+    (functional, value, power)
+}
+
+/// The functional's coefficients for every cell of the trace.
+pub(crate) fn coefficients(functional: &Functional, axes: &Axes, layout: &Layout) -> Vec<F> {
+    // For every column and vector of frames, the sum of the vectors of entries.
+    let mut by_column: Vec<Vec<(Axis, Vec<F>)>> = vec![Vec::new(); layout.places.len()];
+    let mut terms: Vec<_> = functional.terms.iter().collect();
+    terms.sort_unstable_by_key(|(key, _)| **key);
+    for ((column, time, entry), factor) in terms {
+        let sums = &mut by_column[*column];
+        if sums.last().is_none_or(|(axis, _)| axis != time) {
+            sums.push((*time, vec![F::ZERO; layout.places[*column].size.len]));
+        }
+        if let Some((_, sum)) = sums.last_mut() {
+            for (sum, e) in sum.iter_mut().zip(axes.vector(*entry)) {
+                *sum += *factor * e;
+            }
+        }
+    }
+    let mut out = vec![F::ZERO; 1 << layout.trace_bits];
+    for (place, sums) in layout.places.iter().zip(by_column) {
+        for (time, entries) in sums {
+            for (t, weight) in axes.vector(time).iter().enumerate() {
+                if *weight == F::ZERO {
+                    continue;
+                }
+                for (i, e) in entries.iter().enumerate() {
+                    out[place.cell(t, i)] += *weight * e;
+                }
+            }
+        }
+    }
+    out
+}
+
+/// `v~(p)`.
+fn evaluate(functional: &Functional, axes: &Axes, layout: &Layout, point: &[F]) -> F {
+    let mut tables: HashMap<Vec<usize>, Vec<F>> = HashMap::new();
+    let mut products: HashMap<(Axis, Vec<usize>), F> = HashMap::new();
+    let mut inner = |axis: Axis, coordinates: Vec<usize>| {
+        *products
+            .entry((axis, coordinates.clone()))
+            .or_insert_with(|| {
+                let table = tables.entry(coordinates).or_insert_with_key(|coordinates| {
+                    let point: Vec<F> = coordinates.iter().map(|k| point[*k]).collect();
+                    eq_evals(&point)
+                });
+                axes.vector(axis).iter().zip(table).map(|(a, b)| *a * *b).sum()
+            })
+    };
+    let mut sum = F::ZERO;
+    for ((column, time, entry), factor) in &functional.terms {
+        let place: &Place = &layout.places[*column];
+        let start = layout.trace_bits - place.bits;
+        let mut weight = *factor
+            * eq_index_native((place.offset >> place.bits) as u64, &point[..start]);
+        let own = place.size.bits();
+        let gap = start + own - place.low..start + own - place.low + place.bits - own;
+        for k in gap.clone() {
+            weight *= F::ONE - point[k];
+        }
+        let cell: Vec<usize> = (start..gap.start).chain(gap.end..layout.trace_bits).collect();
+        let (times, entries) = cell.split_at(place.size.time_bits());
+        sum += weight * inner(*time, times.to_vec()) * inner(*entry, entries.to_vec());
+    }
+    sum
+}
+
+/// Tables of both factors, of a prover.
+struct Tables {
+    trace: Vec<F>,
+    functional: Vec<F>,
+    /// The combined row of the bank and its weights, in the last rounds.
+    bank: Option<(Vec<F>, Vec<F>)>,
+}
+
+fn message(a: &[F], b: &[F]) -> (F, F) {
+    let half = a.len() / 2;
+    let at = |x: usize| {
+        let (low, high) = (a[x], a[x + half]);
+        if low == F::ZERO && high == F::ZERO {
+            return (F::ZERO, F::ZERO);
+        }
+        (low * b[x], (high - low) * (b[x + half] - b[x]))
+    };
+    let add = |a: (F, F), b: (F, F)| (a.0 + b.0, a.1 + b.1);
+    if half >= 1 << 10 {
+        (0..half)
+            .into_par_iter()
+            .with_min_len(1 << 9)
+            .map(at)
+            .reduce(|| (F::ZERO, F::ZERO), add)
+    } else {
+        (0..half).map(at).fold((F::ZERO, F::ZERO), add)
+    }
+}
+
+/// Runs the sumcheck. `bank_value` is `V_B`, `bank_columns` the point `r_col` in rows of the bank.
+pub(crate) fn run(
+    channel: &mut Channel<'_>,
+    layout: &Layout,
+    axes: &Axes,
+    claims: &[Claim],
+    bank_value: &Combination,
+    bank_columns: &[F],
+    prover: Option<Vectors<'_>>,
+) -> Result<Point, TraceError> {
+    let gamma = channel.challenge("gamma");
+    let (functional, mut sigma, bank_power) = merge(claims, gamma);
+    let key = prover.as_ref().map(|p| p.key);
+    let bank_row = prover.as_ref().map(|p| p.bank.clone());
+    let mut tables = prover.map(|p| Tables {
+        trace: p.trace.iter().map(|x| from_i64(*x)).collect(),
+        functional: coefficients(&functional, axes, layout),
+        bank: None,
+    });
+    let rounds = layout.trace_bits;
+    let row_rounds = rounds - layout.row_bits;
+    let mut trace_row = None;
+    let mut point = Vec::with_capacity(rounds);
+    for round in 0..=rounds {
+        if round == row_rounds {
+            sigma.add(bank_value, bank_power);
+            if let Some(tables) = &mut tables {
+                trace_row = Some(tables.trace.clone());
+                let mut row = bank_row.clone().unwrap_or_default();
+                row.resize(1 << layout.row_bits, F::ZERO);
+                let mut weights = eq_evals(bank_columns);
+                weights.iter_mut().for_each(|w| *w *= bank_power);
+                weights.resize(1 << layout.row_bits, F::ZERO);
+                tables.bank = Some((row, weights));
+            }
+        }
+        if round == rounds {
+            break;
+        }
+        let message = tables.as_ref().map(|tables| {
+            let (mut g_0, mut g_2) = message(&tables.trace, &tables.functional);
+            if let Some((row, weights)) = &tables.bank {
+                let (more_0, more_2) = message(row, weights);
+                g_0 += more_0;
+                g_2 += more_2;
+            }
+            vec![g_0, g_2]
+        });
+        let sent = channel.send(2, message)?;
+        let [g_0, g_2] = sent.as_slice() else {
+            return Err(TraceError::Invalid);
+        };
+        let r = channel.challenge("round");
+        // g_1 = σ − 2·g_0 − g_2
+        sigma.scale(r);
+        sigma.add(g_0, F::ONE - r.double());
+        sigma.add(g_2, r.square() - r);
+        if let Some(tables) = &mut tables {
+            bind(&mut tables.trace, r);
+            bind(&mut tables.functional, r);
+            if let Some((row, weights)) = &mut tables.bank {
+                bind(row, r);
+                bind(weights, r);
+            }
+        }
+        point.push(r);
+    }
+    let (row, column) = point.split_at(row_rounds);
+    let secret = match (&tables, trace_row, bank_row) {
+        (Some(tables), Some(trace_row), Some(mut bank_row)) => {
+            bank_row.resize(1 << layout.row_bits, F::ZERO);
+            let bank = tables.bank.as_ref().map_or(F::ZERO, |(row, _)| row[0]);
+            Some(Secret {
+                rows: [trace_row, bank_row],
+                values: [tables.trace[0], bank],
+                blinds: [F::random(OsRng), F::random(OsRng)],
+            })
+        }
+        _ => None,
+    };
+    let given = match (&secret, key) {
+        (Some(secret), Some(key)) => Some(
+            (secret.values.iter().zip(&secret.blinds))
+                .map(|(v, s)| key.commit_value(v, s))
+                .collect(),
+        ),
+        _ => None,
+    };
+    let values = channel.points("values", 2, given)?;
+    let [trace_value, bank_value] = values.as_slice() else {
+        return Err(TraceError::Invalid);
+    };
+    // σ = v~(p)·V_Z + γ^M·eq((0, …, 0, r_col), p_col)·V_W
+    let (above, own) = column.split_at(column.len() - bank_columns.len());
+    let zero = above.iter().fold(F::ONE, |product, p| product * (F::ONE - p));
+    let equal = layerfold_gadgets::mle::eq_native(bank_columns, own);
+    let equation = LinearEquation {
+        combination: sigma,
+        trace: -evaluate(&functional, axes, layout, &point),
+        bank: -(bank_power * zero * equal),
+    };
+    Ok(Point {
+        row: row.to_vec(),
+        column: column.to_vec(),
+        values: [*trace_value, *bank_value],
+        equation,
+        secret,
+    })
+}

@@ -1,0 +1,270 @@
+//! What is to be shown of a run: columns, lookups, identities and products (protocol notes, 13.2).
+//!
+//! A *box* has a time axis, the frames of the run or a single one, and a feature axis. A *column* is a
+//! box of committed integers. A *form* is what an entry of a box is computed as: linear maps of
+//! columns and public vectors, matrix products with the bank, and products of linear forms. Forms are
+//! never committed to.
+
+use std::sync::Arc;
+
+use super::{axis::AxisMap, digest::RowKind, fill::Fill};
+
+/// Sizes of a box: frames, or 1, and features.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Size {
+    pub(crate) time: usize,
+    pub(crate) len: usize,
+}
+
+/// Bits of an index below `n`.
+pub(crate) fn bits_for(n: usize) -> usize {
+    n.max(1).next_power_of_two().trailing_zeros() as usize
+}
+
+impl Size {
+    pub(crate) fn cells(self) -> usize {
+        self.time * self.len
+    }
+
+    pub(crate) fn time_bits(self) -> usize {
+        bits_for(self.time)
+    }
+
+    pub(crate) fn len_bits(self) -> usize {
+        bits_for(self.len)
+    }
+
+    /// Bits of an index of the padded box.
+    pub(crate) fn bits(self) -> usize {
+        self.time_bits() + self.len_bits()
+    }
+}
+
+/// Committed integers.
+#[derive(Clone, Debug)]
+pub(crate) struct Column {
+    pub(crate) size: Size,
+    /// How the prover computes them.
+    pub(crate) fill: Fill,
+    /// Whether they stand in rows of their own, whose commitments are the digest of a statement.
+    pub(crate) digest: Option<RowKind>,
+}
+
+/// Integers that the verifier knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Public {
+    pub(crate) size: Size,
+    /// Frame by frame.
+    pub(crate) values: Arc<Vec<i64>>,
+}
+
+/// Where the cells of a view are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Source {
+    Column(usize),
+    Public(usize),
+    /// A part of the vector carried on, as a frame finds it. None is left in a finished system.
+    Carried(usize),
+}
+
+/// A linear map of a column or a public vector, times a number.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct View {
+    pub(crate) source: Source,
+    pub(crate) time: AxisMap,
+    pub(crate) entry: AxisMap,
+    pub(crate) factor: i128,
+}
+
+/// A sum of views.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Linear {
+    pub(crate) size: Size,
+    pub(crate) views: Vec<View>,
+}
+
+/// `factor·Aff`, `Aff[t, i] = bias·W(map, i', 0) + Σ_j W(map, i', j)·input[t, j − 1]`, `i'` by the map
+/// of rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Affine {
+    pub(crate) map: usize,
+    pub(crate) rows: AxisMap,
+    /// Index among the [inputs](System::inputs) of products with the bank.
+    pub(crate) input: usize,
+    pub(crate) bias: bool,
+    pub(crate) factor: i128,
+}
+
+/// What a product runs over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ProductKind {
+    /// Entry by entry: `left[t, i]·right[t, i]`.
+    Entries,
+    /// `Σ_i left[t, i]·right[t, i]`, one entry for each `t`.
+    Sum,
+}
+
+/// A product of two linear forms.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Product {
+    pub(crate) kind: ProductKind,
+    pub(crate) left: Linear,
+    pub(crate) right: Linear,
+}
+
+impl Product {
+    /// The box that it runs over.
+    pub(crate) fn size(&self) -> Size {
+        self.left.size
+    }
+
+    /// The box of its results.
+    pub(crate) fn result(&self) -> Size {
+        match self.kind {
+            ProductKind::Entries => self.left.size,
+            ProductKind::Sum => Size {
+                len: 1,
+                ..self.left.size
+            },
+        }
+    }
+}
+
+/// What an entry of a box is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Form {
+    pub(crate) linear: Linear,
+    pub(crate) affines: Vec<Affine>,
+    /// Products by index, with factors.
+    pub(crate) products: Vec<(usize, i128)>,
+}
+
+impl Form {
+    pub(crate) fn size(&self) -> Size {
+        self.linear.size
+    }
+}
+
+/// A part of a looked-up tuple: `2^(−shift)·form`.
+#[derive(Clone, Debug)]
+pub(crate) struct Part {
+    pub(crate) form: Form,
+    pub(crate) shift: u32,
+}
+
+/// Every entry's tuple is a row of the table; parts that are missing are zero.
+#[derive(Clone, Debug)]
+pub(crate) struct Lookup {
+    pub(crate) table: usize,
+    pub(crate) parts: Vec<Part>,
+    /// The row, as the prover knows it.
+    pub(crate) row: Fill,
+}
+
+impl Lookup {
+    pub(crate) fn size(&self) -> Size {
+        self.parts[0].form.size()
+    }
+}
+
+/// Rows of up to three integers.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Table {
+    pub(crate) rows: Vec<[i64; 3]>,
+}
+
+/// What is shown of a run.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct System {
+    pub(crate) frames: usize,
+    /// Rows of the maps of the bank.
+    pub(crate) map_rows: Vec<usize>,
+    pub(crate) columns: Vec<Column>,
+    pub(crate) publics: Vec<Public>,
+    pub(crate) tables: Vec<Table>,
+    pub(crate) lookups: Vec<Lookup>,
+    /// Zero in every entry.
+    pub(crate) identities: Vec<Form>,
+    pub(crate) products: Vec<Product>,
+    /// What the bank is multiplied with.
+    pub(crate) inputs: Vec<Linear>,
+}
+
+impl Linear {
+    pub(crate) fn zero(size: Size) -> Self {
+        Self {
+            size,
+            views: Vec::new(),
+        }
+    }
+
+    /// All of a source.
+    pub(crate) fn of(source: Source, size: Size) -> Self {
+        Self {
+            size,
+            views: vec![View {
+                source,
+                time: AxisMap::identity(size.time),
+                entry: AxisMap::identity(size.len),
+                factor: 1,
+            }],
+        }
+    }
+
+    pub(crate) fn add(&mut self, other: &Self, factor: i128) {
+        for view in &other.views {
+            let mut view = view.clone();
+            view.factor *= factor;
+            let same = |v: &&mut View| {
+                v.source == view.source && v.time == view.time && v.entry == view.entry
+            };
+            match self.views.iter_mut().find(same) {
+                Some(there) => there.factor += view.factor,
+                None => self.views.push(view),
+            }
+        }
+        self.views.retain(|v| v.factor != 0);
+    }
+
+    /// Read through maps of both axes; `None` if a map of the views cannot be.
+    pub(crate) fn read(&self, time: &AxisMap, entry: &AxisMap, size: Size) -> Option<Self> {
+        let mut out = Self::zero(size);
+        for view in &self.views {
+            let (time, a) = view.time.after(time)?;
+            let (entry, b) = view.entry.after(entry)?;
+            if time.from < time.to && entry.from < entry.to {
+                out.views.push(View {
+                    source: view.source,
+                    time,
+                    entry,
+                    factor: view.factor * i128::from(a) * i128::from(b),
+                });
+            }
+        }
+        Some(out)
+    }
+}
+
+impl Form {
+    pub(crate) fn of(linear: Linear) -> Self {
+        Self {
+            linear,
+            affines: Vec::new(),
+            products: Vec::new(),
+        }
+    }
+
+    pub(crate) fn is_linear(&self) -> bool {
+        self.affines.is_empty() && self.products.is_empty()
+    }
+
+    pub(crate) fn add(&mut self, other: &Self, factor: i128) {
+        self.linear.add(&other.linear, factor);
+        self.affines.extend(other.affines.iter().map(|a| Affine {
+            factor: a.factor * factor,
+            ..a.clone()
+        }));
+        self.products
+            .extend(other.products.iter().map(|(p, f)| (*p, f * factor)));
+    }
+}

@@ -1,0 +1,101 @@
+//! Systems of random programs hold for what the interpreter computes, and for nothing else.
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use crate::{
+    program::{Emission, Program, interpreter::Interpreter},
+    tests::random_programs::{random_bank, random_frame, random_program},
+    trace::{
+        lower::{Instance, lower},
+        system::System,
+        witness::{Witness, registers},
+    },
+    weights::WeightBank,
+};
+
+/// A run of a random program.
+pub(crate) struct Case {
+    pub(crate) program: Program,
+    pub(crate) bank: WeightBank,
+    pub(crate) initial: Vec<Vec<i64>>,
+    pub(crate) frames: Vec<Vec<i64>>,
+    pub(crate) outputs: Vec<i64>,
+}
+
+/// The case of a seed, if it gives a valid program that has a run.
+pub(crate) fn case(seed: u64, most_frames: u64) -> Option<Case> {
+    let program = random_program(seed)?;
+    let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x5eed);
+    let bank = random_bank(&program, &mut rng);
+    bank.check(&program).ok()?;
+    let frames = 1 + seed % most_frames.min(program.max_frames());
+    let frames: Vec<Vec<i64>> = (0..frames)
+        .map(|_| random_frame(&program, &mut rng))
+        .collect();
+    let parameters: Vec<i64> = (program.parameter_shapes().iter())
+        .flat_map(|s| vec![1; s.len])
+        .collect();
+    let initial = program.initial_with(&parameters).unwrap();
+    let mut interpreter = Interpreter::with_parameters(&program, &bank, &parameters).unwrap();
+    let mut outputs = Vec::new();
+    for frame in &frames {
+        let output = interpreter.push(frame).unwrap();
+        if program.emission() == Emission::Last {
+            outputs.clear();
+        }
+        outputs.extend(output);
+    }
+    Some(Case {
+        program,
+        bank,
+        initial,
+        frames,
+        outputs,
+    })
+}
+
+impl Case {
+    pub(crate) fn system(&self, shown: bool) -> Option<System> {
+        let inputs = self.frames.concat();
+        let instance = Instance {
+            frames: self.frames.len(),
+            initial: &self.initial,
+            inputs: shown.then_some(&inputs),
+            outputs: shown.then_some(&self.outputs),
+        };
+        lower(&self.program, instance)
+    }
+
+    pub(crate) fn witness(&self, system: &System) -> Witness {
+        let registers =
+            registers(&self.program, &self.bank, &self.initial, &self.frames).unwrap();
+        Witness::of(system, &registers)
+    }
+}
+
+#[test]
+fn systems_of_random_programs_hold_for_the_interpreter() {
+    let (mut tried, mut without) = (0, 0);
+    for seed in 0..4000 {
+        let Some(case) = case(seed, 4) else { continue };
+        for shown in [false, true] {
+            let Some(system) = case.system(shown) else {
+                without += 1;
+                continue;
+            };
+            let witness = case.witness(&system);
+            let wrong = system.violations(&case.bank, &witness.columns, &witness.rows);
+            assert!(
+                wrong.is_empty(),
+                "seed {seed}: {wrong:?}\n{:#?}",
+                case.program
+            );
+            tried += 1;
+        }
+        if tried > 400 {
+            break;
+        }
+    }
+    assert!(tried > 100 && without * 10 < tried, "{tried}, {without}");
+}

@@ -1,0 +1,4 @@
+//! Tests of trace proofs.
+
+mod lowering;
+mod proofs;
