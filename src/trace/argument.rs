@@ -63,7 +63,11 @@ impl Header {
         ]);
         bytes.extend((statement.context.len() as u64).to_le_bytes());
         bytes.extend(statement.context);
-        let lists = [Some(statement.parameters), statement.inputs, statement.outputs];
+        let lists = [
+            Some(statement.parameters),
+            statement.inputs,
+            statement.outputs,
+        ];
         for list in lists.into_iter().flatten() {
             bytes.extend((list.len() as u64).to_le_bytes());
             bytes.extend(list.iter().flat_map(|x| x.to_le_bytes()));
@@ -264,7 +268,9 @@ pub(crate) fn run(
     }];
     claims.extend(ends.claims);
 
-    let (hi, col) = ends.columns.split_at(column_bits - model.column_bits() as usize);
+    let (hi, col) = ends
+        .columns
+        .split_at(column_bits - model.column_bits() as usize);
     let vectors = match (&bank_rows, committed) {
         (Some(bank_rows), Some(committed)) => Some(Vectors {
             key: &messages,
@@ -505,7 +511,11 @@ fn digest_of(
 }
 
 /// Bits of rows, and of what is shown at the end, for a trace: the cheapest, mostly in bytes.
-fn choose_bits(system: &System, own_rows: bool, least: usize) -> Result<(usize, usize), TraceError> {
+fn choose_bits(
+    system: &System,
+    own_rows: bool,
+    least: usize,
+) -> Result<(usize, usize), TraceError> {
     let least = least.max(DIGEST_ROW_BITS as usize);
     let mut best = None;
     for row_bits in least..=MOST_ROW_BITS {
@@ -555,17 +565,9 @@ pub(crate) fn prove(
         .ok_or_else(|| Error::usage("the program has no trace proof: fold it"))?;
     let (row_bits, tail_bits) =
         choose_bits(&system, run_of.own_rows, model.column_bits() as usize).map_err(too_large)?;
-    let prepared = Prepared::new(
-        program_digest,
-        model,
-        &stated,
-        system,
-        row_bits,
-        tail_bits,
-    )
-    .map_err(too_large)?;
-    let witness =
-        info_span!("inference").in_scope(|| Witness::of(&prepared.system, &registers));
+    let prepared = Prepared::new(program_digest, model, &stated, system, row_bits, tail_bits)
+        .map_err(too_large)?;
+    let witness = info_span!("inference").in_scope(|| Witness::of(&prepared.system, &registers));
     drop(registers);
     let committed = info_span!("commit")
         .in_scope(|| commit(&prepared, run_of, witness))
@@ -669,7 +671,11 @@ pub(crate) fn verify(
         inputs: inputs.as_deref(),
         outputs: outputs.as_deref(),
     };
-    if memory_bytes(program, statement.frames) > MOST_MEMORY {
+    let frames = 1..=program.max_frames();
+    if !statement.model.fits(program)
+        || !frames.contains(&statement.frames)
+        || memory_bytes(program, statement.frames) > MOST_MEMORY
+    {
         return Err(TraceError::Shape);
     }
     let system = system_of(program, &stated).ok_or(TraceError::Shape)?;

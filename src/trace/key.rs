@@ -59,7 +59,8 @@ impl MessageKey {
         for (index, scalar) in terms {
             if scalar != F::ZERO {
                 let bytes = scalar.to_repr();
-                self.multiples.push(index, bytes.as_ref(), false, &mut points);
+                self.multiples
+                    .push(index, bytes.as_ref(), false, &mut points);
             }
         }
         let sum = (points.iter()).fold(Sum::IDENTITY, |sum, point: &Point<_>| sum.add_point(point));
@@ -178,8 +179,8 @@ impl RowKey {
             if size < 1 << (SMALL - 1) {
                 self.multiples.push(a, &bytes, *x < 0, points);
             } else if size < 1 << (LARGE - 1) {
-                let table = (self.large)
-                    .get_or_init(|| Multiples::new(self.generators(), 4, LARGE));
+                let table =
+                    (self.large).get_or_init(|| Multiples::new(self.generators(), 4, LARGE));
                 table.push(a, &bytes, *x < 0, points);
             } else {
                 large.push(from_i64(*x));

@@ -22,6 +22,12 @@ const WHOLE: u32 = 10;
 const WIDEST: u32 = 12;
 /// Most bits of a digit that says both whether a number saturates and what its highest limb is.
 const MERGED: u32 = 12;
+/// Most rows of all tables, terms of a form and of all forms, and products, inputs or public vectors:
+/// what bounds the work on a program that somebody else made.
+const MOST_TABLE_ROWS: usize = 1 << 20;
+const MOST_TERMS_OF_FORM: usize = 1 << 10;
+const MOST_TERMS: usize = 1 << 20;
+const MOST_PARTS: usize = 1 << 13;
 /// Most bits of the key of a table of quotients.
 const MOST_KEY_BITS: u32 = 16;
 
@@ -107,13 +113,16 @@ struct Lowering<'a> {
     wide: BTreeMap<(usize, usize, Size, u32, u32), (Vec<Linear>, Vec<u32>)>,
     /// Wide requantisations of a register, by its index, first entry and number of entries.
     siblings: BTreeMap<(usize, usize, usize), Vec<Sibling>>,
-    /// Whether something was read in a way that no map stands for.
+    /// Terms of all forms.
+    terms: usize,
+    /// Whether something was read in a way that no map stands for, or the system is too large.
     unreadable: bool,
 }
 
 /// The system of a program whose steps are frames.
 ///
-/// `None` if the state is read in a way that has no linear map: a sum of a sum over frames.
+/// `None` if the state is read in a way that has no linear map, as a sum of a sum over frames, or the
+/// system is too large.
 pub(crate) fn lower(program: &Program, instance: Instance<'_>) -> Option<System> {
     // Once to count what tables would be read for, and once to choose them.
     let first = Lowering::new(program, instance, Census::default()).run();
@@ -168,6 +177,7 @@ impl<'a> Lowering<'a> {
             known,
             wide: BTreeMap::new(),
             siblings: BTreeMap::new(),
+            terms: 0,
             unreadable: false,
         }
     }
@@ -189,13 +199,10 @@ impl<'a> Lowering<'a> {
         }
         let body = self.program.operations.len();
         for (at, operation) in self.program.operations.iter().enumerate() {
-            let value = self.operation(Register::result_of(at), operation, self.instance.frames);
-            self.values[at + 2] = Some(value);
+            self.push_operation(Register::result_of(at), operation, self.instance.frames);
         }
         for (at, operation) in self.program.head.iter().enumerate() {
-            let register = Register::result_of(body + at);
-            let value = self.operation(register, operation, 1);
-            self.values[register.index()] = Some(value);
+            self.push_operation(Register::result_of(body + at), operation, 1);
         }
         self.push_output();
         self.resolve_carried();
@@ -204,6 +211,30 @@ impl<'a> Lowering<'a> {
             let _ = self.range_table(0);
         }
         self
+    }
+
+    /// An operation, unless the system has become too large for a proof.
+    fn push_operation(&mut self, register: Register, operation: &Operation, time: usize) {
+        let rows: usize = self.system.tables.iter().map(|t| t.rows.len()).sum();
+        let System {
+            products,
+            inputs,
+            publics,
+            ..
+        } = &self.system;
+        let most = products.len().max(inputs.len()).max(publics.len());
+        if self.unreadable || rows > MOST_TABLE_ROWS || most > MOST_PARTS || self.terms > MOST_TERMS
+        {
+            self.unreadable = true;
+            return;
+        }
+        let value = self.operation(register, operation, time);
+        let terms = match &value {
+            Value::Form(form) | Value::Quotient(Quotient { form, .. }) => form.terms(),
+        };
+        self.terms += terms;
+        self.unreadable |= terms > MOST_TERMS_OF_FORM;
+        self.values[register.index()] = Some(value);
     }
 
     /// Requantisations to registers whose limbs are committed to.
@@ -476,14 +507,14 @@ impl<'a> Lowering<'a> {
 
     /// A form whose entries are those of another, by a map; products are of what they are read from.
     fn map_entries(&mut self, form: &Form, map: &AxisMap, len: usize) -> Option<Form> {
-        let size = Size {
-            len,
-            ..form.size()
-        };
+        let size = Size { len, ..form.size() };
         let time = AxisMap::identity(size.time);
         let mut out = Form::of(form.linear.read(&time, map, size)?);
         for affine in &form.affines {
             let (rows, factor) = affine.rows.after(map)?;
+            if rows.from == rows.to {
+                continue;
+            }
             out.affines.push(Affine {
                 rows,
                 factor: affine.factor * i128::from(factor),
@@ -497,8 +528,10 @@ impl<'a> Lowering<'a> {
             }
             let left = left.read(&time, map, size)?;
             let right = right.read(&time, map, size)?;
-            let product = self.product(Product { kind, left, right });
-            out.products.push((product, *factor));
+            if !left.views.is_empty() && !right.views.is_empty() {
+                let product = self.product(Product { kind, left, right });
+                out.add_product(product, *factor);
+            }
         }
         Some(out)
     }
@@ -586,10 +619,9 @@ impl<'a> Lowering<'a> {
                 let function = Function::Table(*table);
                 Value::Form(Form::of(self.activated(*input, function, time)))
             }
-            Operation::Carried { part } => Value::Form(Form::of(Linear::of(
-                Source::Carried(*part as usize),
-                size,
-            ))),
+            Operation::Carried { part } => {
+                Value::Form(Form::of(Linear::of(Source::Carried(*part as usize), size)))
+            }
             Operation::Dot {
                 input,
                 coefficients,
@@ -634,7 +666,9 @@ impl<'a> Lowering<'a> {
                 let bits = 128 - greatest.leading_zeros();
                 Value::Form(Form::of(self.equals(&number, offset, bits)))
             }
-            Operation::ArgMax { input } => Value::Form(Form::of(self.argmax(register, *input, time))),
+            Operation::ArgMax { input } => {
+                Value::Form(Form::of(self.argmax(register, *input, time)))
+            }
             Operation::Accumulate { part, input } => {
                 let mut linear = Linear::zero(size);
                 let initial = self.initial(*part as usize);
@@ -714,7 +748,7 @@ impl<'a> Lowering<'a> {
                     let right = self.read_linear(right, size.time);
                     let kind = ProductKind::Entries;
                     let product = self.product(Product { kind, left, right });
-                    form.products.push((product, factor));
+                    form.add_product(product, factor);
                 }
             }
         }
@@ -836,7 +870,12 @@ impl<'a> Lowering<'a> {
         let entry = self.census.quotients.entry(signature).or_default();
         entry.0 = entry.0.max(own);
         entry.1 += size.cells();
-        let (bits, often) = self.known.quotients.get(&signature).copied().unwrap_or((own, 0));
+        let (bits, often) = self
+            .known
+            .quotients
+            .get(&signature)
+            .copied()
+            .unwrap_or((own, 0));
         // ⌊(value + half)/2^shift⌋ + 2^(bits−1) is in [0, 2^bits).
         let mut number = Number {
             form: quotient.form.clone(),
@@ -880,20 +919,38 @@ impl<'a> Lowering<'a> {
         let live = power(bits - 1 - block);
         let mut less = self.low_bits(&number, shift);
         if block <= WHOLE {
-            return self.saturated(&number, &mut less, shift, block, bits, live, (function, width));
+            return self.saturated(
+                &number,
+                &mut less,
+                shift,
+                block,
+                bits,
+                live,
+                (function, width),
+            );
         }
         // All limbs but the highest are exact or all zeros or ones, by the class.
         let limb_widths = digits(block);
-        let (top, low) = (limb_widths[limb_widths.len() - 1], &limb_widths[..limb_widths.len() - 1]);
+        let (top, low) = (
+            limb_widths[limb_widths.len() - 1],
+            &limb_widths[..limb_widths.len() - 1],
+        );
         let limbs = self.digits(&number, shift, low);
-        less.extend(limbs.iter().map(|(column, place, _)| (column.clone(), *place)));
+        less.extend(
+            limbs
+                .iter()
+                .map(|(column, place, _)| (column.clone(), *place)),
+        );
         let place = shift + low.iter().sum::<u32>();
         let above = bits - block + 1;
         let (class, highest) = if top + above <= MERGED {
             self.merged(&number, &less, place, (top, above), live)
         } else {
             let limb = self.digits(&number, place, &[top]);
-            less.extend(limb.iter().map(|(column, place, _)| (column.clone(), *place)));
+            less.extend(
+                limb.iter()
+                    .map(|(column, place, _)| (column.clone(), *place)),
+            );
             let class = self.class(&number, &mut less, place + top, above, live);
             let highest = self.limb(size, &class, &limb[0], top);
             (class, highest)
@@ -923,12 +980,22 @@ impl<'a> Lowering<'a> {
         let Operand::Entries { register, start } = quotient.operand else {
             return None;
         };
-        let wider = self.siblings.get(&(register.index(), start, quotient.form.size().len))?;
+        let wider = self
+            .siblings
+            .get(&(register.index(), start, quotient.form.size().len))?;
         let wider = wider
             .iter()
-            .find(|w| w.shift < quotient.shift && w.width - quotient.width == quotient.shift - w.shift)?
+            .find(|w| {
+                w.shift < quotient.shift && w.width - quotient.width == quotient.shift - w.shift
+            })?
             .clone();
-        let key = (register.index(), start, quotient.form.size(), wider.shift, wider.width);
+        let key = (
+            register.index(),
+            start,
+            quotient.form.size(),
+            wider.shift,
+            wider.width,
+        );
         if !self.wide.contains_key(&key) {
             // It may come later in the program.
             self.values[wider.register.index()].as_ref()?;
@@ -971,7 +1038,11 @@ impl<'a> Lowering<'a> {
             part: 2,
         };
         let out = self.column(size, fill);
-        let parts = vec![Self::whole(&class.0), Self::whole(&limb.0), Self::whole(&out)];
+        let parts = vec![
+            Self::whole(&class.0),
+            Self::whole(&limb.0),
+            Self::whole(&out),
+        ];
         self.look_up(table, parts, row);
         out
     }
@@ -1026,7 +1097,10 @@ impl<'a> Lowering<'a> {
         let size = number.form.size();
         let (least, greatest) = (-(1i64 << (width - 1)), (1i64 << (width - 1)) - 1);
         let limb = self.digits(number, shift, &[block]);
-        less.extend(limb.iter().map(|(column, place, _)| (column.clone(), *place)));
+        less.extend(
+            limb.iter()
+                .map(|(column, place, _)| (column.clone(), *place)),
+        );
         let class = self.class(number, less, shift + block, bits - block + 1, live);
         let values = 1i64 << block;
         let rows = (0..3 * values).map(|row| {
@@ -1048,7 +1122,11 @@ impl<'a> Lowering<'a> {
             part: 2,
         };
         let out = self.column(size, fill);
-        let parts = vec![Self::whole(&class.0), Self::whole(&limb[0].0), Self::whole(&out)];
+        let parts = vec![
+            Self::whole(&class.0),
+            Self::whole(&limb[0].0),
+            Self::whole(&out),
+        ];
         self.look_up(table, parts, row);
         out
     }
@@ -1074,7 +1152,8 @@ impl<'a> Lowering<'a> {
         less.extend(lower.iter().map(|(column, at, _)| (column.clone(), *at)));
         let top = place + low.iter().sum::<u32>();
         let digit_of = |at: u32, width: u32| ((live >> (at - place)) & (power(width) - 1)) as i64;
-        let class_of = |digit: i64, live: i64| 1 + i64::from(digit > live) - i64::from(digit < live);
+        let class_of =
+            |digit: i64, live: i64| 1 + i64::from(digit > live) - i64::from(digit < live);
 
         let live_digit = digit_of(top, high);
         let table = self.table((0..1i64 << high).map(|d| [d, class_of(d, live_digit), 0]));
