@@ -12,7 +12,7 @@ use super::{
         DIGEST_ROW_BITS, digest_of_points, frames_per_block, row_blind, rows_per_block, run_digest,
     },
     end::{self, Checks, Opened},
-    equation::{Axes, Equation, Fingerprint, Functional, Pair, point_bits},
+    equation::{Axes, Equation, Fingerprint, Functional, Pair, element, point_bits},
     gates,
     key::{MessageKey, RowKey},
     layout::{Layout, MOST_ROW_BITS},
@@ -30,7 +30,7 @@ use crate::{
     error::Error,
     ivc::{InputVisibility, OutputVisibility},
     program::{Emission, Program, RegisterShape},
-    weights::{CommittedBank, ModelCommitment, WeightBank, from_i64},
+    weights::{CommittedBank, ModelCommitment, WeightBank},
 };
 
 const PROTOCOL: &[u8] = b"layerfold/trace/1";
@@ -407,7 +407,7 @@ fn value_of(functional: &Functional, axes: &Axes, columns: &[Vec<i64>]) -> F {
             }
             let inner: F = (row.iter().zip(&entries))
                 .filter(|(x, _)| **x != 0)
-                .map(|(x, e)| from_i64(*x) * e)
+                .map(|(x, e)| element(*x) * e)
                 .sum();
             sum += inner * weight;
         }

@@ -154,7 +154,9 @@ impl RowKey {
                         points.clear();
                         self.push_row(row, &mut points);
                         messages.push_blinding(blind, &mut points);
-                        points.push(Point::IDENTITY);
+                        if points.is_empty() {
+                            points.push(Point::IDENTITY);
+                        }
                         lengths.push(points.len());
                         terms.extend(points.iter().map(|p| form.enter(p)));
                     }
