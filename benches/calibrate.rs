@@ -55,7 +55,11 @@ fn prover(network: &NetworkShape, schedule: Schedule) -> Result<Prover, Failure>
     let maps = network.layers.iter().map(|layer| {
         let entries = (layer.inputs * layer.outputs) as usize;
         let weights = (0..entries).map(|i| (i % 13) as i16 - 6).collect();
-        AffineMap::new(layer.inputs as usize, weights, vec![17; layer.outputs as usize])
+        AffineMap::new(
+            layer.inputs as usize,
+            weights,
+            vec![17; layer.outputs as usize],
+        )
     });
     let bank = WeightBank::new(maps.collect::<Result<_, _>>()?)?;
     Ok(Prover::from_bank(&params, bank)?)

@@ -105,9 +105,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let params = Params::setup(&program)?;
     let prover = Prover::new(&params, &quantized)?;
     let threshold = quantized.threshold(THRESHOLD)?;
-    println!(
-        "program   \"score >= t\"; t = {threshold}, which is {THRESHOLD}"
-    );
+    println!("program   \"score >= t\"; t = {threshold}, which is {THRESHOLD}");
 
     // The applicant's bank digests what it knows of her, and signs the message.
     let applicant = quantized.quantize_input(attributes(row))?;

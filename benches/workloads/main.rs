@@ -47,8 +47,8 @@ use std::{fmt::Write as _, process::ExitCode};
 use clock::CpuBySpan;
 use cpu_time::ProcessTime;
 use layerfold::{
-    ActivationFunction, ConstraintReport, Model, Params, Precision, Proof, ProofKind, Prover, Quantized,
-    RecurrentWeights, RnnActivation, SequenceModel, Tensors, Verifier, Visibility,
+    ActivationFunction, ConstraintReport, Model, Params, Precision, Proof, ProofKind, Prover,
+    Quantized, RecurrentWeights, RnnActivation, SequenceModel, Tensors, Verifier, Visibility,
     graph::{Graph, GraphPrecision},
     plan::{CostModel, Plan, Planner},
     program::{Claim, Label, Predicate, Program, ProgramError, Schedule, Threshold},

@@ -9,8 +9,8 @@ use std::{
 };
 
 use layerfold::{
-    BlindingSeed, ModelCommitment, OutputVisibility, Outputs, Params, Proof, ProofKind, Prover, Scales,
-    StageTimes, Statement, Verifier, Visibility,
+    BlindingSeed, ModelCommitment, OutputVisibility, Outputs, Params, Proof, ProofKind, Prover,
+    Scales, StageTimes, Statement, Verifier, Visibility,
     plan::{Cost, Planner},
     program::Emission,
 };
@@ -489,7 +489,11 @@ impl Told<'_> {
             None => writeln!(text)?,
         }
         writeln!(text, "commit    {:.2?}", self.commit)?;
-        write!(text, "prove     {wall:.2?}: inference {:.2?}, ", times.inference)?;
+        write!(
+            text,
+            "prove     {wall:.2?}: inference {:.2?}, ",
+            times.inference
+        )?;
         match self.statement.kind {
             ProofKind::Trace => writeln!(text, "trace {:.2?}", times.prove)?,
             _ => {

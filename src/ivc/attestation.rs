@@ -94,7 +94,9 @@ impl Attestation {
     /// If it has more than 1024 bytes.
     pub fn with_source(mut self, source: &[u8]) -> Result<Self, Error> {
         if source.len() > MAX_SOURCE {
-            return Err(Error::usage("the source of an attestation has more than 1024 bytes"));
+            return Err(Error::usage(
+                "the source of an attestation has more than 1024 bytes",
+            ));
         }
         self.source = source.to_vec();
         Ok(self)
@@ -315,7 +317,11 @@ mod tests {
             plain.clone().with_number(1),
             plain.clone().with_source(b"a").unwrap(),
             plain.clone().with_source(&[7; 1024]).unwrap(),
-            plain.with_scale(0.1).with_number(u64::MAX).with_source(b"b").unwrap(),
+            plain
+                .with_scale(0.1)
+                .with_number(u64::MAX)
+                .with_source(b"b")
+                .unwrap(),
         ]
     }
 
@@ -334,7 +340,10 @@ mod tests {
             assert_eq!(Attestation::from_bytes(&bytes), Ok(attestation.clone()));
             assert_eq!(attestation.to_string().parse(), Ok(attestation.clone()));
             let json = serde_json::to_string(&attestation).unwrap();
-            assert_eq!(serde_json::from_str::<Attestation>(&json).unwrap(), attestation);
+            assert_eq!(
+                serde_json::from_str::<Attestation>(&json).unwrap(),
+                attestation
+            );
             let compact = postcard::to_stdvec(&attestation).unwrap();
             let read: Attestation = postcard::from_bytes(&compact).unwrap();
             assert_eq!(read.message(), attestation.message());

@@ -306,9 +306,7 @@ impl Session {
     fn resume_kept(fixed: Fixed, prover: &Prover, frames: &[Vec<i64>]) -> Result<Self, Error> {
         let count = frames.len() as u64;
         let strange = |index: &u64| *index >= count;
-        if count > prover.params().program().max_frames()
-            || fixed.salts.given.keys().any(strange)
-        {
+        if count > prover.params().program().max_frames() || fixed.salts.given.keys().any(strange) {
             return Err(malformed());
         }
         let way = Way::Kept(Kept::new(&fixed)?);

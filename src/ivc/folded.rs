@@ -252,11 +252,7 @@ impl Folded {
     }
 
     /// Proves all frames so far.
-    pub(super) fn prove(
-        &mut self,
-        fixed: &Fixed,
-        times: &mut StageTimes,
-    ) -> Result<Proved, Error> {
+    pub(super) fn prove(&mut self, fixed: &Fixed, times: &mut StageTimes) -> Result<Proved, Error> {
         self.fold_pending(fixed, times)?;
         self.count_proof(fixed)?;
         let chain = self.compress(fixed, times)?;

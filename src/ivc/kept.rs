@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use zeroize::Zeroize;
 
-use super::{InputVisibility, OutputVisibility, session::{Fixed, NO_FRAME, Proved}};
+use super::{
+    InputVisibility, OutputVisibility,
+    session::{Fixed, NO_FRAME, Proved},
+};
 use crate::{
     error::Error,
     program::{Emission, Unrolled, interpreter::Execution},

@@ -14,11 +14,11 @@ mod session;
 pub(crate) mod step;
 mod visibility;
 
+pub use attestation::Attestation;
 #[cfg(test)]
 pub(crate) use checkpoint::check_for_test as checkpoint_check_for_test;
-pub(crate) use params::{Compressed, NOVA_CONSTRAINTS};
-pub use attestation::Attestation;
 pub use digest::{DigestBuilder, digest_of_frames, frame_digest};
+pub(crate) use params::{Compressed, NOVA_CONSTRAINTS};
 pub use params::{ConstraintReport, Params};
 pub use prover::Prover;
 pub use salts::{Salt, SaltKey};

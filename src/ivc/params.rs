@@ -91,7 +91,9 @@ impl Inner {
             return Ok(step);
         }
         self.program.check_step().map_err(Reason::Step)?;
-        Ok(self.step.get_or_init(|| Arc::new(Unrolled::new(&self.program))))
+        Ok(self
+            .step
+            .get_or_init(|| Arc::new(Unrolled::new(&self.program))))
     }
 
     /// What is done for one frame, or in one step of a layered schedule.
@@ -116,7 +118,9 @@ impl Inner {
                 "the steps of this program are not whole inferences: there is no trace of it",
             ));
         }
-        self.made(&self.trace, || TraceKey::new(&self.program, self.program_digest))
+        self.made(&self.trace, || {
+            TraceKey::new(&self.program, self.program_digest)
+        })
     }
 
     /// What folding needs in the recursive kind.
@@ -355,8 +359,8 @@ impl Params {
         };
         let (primary, secondary) = public.num_constraints();
         let (vars_1, vars_2) = public.num_variables();
-        let points = primary.max(vars_1).next_power_of_two()
-            + secondary.max(vars_2).next_power_of_two();
+        let points =
+            primary.max(vars_1).next_power_of_two() + secondary.max(vars_2).next_power_of_two();
         postcard::experimental::serialized_size(public).unwrap_or(0) + POINT * points
     }
 }

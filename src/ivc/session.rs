@@ -28,8 +28,7 @@ use crate::{
 pub const DEFAULT_MEMORY_LIMIT: u64 = 1 << 30;
 
 pub(super) const NO_FRAME: &str = "a session needs a frame before it can be finished";
-const FOLDED: &str =
-    "frames of this session are folded already: it ends in a recursive proof";
+const FOLDED: &str = "frames of this session are folded already: it ends in a recursive proof";
 const TRACE_TOO_LONG: &str = "the trace of the run would take more memory than is allowed: raise the limit with `set_memory_limit`, allow another kind of proof, or prove the run in parts";
 const NO_ROOM: &str = "the trace of the run would take more memory than is allowed, and a step is too large for recursion: raise the limit with `set_memory_limit`, prove the run in parts, or spread the layers over steps";
 
@@ -273,7 +272,10 @@ impl Session {
         if self.fixed.params.0.step().is_err() {
             return Err(Error::usage(NO_ROOM));
         }
-        tracing::debug!(frames = kept.frames().len(), "the session goes over to recursion");
+        tracing::debug!(
+            frames = kept.frames().len(),
+            "the session goes over to recursion"
+        );
         self.go_recursive()
     }
 

@@ -124,9 +124,9 @@ impl TraceSize {
             | Operation::Select { .. }
             | Operation::Accumulate { .. }
             | Operation::Dot { .. } => Self::default(),
-            Operation::Affine { .. }
-            | Operation::Combine { .. }
-            | Operation::Polynomial { .. } => Self::each(result.len, 0, 1),
+            Operation::Affine { .. } | Operation::Combine { .. } | Operation::Polynomial { .. } => {
+                Self::each(result.len, 0, 1)
+            }
             // What is kept, and what is cut off.
             Operation::Requantize { .. } => Self::each(result.len, 2, 2),
             Operation::Relu { .. } | Operation::Table { .. } | Operation::Layer { .. } => {

@@ -67,7 +67,9 @@ impl Candidate {
     pub fn proof_bytes(&self) -> usize {
         match self.kind {
             // A point for each row, and what all traces have.
-            ProofKind::Trace => 8_000 + (32usize << self.size.saturating_sub(TRACE_ROW_BITS).min(30)),
+            ProofKind::Trace => {
+                8_000 + (32usize << self.size.saturating_sub(TRACE_ROW_BITS).min(30))
+            }
             ProofKind::Recursive => 11_300 + 450 * self.size.saturating_sub(14) as usize,
         }
     }
@@ -215,12 +217,18 @@ impl Planner {
 
     /// The cost of so many steps of so many constraints, Nova's not counted.
     fn estimate(&self, constraints: usize, steps: u64, weights: u64) -> Cost {
-        self.costs.of(constraints + NOVA_CONSTRAINTS, steps, weights)
+        self.costs
+            .of(constraints + NOVA_CONSTRAINTS, steps, weights)
     }
 
     /// The trace of a run: how large it is, what it costs, and the bytes of memory that a session counts.
     /// `None` if the program has none.
-    fn trace(&self, program: &Program, frames: u64, weights: u64) -> Option<(TraceSize, Cost, u64)> {
+    fn trace(
+        &self,
+        program: &Program,
+        frames: u64,
+        weights: u64,
+    ) -> Option<(TraceSize, Cost, u64)> {
         if !matches!(program.spread, Spread::Frames { .. }) {
             return None;
         }
@@ -760,7 +768,10 @@ mod tests {
     #[test]
     fn a_limit_on_memory_makes_steps_smaller() {
         let deep = network(&[128; 65]);
-        for planner in [recursive(), Planner::default().kind(Some(ProofKind::Recursive))] {
+        for planner in [
+            recursive(),
+            Planner::default().kind(Some(ProofKind::Recursive)),
+        ] {
             let free = planner.plan(&deep, 1).unwrap();
             let most = free.chosen.cost.peak_mib - 1.0;
             let limited = planner.clone().max_peak_mib(most).plan(&deep, 1).unwrap();
@@ -801,7 +812,10 @@ mod tests {
             // It is compared with recursion, and chosen without if only the choice counts.
             assert!(plan.rejected.iter().any(|c| c.kind == ProofKind::Recursive));
             let text = plan.explain();
-            assert!(text.contains("committed integers") && text.contains("recursive"), "{text}");
+            assert!(
+                text.contains("committed integers") && text.contains("recursive"),
+                "{text}"
+            );
             let brief = Planner::default().brief().plan(&shape, 1).unwrap();
             assert_eq!(brief.chosen, plan.chosen);
             assert!(brief.rejected.is_empty());
@@ -843,7 +857,9 @@ mod tests {
         assert!(trace.cost(&layered, 1).is_err());
         assert!(Planner::default().cost(&layered, 1).unwrap().fold_s > 0.0);
         // Nor recursion a step of any size.
-        let deep = network(&[128; 501]).program(Schedule::WholeNetwork).unwrap();
+        let deep = network(&[128; 501])
+            .program(Schedule::WholeNetwork)
+            .unwrap();
         assert!(recursive().cost(&deep, 1).is_err());
         assert!(Planner::default().cost(&deep, 1).is_ok());
     }

@@ -1,8 +1,8 @@
 //! Validity of a program: every reference, size and width that the protocol relies on.
 
 use super::{
-    Activation, Emission, MapRef, Monomial, Operation, Program, Register,
-    RegisterShape, Spread, Term,
+    Activation, Emission, MapRef, Monomial, Operation, Program, Register, RegisterShape, Spread,
+    Term,
 };
 
 /// Largest length of a register, and of all registers of a step together.

@@ -322,7 +322,11 @@ impl Verifier {
 
     /// The committed integers are those of the run that the statement describes.
     fn verify_trace(&self, public: &PublicPart, argument: &TraceProof) -> Result<(), VerifyError> {
-        let key = self.params.0.trace().map_err(|_| VerifyError::ArgumentShape)?;
+        let key = self
+            .params
+            .0
+            .trace()
+            .map_err(|_| VerifyError::ArgumentShape)?;
         let statement = TraceStatement {
             model: &self.model,
             context: &public.context,

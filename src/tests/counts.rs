@@ -5,9 +5,7 @@ use expect_test::expect;
 use super::fixtures::relu_network;
 use crate::{
     circuit::count_constraints,
-    program::{
-        CellKind, CellShape, ElmanActivation, Emission, Schedule, SequenceShape, Unrolled,
-    },
+    program::{CellKind, CellShape, ElmanActivation, Emission, Schedule, SequenceShape, Unrolled},
 };
 
 fn report(widths: &[u32], schedule: Schedule) -> String {

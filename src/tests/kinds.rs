@@ -4,7 +4,7 @@ use expect_test::expect;
 
 use super::fixtures::{bank, frame, prover, relu_network, sequence};
 use crate::{
-    ErrorKind, Params, Proof, ProofKind, Prover, Salt, Session, Statement, StageTimes, Verifier,
+    ErrorKind, Params, Proof, ProofKind, Prover, Salt, Session, StageTimes, Statement, Verifier,
     VerifyError, Visibility, hex,
     program::{CellKind, Emission, Schedule},
     proof::Vectors,
@@ -184,7 +184,9 @@ fn a_checkpoint_of_a_kept_session_proves_the_same_statement() {
     let prover = one_step_a_frame();
     let mut session = begin(&prover);
     push(&mut session, 0..2);
-    session.push_attested(&frame(5, 2), &Salt::random()).unwrap();
+    session
+        .push_attested(&frame(5, 2), &Salt::random())
+        .unwrap();
     let checkpoint = session.checkpoint().unwrap();
     let mut resumed = prover.resume(&checkpoint).unwrap();
     for run in [&mut session, &mut resumed] {
@@ -217,7 +219,10 @@ fn a_session_that_must_be_a_trace_refuses_what_has_no_room_and_goes_on() {
     session.set_kind(None).unwrap();
     push(&mut session, 3..4);
     let statement = verify(&prover, &session.finish().unwrap());
-    assert_eq!((statement.kind, statement.frames), (ProofKind::Recursive, 4));
+    assert_eq!(
+        (statement.kind, statement.frames),
+        (ProofKind::Recursive, 4)
+    );
 }
 
 #[test]
@@ -241,7 +246,10 @@ fn a_program_whose_steps_are_too_large_for_recursion_says_what_to_do() {
         params.constraints().unwrap_err(),
     ] {
         assert_eq!(error.kind(), ErrorKind::Unsupported);
-        assert!(error.to_string().contains("too large for recursion"), "{error}");
+        assert!(
+            error.to_string().contains("too large for recursion"),
+            "{error}"
+        );
     }
     assert_eq!((session.kind(), session.frames()), (ProofKind::Trace, 1));
     let statement = verify(&prover, &session.finish().unwrap());
@@ -283,9 +291,8 @@ fn salts_of_frames_that_are_vouched_for_go_along() {
     let mut session = prover.session(Visibility::private_inputs()).unwrap();
     let salts = [Salt::random(), Salt::random()];
     let digests = |kind| {
-        let digest = |k: usize| {
-            crate::frame_digest(program, kind, &frame(5, k as u64), &salts[k]).unwrap()
-        };
+        let digest =
+            |k: usize| crate::frame_digest(program, kind, &frame(5, k as u64), &salts[k]).unwrap();
         crate::digest_of_frames(kind, &[digest(0), digest(1)]).unwrap()
     };
     for (k, salt) in (0..).zip(&salts) {
@@ -328,8 +335,12 @@ fn lies_about_a_trace_are_rejected() {
     let verifier = Verifier::new(prover.params(), prover.model_commitment());
     type Lie<'a> = &'a dyn Fn(&mut Proof);
     let lies: [(&str, Lie<'_>); 10] = [
-        ("another run's argument", &|p| p.argument = read(&other).argument),
-        ("a longer run's argument", &|p| p.argument = read(&longer).argument),
+        ("another run's argument", &|p| {
+            p.argument = read(&other).argument
+        }),
+        ("a longer run's argument", &|p| {
+            p.argument = read(&longer).argument
+        }),
         ("another run's inputs", &|p| {
             p.public.inputs = read(&other).public.inputs;
         }),
@@ -358,7 +369,15 @@ fn lies_about_a_trace_are_rejected() {
     }
     // Another length, or another byte anywhere.
     let body = read(&bytes).trace_mut().body.clone();
-    for len in [0, 1, 31, 32, body.len() / 2, body.len() - 32, body.len() - 1] {
+    for len in [
+        0,
+        1,
+        31,
+        32,
+        body.len() / 2,
+        body.len() - 32,
+        body.len() - 1,
+    ] {
         let mut proof = read(&bytes);
         proof.trace_mut().body.truncate(len);
         assert_eq!(verifier.verify(&proof), Err(VerifyError::ArgumentShape));
