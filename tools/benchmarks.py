@@ -75,7 +75,7 @@ WORKLOADS = {
 LONG = ["gru-10000"]
 DEFAULT_KIND = "default"
 # Labels that are kinds of proof, and ask for them.
-PROOF_KINDS = ("flat", "recursive")
+PROOF_KINDS = ("trace", "recursive")
 UNKNOWN = "no such workload"
 
 
@@ -395,7 +395,7 @@ def text(value):
 
 def kinds_block(figures, _others):
     """Workloads of which both kinds of proof were asked for, side by side."""
-    flat, recursive = (Figures(figures.results, kind) for kind in PROOF_KINDS)
+    trace, recursive = (Figures(figures.results, kind) for kind in PROOF_KINDS)
     header = ["workload", "proof", "steps", "prove, CPU s", "verify, CPU s", "proof, bytes", "keys, CPU s", "peak, MiB"]
     columns = [
         ("kind", text),
@@ -407,12 +407,12 @@ def kinds_block(figures, _others):
         ("peak_mib", whole),
     ]
     rows = []
-    for name in flat.names():
+    for name in trace.names():
         if name in recursive.entries:
             rows += measured_rows(recursive, columns, [name])
-            rows += measured_rows(flat, columns, [name])
+            rows += measured_rows(trace, columns, [name])
     if not rows:
-        return "No figures yet: `tools/benchmarks.py run --kind flat`, and `recursive`."
+        return "No figures yet: `tools/benchmarks.py run --kind trace`, and `recursive`."
     return table(header, rows)
 
 
@@ -1033,7 +1033,7 @@ def main():
         "--kind",
         default=DEFAULT_KIND,
         help="label of a build or a setting, kept apart from others (default: %(default)s); "
-        "flat and recursive ask for that kind of proof",
+        "trace and recursive ask for that kind of proof",
     )
     runs = commands.add_parser("run", parents=[shared], help="measure")
     runs.add_argument("--only", nargs="+", metavar="NAME", help="these workloads alone")

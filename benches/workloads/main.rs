@@ -1,6 +1,6 @@
 //! Whole cases, by name:
 //! `cargo bench --bench workloads -- NAME [--json] [--layers-per-step K] [--frames-per-step F]
-//! [--kind flat|recursive|auto] [--plan] [--costs FILE] [--overlap]`. With `--plan` it says what the planner weighed and proves nothing; FILE
+//! [--kind trace|recursive|auto] [--plan] [--costs FILE] [--overlap]`. With `--plan` it says what the planner weighed and proves nothing; FILE
 //! is what `--bench calibrate` wrote.
 //!
 //! - `mnist-mlp`, and `batch-N`: N inferences of it in one proof;
@@ -47,8 +47,8 @@ use std::{fmt::Write as _, process::ExitCode};
 use clock::CpuBySpan;
 use cpu_time::ProcessTime;
 use layerfold::{
-    ActivationFunction, Model, Params, Precision, Proof, ProofKind, Prover, Quantized,
-    RecurrentWeights, RnnActivation, SequenceModel, Tensors, Verifier, Visibility,
+    ActivationFunction, ConstraintReport, Model, Params, Precision, Proof, ProofKind, Prover,
+    Quantized, RecurrentWeights, RnnActivation, SequenceModel, Tensors, Verifier, Visibility,
     graph::{Graph, GraphPrecision},
     plan::{CostModel, Plan, Planner},
     program::{Claim, Label, Predicate, Program, ProgramError, Schedule, Threshold},
@@ -109,6 +109,7 @@ struct Report {
     weights: usize,
     frames: u64,
     steps: u64,
+    /// 0 for a trace, as those that follow.
     step_constraints: usize,
     primary_constraints: usize,
     secondary_constraints: usize,
@@ -116,6 +117,8 @@ struct Report {
     setup_cpu_s: f64,
     commit_cpu_s: f64,
     inference_cpu_s: f64,
+    /// The proof, but for the inference, if it is a trace.
+    trace_cpu_s: f64,
     sumcheck_cpu_s: f64,
     fold_cpu_s: f64,
     /// While a step was folded and the next one prepared.
@@ -161,10 +164,10 @@ fn main() -> ExitCode {
     let kind = arguments.iter().position(|a| a == "--kind");
     let kind = match kind.map(|at| arguments.get(at + 1).map(String::as_str)) {
         None | Some(Some("auto")) => None,
-        Some(Some("flat")) => Some(ProofKind::Flat),
+        Some(Some("trace")) => Some(ProofKind::Trace),
         Some(Some("recursive")) => Some(ProofKind::Recursive),
         Some(_) => {
-            eprintln!("--kind: flat, recursive or auto");
+            eprintln!("--kind: trace, recursive or auto");
             return ExitCode::FAILURE;
         }
     };
@@ -179,7 +182,7 @@ fn main() -> ExitCode {
     };
     let Some(at) = arguments.iter().position(|a| !a.starts_with("--")) else {
         eprintln!(
-            "usage: workloads mnist-mlp | batch-N | audit-N | credit | deep-L | depth-N | dense-4m | mlp-AxBxC… | cnn-mnist | lenet | zator-N | resmlp-N | rnn-T | rnntanh-T | gru-T | lstm-T | onnx FILE INPUT\n       [--json] [--layers-per-step K] [--frames-per-step F] [--kind flat|recursive|auto] [--plan] [--costs FILE] [--overlap]"
+            "usage: workloads mnist-mlp | batch-N | audit-N | credit | deep-L | depth-N | dense-4m | mlp-AxBxC… | cnn-mnist | lenet | zator-N | resmlp-N | rnn-T | rnntanh-T | gru-T | lstm-T | onnx FILE INPUT\n       [--json] [--layers-per-step K] [--frames-per-step F] [--kind trace|recursive|auto] [--plan] [--costs FILE] [--overlap]"
         );
         // `cargo bench` without a name runs every bench target.
         return ExitCode::SUCCESS;
@@ -618,6 +621,9 @@ fn measure(
     let wall = std::time::Instant::now();
     let visibility = Visibility::private_inputs().public_outputs();
     let mut session = prover.session_with(visibility, b"", run.parameters)?;
+    if run.kind == Some(ProofKind::Trace) {
+        session.set_memory_limit(u64::MAX);
+    }
     session.set_kind(run.kind)?;
     session.set_overlap(run.overlap);
     let mut output = Array1::zeros(0);
@@ -656,7 +662,14 @@ fn measure(
     verifier.verify(&Proof::from_bytes(&bytes)?)?;
     let verify_cpu_s = started.elapsed().as_secs_f64();
 
-    let constraints = params.constraints();
+    let constraints = match proof.kind() {
+        ProofKind::Recursive => params.constraints()?,
+        _ => ConstraintReport {
+            parts: Vec::new(),
+            primary: 0,
+            secondary: 0,
+        },
+    };
     Ok(Report {
         workload: name.to_owned(),
         schedule: run.schedule.to_owned(),
@@ -671,6 +684,7 @@ fn measure(
         setup_cpu_s,
         commit_cpu_s,
         inference_cpu_s: clock.seconds("inference"),
+        trace_cpu_s: clock.seconds("prove_trace"),
         sumcheck_cpu_s: clock.seconds("sumcheck"),
         fold_cpu_s: clock.seconds("fold_step"),
         overlapped_cpu_s: clock.seconds(clock::OVERLAPPED),
@@ -684,11 +698,7 @@ fn measure(
         verify_cpu_s,
         proof_bytes: bytes.len(),
         commitment_bytes: commitment.to_bytes().len(),
-        // A flat session would be folded for it.
-        checkpoint_bytes: match proof.kind() {
-            ProofKind::Flat => 0,
-            _ => session.checkpoint()?.len(),
-        },
+        checkpoint_bytes: session.checkpoint()?.len(),
         key_bytes: params.key_bytes(),
         peak_mib_tenth,
         peak_mib_folding,
@@ -721,6 +731,7 @@ fn table(r: &Report) -> String {
         ("setup", r.setup_cpu_s),
         ("commit", r.commit_cpu_s),
         ("inference", r.inference_cpu_s),
+        ("trace", r.trace_cpu_s),
         ("sumcheck", r.sumcheck_cpu_s),
         ("fold", r.fold_cpu_s),
         ("overlapped", r.overlapped_cpu_s),
