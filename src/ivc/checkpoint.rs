@@ -293,6 +293,7 @@ impl Session {
             context: body.context.clone(),
             parameters: body.parameters.clone(),
             salts,
+            fast: false,
         };
         let mut session = match &body.run {
             RunBody::Kept(frames) => Self::resume_kept(fixed, prover, frames)?,

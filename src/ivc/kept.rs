@@ -72,6 +72,7 @@ impl Kept {
             context: &fixed.context,
             parameters: &fixed.parameters,
             own_rows: fixed.own_rows(),
+            fast: fixed.fast,
             frames: &self.frames,
             salt: &|kind, index| match (kind, emission) {
                 (RowKind::Input, _) => fixed.salts.input(index),

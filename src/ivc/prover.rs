@@ -139,6 +139,7 @@ impl Prover {
             context: context.to_vec(),
             parameters: parameters.to_vec(),
             salts: Salts::random(visibility),
+            fast: false,
         };
         Session::begin(fixed, self.scales)
     }

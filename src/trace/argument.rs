@@ -510,26 +510,33 @@ fn digest_of(
     Some(run_digest(place.size.time as u64, &blocks))
 }
 
-/// Bits of rows, and of what is shown at the end, for a trace: the cheapest, mostly in bytes.
+/// Bits of rows, and of what is shown at the end, for a trace.
 fn choose_bits(
     system: &System,
     own_rows: bool,
     least: usize,
+    fast: bool,
 ) -> Result<(usize, usize), TraceError> {
+    /// Bytes of a small proof that a microsecond more is worth.
+    const MICROSECONDS_A_BYTE: usize = 6;
     let least = least.max(DIGEST_ROW_BITS as usize);
     let mut best = None;
     for row_bits in least..=MOST_ROW_BITS {
         let Ok(layout) = Layout::new(system, row_bits, own_rows) else {
             continue;
         };
-        // In the clear up to 2^7 entries; beyond, folded to four.
-        let tail_bits = if row_bits <= 7 { row_bits } else { 2 };
-        let bytes = 32 * layout.rows.len() + 64 * (row_bits - tail_bits) + (32 << tail_bits);
-        // The opening takes about 10 µs an entry and folding; a byte is worth 2 µs.
-        let time = if tail_bits == row_bits { 10 } else { 25 } << row_bits;
-        let cost = time + 2 * bytes;
-        if best.is_none_or(|(least, _)| cost < least) {
-            best = Some((cost, (row_bits, tail_bits)));
+        // In the clear, or folded to four entries; in microseconds of a processor without wide
+        // multiplication, half of it with.
+        for (tail_bits, per_entry) in [(row_bits, 10), (2, 40)] {
+            if fast && row_bits <= 9 && tail_bits < row_bits {
+                continue;
+            }
+            let bytes = 32 * layout.rows.len() + 64 * (row_bits - tail_bits) + (32 << tail_bits);
+            let worth = if fast { 0 } else { MICROSECONDS_A_BYTE };
+            let cost = (per_entry << row_bits) + worth * bytes;
+            if best.is_none_or(|(least, _)| cost < least) {
+                best = Some((cost, (row_bits, tail_bits)));
+            }
         }
     }
     best.map(|(_, bits)| bits).ok_or(TraceError::Shape)
@@ -563,8 +570,9 @@ pub(crate) fn prove(
     let system = info_span!("layout")
         .in_scope(|| system_of(program, &stated))
         .ok_or_else(|| Error::usage("the program has no trace proof: fold it"))?;
+    let least = model.column_bits() as usize;
     let (row_bits, tail_bits) =
-        choose_bits(&system, run_of.own_rows, model.column_bits() as usize).map_err(too_large)?;
+        choose_bits(&system, run_of.own_rows, least, run_of.fast).map_err(too_large)?;
     let prepared = Prepared::new(program_digest, model, &stated, system, row_bits, tail_bits)
         .map_err(too_large)?;
     let witness = info_span!("inference").in_scope(|| Witness::of(&prepared.system, &registers));

@@ -75,6 +75,8 @@ pub(crate) struct TraceRun<'a> {
     pub(crate) parameters: &'a [i64],
     /// Whether every frame and output has rows, and so a digest, of its own.
     pub(crate) own_rows: bool,
+    /// Whether the opening is to be fast rather than small.
+    pub(crate) fast: bool,
     /// The frames, as integers.
     pub(crate) frames: &'a [Vec<i64>],
     /// The salt of the frame, or output, of an index; of those that are public none is asked for.

@@ -39,6 +39,7 @@ impl Proved {
                 context: b"context",
                 parameters: &parameters(&case),
                 own_rows,
+                fast: own_rows,
                 frames: &case.frames,
                 salt: &|kind: RowKind, index| salt + F::from(2 * index + kind as u64),
             })
