@@ -1,12 +1,12 @@
-//! Zero-knowledge proofs of neural-network inference by folding.
+//! Zero-knowledge proofs of neural-network inference.
 //!
 //! A prover commits to the integer weights of a model once. For every run it shows that *this*
 //! model, on inputs that may stay private, produced outputs that may stay hidden, and nothing
-//! else. Every layer, or group of layers, is one step of the same circuit. The steps are folded with
-//! Nova, and the end is one compressed proof whose size, but for public vectors, depends neither on
-//! the number of steps nor on the number of inputs. Or, where the integers of the run fit into
-//! memory, all of them are committed at once and one argument shows all layers, which is much
-//! faster. See [`ProofKind`].
+//! else. Where the integers of the run fit into memory, all of them are committed at once and one
+//! argument shows all layers. Otherwise every layer, or group of layers or frames, is one step of the
+//! same circuit; the steps are folded with Nova, and the end is one compressed proof whose size, but
+//! for public vectors, depends neither on the number of steps nor on the number of inputs. See
+//! [`ProofKind`].
 //!
 //! ```
 //! use layerfold::{Model, Params, Precision, Proof, Prover, Verifier, Visibility};

@@ -21,7 +21,8 @@
 //!   `.json`, `.csv`, or numbers with commas between them), in one proof. Ranges are taken from INPUT;
 //!   a softmax at the end is left out.
 //!
-//! Seconds are CPU seconds of the process, user and system, all threads. With `--overlap` steps are
+//! Seconds are CPU seconds of the process, user and system, all threads. A trace's are also told by the
+//! parts of the argument. With `--overlap` steps are
 //! folded beside the inference and the sumcheck of the next; what is spent while both run is
 //! `overlapped`, as it cannot be told apart. Peak memory is the
 //! operating system's high-water mark of the resident set.
@@ -42,7 +43,7 @@ mod nets;
 #[cfg(feature = "onnx")]
 mod onnx;
 
-use std::{fmt::Write as _, process::ExitCode};
+use std::{collections::BTreeMap, fmt::Write as _, process::ExitCode};
 
 use clock::CpuBySpan;
 use cpu_time::ProcessTime;
@@ -51,7 +52,9 @@ use layerfold::{
     Quantized, RecurrentWeights, RnnActivation, SequenceModel, Tensors, Verifier, Visibility,
     graph::{Graph, GraphPrecision},
     plan::{CostModel, Plan, Planner},
-    program::{Claim, Label, Predicate, Program, ProgramError, Schedule, Threshold},
+    program::{
+        Claim, Label, Operation, Predicate, Program, ProgramError, Register, Schedule, Threshold,
+    },
 };
 use ndarray::{Array1, Array2};
 use rand::{Rng, SeedableRng};
@@ -59,6 +62,24 @@ use rand_chacha::ChaCha20Rng;
 use serde::Serialize;
 
 type Failure = Box<dyn std::error::Error>;
+
+/// Spans of the argument of a trace, in order.
+const TRACE_PARTS: [&str; 10] = [
+    "inference",
+    "layout",
+    "commit",
+    "lookups",
+    "functional",
+    "products",
+    "gates",
+    "point",
+    "end",
+    "opening",
+];
+/// The span around them.
+const TRACE: &str = "prove_trace";
+/// What is in none of them.
+const REST: &str = "rest";
 
 /// A model with sample inputs, and what it is to be run on.
 enum Case {
@@ -107,6 +128,8 @@ struct Report {
     schedule: String,
     kind: String,
     weights: usize,
+    /// Results of ReLU and of tables, of all frames; `None` of a schedule whose steps are layers.
+    activations: Option<u64>,
     frames: u64,
     steps: u64,
     /// 0 for a trace, as those that follow.
@@ -117,8 +140,10 @@ struct Report {
     setup_cpu_s: f64,
     commit_cpu_s: f64,
     inference_cpu_s: f64,
-    /// The proof, but for the inference, if it is a trace.
+    /// All of a trace's proof, which runs the program once more, on whole columns.
     trace_cpu_s: f64,
+    /// The same by part; nothing if the proof is recursive.
+    trace_parts_cpu_s: BTreeMap<&'static str, f64>,
     sumcheck_cpu_s: f64,
     fold_cpu_s: f64,
     /// While a step was folded and the next one prepared.
@@ -675,6 +700,7 @@ fn measure(
         schedule: run.schedule.to_owned(),
         kind: proof.kind().to_string(),
         weights: quantized.bank().weight_count(),
+        activations: activations(program).map(|n| n * frames),
         frames,
         steps,
         step_constraints: constraints.step(),
@@ -684,7 +710,8 @@ fn measure(
         setup_cpu_s,
         commit_cpu_s,
         inference_cpu_s: clock.seconds("inference"),
-        trace_cpu_s: clock.seconds("prove_trace"),
+        trace_cpu_s: clock.seconds(TRACE),
+        trace_parts_cpu_s: trace_parts(clock),
         sumcheck_cpu_s: clock.seconds("sumcheck"),
         fold_cpu_s: clock.seconds("fold_step"),
         overlapped_cpu_s: clock.seconds(clock::OVERLAPPED),
@@ -706,6 +733,37 @@ fn measure(
     })
 }
 
+/// Results of ReLU and of tables in the body of a program, which runs once for each frame.
+fn activations(program: &Program) -> Option<u64> {
+    let shapes = program.register_shapes();
+    let mut count = 0;
+    for (k, operation) in program.operations().iter().enumerate() {
+        match operation {
+            Operation::Layer { .. } => return None,
+            Operation::Relu { .. } | Operation::Table { .. } => {
+                count += shapes[Register::result_of(k).index()].len as u64;
+            }
+            _ => {}
+        }
+    }
+    Some(count)
+}
+
+/// CPU seconds of the parts of a trace, which add up to all of it.
+fn trace_parts(clock: &CpuBySpan) -> BTreeMap<&'static str, f64> {
+    let all = clock.seconds(TRACE);
+    if all == 0.0 {
+        return BTreeMap::new();
+    }
+    let mut parts = BTreeMap::new();
+    for name in TRACE_PARTS {
+        parts.insert(name, clock.seconds_inside(TRACE, name));
+    }
+    let told: f64 = parts.values().sum();
+    parts.insert(REST, (all - told).max(0.0));
+    parts
+}
+
 /// High-water mark of the resident set, in MiB; 0 where the system does not tell.
 fn peak_mib() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -723,6 +781,9 @@ fn table(r: &Report) -> String {
     row("schedule", r.schedule.clone());
     row("kind", r.kind.clone());
     row("weights", r.weights.to_string());
+    if let Some(activations) = r.activations {
+        row("activations", activations.to_string());
+    }
     row("frames", r.frames.to_string());
     row("steps", r.steps.to_string());
     row("step constraints", r.step_constraints.to_string());
@@ -741,6 +802,13 @@ fn table(r: &Report) -> String {
         ("verify", r.verify_cpu_s),
     ] {
         row(&format!("{name} CPU s"), format!("{seconds:.3}"));
+        if name == "trace" {
+            for part in TRACE_PARTS.iter().chain(&[REST]) {
+                if let Some(seconds) = r.trace_parts_cpu_s.get(part) {
+                    row(&format!("  {part} CPU s"), format!("{seconds:.4}"));
+                }
+            }
+        }
     }
     row("CPU s per frame", format!("{:.4}", r.cpu_s_per_frame));
     row("prove wall s", format!("{:.3}", r.prove_wall_s));
