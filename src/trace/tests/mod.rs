@@ -1,4 +1,5 @@
 //! Tests of trace proofs.
 
+mod attacks;
 mod lowering;
 mod proofs;

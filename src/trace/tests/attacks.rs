@@ -1,0 +1,3 @@
+//! What an attacker may try against trace proofs.
+
+mod programs;
