@@ -4,6 +4,7 @@ use ff::{BatchInverter, Field};
 use halo2curves::pasta::PallasAffine;
 use layerfold_gadgets::mle::eq_evals;
 use rand_core::OsRng;
+use tracing::info_span;
 
 use super::{
     PublicVectors, RowKind, TraceError, TraceOutcome, TraceProof, TraceRun, TraceStatement,
@@ -62,7 +63,11 @@ impl Header {
         ]);
         bytes.extend((statement.context.len() as u64).to_le_bytes());
         bytes.extend(statement.context);
-        let lists = [Some(statement.parameters), statement.inputs, statement.outputs];
+        let lists = [
+            Some(statement.parameters),
+            statement.inputs,
+            statement.outputs,
+        ];
         for list in lists.into_iter().flatten() {
             bytes.extend((list.len() as u64).to_le_bytes());
             bytes.extend(list.iter().flat_map(|x| x.to_le_bytes()));
@@ -203,34 +208,42 @@ pub(crate) fn run(
             table.rows.iter().map(of).collect()
         })
         .collect();
-    let tree = committed.map(|c| Tree::new(leaves(prepared, &c.witness, &denominators)));
     let mut gates = Vec::new();
-    let leaves = tree::run(channel, layout.leaf_bits, tree, &mut gates)?;
+    let leaves = info_span!("lookups").in_scope(|| {
+        let tree = committed.map(|c| Tree::new(leaves(prepared, &c.witness, &denominators)));
+        tree::run(channel, layout.leaf_bits, tree, &mut gates)
+    })?;
 
     let delta = channel.challenge("delta");
     let more = point_bits(system, layout) - layout.leaf_bits;
     let mut rho = channel.transcript.point("rho", more);
     rho.extend(&leaves.point);
     let mut axes = Axes::at(rho);
-    let equation = Equation::new(system, layout, &mut axes, &fingerprint, delta);
+    let equation = info_span!("functional")
+        .in_scope(|| Equation::new(system, layout, &mut axes, &fingerprint, delta));
     let sum = leaves.q.plus(&leaves.p, delta);
     let prover = committed.map(|c| Products {
         bank: c.weights,
         columns: &c.witness.columns,
-        linear: value_of(&equation.linear, &axes, &c.witness.columns),
+        linear: info_span!("functional")
+            .in_scope(|| value_of(&equation.linear, &axes, &c.witness.columns)),
     });
     let column_bits = model.dimensions().nu as usize;
-    let (ends, bank_rows, equation) = products::run(
-        channel,
-        system,
-        &mut axes,
-        equation,
-        sum,
-        column_bits,
-        prover.as_ref(),
-        &mut gates,
-    )?;
-    let mut equations: Vec<LinearEquation> = (gates::run(channel, gates)?.into_iter())
+    let (ends, bank_rows, equation) = info_span!("products").in_scope(|| {
+        products::run(
+            channel,
+            system,
+            &mut axes,
+            equation,
+            sum,
+            column_bits,
+            prover.as_ref(),
+            &mut gates,
+        )
+    })?;
+    let mut equations: Vec<LinearEquation> = info_span!("gates")
+        .in_scope(|| gates::run(channel, gates))?
+        .into_iter()
         .map(LinearEquation::from)
         .collect();
 
@@ -255,7 +268,9 @@ pub(crate) fn run(
     }];
     claims.extend(ends.claims);
 
-    let (hi, col) = ends.columns.split_at(column_bits - model.column_bits() as usize);
+    let (hi, col) = ends
+        .columns
+        .split_at(column_bits - model.column_bits() as usize);
     let vectors = match (&bank_rows, committed) {
         (Some(bank_rows), Some(committed)) => Some(Vectors {
             key: &messages,
@@ -264,19 +279,17 @@ pub(crate) fn run(
         }),
         _ => None,
     };
-    let mut point = point::run(channel, layout, &axes, &claims, &ends.bank, col, vectors)?;
+    let mut point = info_span!("point")
+        .in_scope(|| point::run(channel, layout, &axes, &claims, &ends.bank, col, vectors))?;
     let last = std::mem::replace(
         &mut point.equation,
         LinearEquation::from(Combination::default()),
     );
     equations.push(last);
-    end::equations(
-        channel,
-        equations,
-        &point,
-        committed.map(|_| &*messages),
-        checks,
-    )?;
+    info_span!("end").in_scope(|| {
+        let key = committed.map(|_| &*messages);
+        end::equations(channel, equations, &point, key, checks)
+    })?;
     let combine = |chi: F| {
         let mut points = Vec::with_capacity(rows.len() + model.row_count());
         let mut blind = F::ZERO;
@@ -308,7 +321,10 @@ pub(crate) fn run(
         });
         (points, opened)
     };
-    end::opening(channel, &row_key, prepared.tail_bits, &point, combine, checks)?;
+    info_span!("opening").in_scope(|| {
+        let tail_bits = prepared.tail_bits;
+        end::opening(channel, &row_key, tail_bits, &point, combine, checks)
+    })?;
     Ok(rows)
 }
 
@@ -495,7 +511,11 @@ fn digest_of(
 }
 
 /// Bits of rows, and of what is shown at the end, for a trace: the cheapest, mostly in bytes.
-fn choose_bits(system: &System, own_rows: bool, least: usize) -> Result<(usize, usize), TraceError> {
+fn choose_bits(
+    system: &System,
+    own_rows: bool,
+    least: usize,
+) -> Result<(usize, usize), TraceError> {
     let least = least.max(DIGEST_ROW_BITS as usize);
     let mut best = None;
     for row_bits in least..=MOST_ROW_BITS {
@@ -527,7 +547,8 @@ pub(crate) fn prove(
     let model = run_of.bank.commitment();
     let weights = run_of.bank.bank();
     let initial = program.initial_with(run_of.parameters)?;
-    let registers = registers(program, weights, &initial, run_of.frames)?;
+    let registers = info_span!("inference")
+        .in_scope(|| registers(program, weights, &initial, run_of.frames))?;
     let inputs = run_of.frames.concat();
     let outputs = outputs_of(program, &registers.values, run_of.frames.len());
     let stated = Stated {
@@ -539,22 +560,17 @@ pub(crate) fn prove(
         outputs: (run_of.visibility.outputs == OutputVisibility::Public).then_some(&outputs),
     };
     let too_large = |_| Error::usage("the run is too large for a trace proof: prove it in parts");
-    let system = system_of(program, &stated)
+    let system = info_span!("layout")
+        .in_scope(|| system_of(program, &stated))
         .ok_or_else(|| Error::usage("the program has no trace proof: fold it"))?;
     let (row_bits, tail_bits) =
         choose_bits(&system, run_of.own_rows, model.column_bits() as usize).map_err(too_large)?;
-    let prepared = Prepared::new(
-        program_digest,
-        model,
-        &stated,
-        system,
-        row_bits,
-        tail_bits,
-    )
-    .map_err(too_large)?;
-    let witness = Witness::of(&prepared.system, &registers);
+    let prepared = Prepared::new(program_digest, model, &stated, system, row_bits, tail_bits)
+        .map_err(too_large)?;
+    let witness = info_span!("inference").in_scope(|| Witness::of(&prepared.system, &registers));
     drop(registers);
-    let committed = commit(&prepared, run_of, witness)
+    let committed = info_span!("commit")
+        .in_scope(|| commit(&prepared, run_of, witness))
         .ok_or_else(|| Error::usage("the weights are not those of the program"))?;
     let proof = prove_committed(&prepared, model, &committed)
         .map_err(|_| Error::proving("trace", "a challenge cannot be used: try again"))?;
@@ -655,7 +671,11 @@ pub(crate) fn verify(
         inputs: inputs.as_deref(),
         outputs: outputs.as_deref(),
     };
-    if memory_bytes(program, statement.frames) > MOST_MEMORY {
+    let frames = 1..=program.max_frames();
+    if !statement.model.fits(program)
+        || !frames.contains(&statement.frames)
+        || memory_bytes(program, statement.frames) > MOST_MEMORY
+    {
         return Err(TraceError::Shape);
     }
     let system = system_of(program, &stated).ok_or(TraceError::Shape)?;

@@ -53,7 +53,12 @@ impl Checks {
     }
 
     /// Whether all hold.
-    pub(crate) fn hold(mut self, channel: &mut Channel<'_>, key: &RowKey, value: PallasAffine) -> bool {
+    pub(crate) fn hold(
+        mut self,
+        channel: &mut Channel<'_>,
+        key: &RowKey,
+        value: PallasAffine,
+    ) -> bool {
         let weight = channel.challenge("batch");
         self.weights = std::iter::successors(Some(F::ONE), |w| Some(*w * weight))
             .take(self.equations.len())
@@ -162,7 +167,9 @@ pub(crate) fn equations(
         functional = low.iter().zip(high).map(|(l, h)| u * l + h).collect();
         value.value *= u;
         value.points.iter_mut().for_each(|(factor, _)| *factor *= u);
-        value.points.extend([(F::ONE, *x_point), (square, *y_point)]);
+        value
+            .points
+            .extend([(F::ONE, *x_point), (square, *y_point)]);
         row_weights = row_weights.iter().flat_map(|w| [*w, *w * u]).collect();
     }
     // One row is left, with its commitment Σ weight·M_k.
@@ -206,7 +213,12 @@ pub(crate) fn equations(
     });
     // ⟨f, ℓ⟩·U + t'·H = D' + e·C_v
     let mut points = vec![(-F::ONE, *value_mask)];
-    points.extend(value.points.iter().map(|(factor, point)| (-(e * factor), *point)));
+    points.extend(
+        value
+            .points
+            .iter()
+            .map(|(factor, point)| (-(e * factor), *point)),
+    );
     checks.push(Check {
         generators: Vec::new(),
         blinding: *t_value,
@@ -236,13 +248,7 @@ pub(crate) fn opening<'k>(
     checks: &mut Checks,
 ) -> Result<(), TraceError> {
     with_best_form!(Base, |form| opening_in(
-        form,
-        channel,
-        rows,
-        tail_bits,
-        point,
-        combine,
-        checks
+        form, channel, rows, tail_bits, point, combine, checks
     ))
 }
 
@@ -269,8 +275,7 @@ fn opening_in<'k, A: Form<Base>>(
     let mut secret = match (opened, &point.secret) {
         (Some(opened), Some(secret)) => {
             let blind = opened.blind + omega * (secret.blinds[0] + chi * secret.blinds[1]);
-            let generators: Vec<A::Point> =
-                rows.generators().iter().map(|g| g.get(form)).collect();
+            let generators: Vec<A::Point> = rows.generators().iter().map(|g| g.get(form)).collect();
             Some((opened.key, opened.vector, blind, generators))
         }
         _ => None,

@@ -19,9 +19,17 @@ use crate::{backend::F, weights::from_i64};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Base {
     /// `eq` of coordinates of `ρ`, the lowest `low` and `bits` more, over `size` entries.
-    Rho { low: usize, bits: usize, size: usize },
+    Rho {
+        low: usize,
+        bits: usize,
+        size: usize,
+    },
     /// The same of the challenges of the sumcheck of products.
-    Rounds { low: usize, bits: usize, size: usize },
+    Rounds {
+        low: usize,
+        bits: usize,
+        size: usize,
+    },
     /// `eq(r_j, x + 1)` over `size` inputs of a map.
     Inputs { size: usize },
 }
@@ -201,9 +209,7 @@ impl Functional {
                     let (time, entry) = (axes.vector(time), axes.vector(entry));
                     let mut sum = F::ZERO;
                     for (t, row) in time.iter().zip(values.chunks(size.len)) {
-                        let inner: F = (row.iter().zip(entry))
-                            .map(|(x, e)| from_i64(*x) * e)
-                            .sum();
+                        let inner: F = (row.iter().zip(entry)).map(|(x, e)| from_i64(*x) * e).sum();
                         sum += inner * t;
                     }
                     self.constant += sum * factor;

@@ -44,7 +44,11 @@ pub(crate) fn run(
             table.resize(1 << bits, F::ZERO);
             table
         };
-        [table(|g| &g.left), table(|g| &g.right), table(|g| &g.result)]
+        [
+            table(|g| &g.left),
+            table(|g| &g.right),
+            table(|g| &g.result),
+        ]
     });
     let mut weights = eq_evals(tau.get(1..).unwrap_or_default());
     let mut claim = Combination::default();

@@ -59,7 +59,8 @@ impl MessageKey {
         for (index, scalar) in terms {
             if scalar != F::ZERO {
                 let bytes = scalar.to_repr();
-                self.multiples.push(index, bytes.as_ref(), false, &mut points);
+                self.multiples
+                    .push(index, bytes.as_ref(), false, &mut points);
             }
         }
         let sum = (points.iter()).fold(Sum::IDENTITY, |sum, point: &Point<_>| sum.add_point(point));
@@ -88,10 +89,13 @@ impl MessageKey {
 pub(crate) struct RowKey {
     generators: CommitmentKey<E1>,
     multiples: Multiples,
+    /// For larger entries, which few traces have.
+    large: OnceLock<Multiples>,
 }
 
-/// Entries of rows are below `2^(SMALL − 1)`, or dealt with one by one.
+/// Bits of the tables that most entries are found in, and of those for larger ones.
 const SMALL: usize = 16;
+const LARGE: usize = 40;
 
 impl RowKey {
     /// Of rows of `2^bits` entries.
@@ -107,6 +111,7 @@ impl RowKey {
         let key = Arc::new(Self {
             generators,
             multiples,
+            large: OnceLock::new(),
         });
         lock().entry(bits).or_insert(key).clone()
     }
@@ -166,11 +171,17 @@ impl RowKey {
     fn push_row(&self, row: &[i64], points: &mut Vec<Point<Base>>) {
         let (mut large, mut bases) = (Vec::new(), Vec::new());
         for (a, x) in row.iter().enumerate() {
-            if x.unsigned_abs() < 1 << (SMALL - 1) {
-                if *x != 0 {
-                    let bytes = x.unsigned_abs().to_le_bytes();
-                    self.multiples.push(a, &bytes, *x < 0, points);
-                }
+            let size = x.unsigned_abs();
+            let bytes = size.to_le_bytes();
+            if size == 0 {
+                continue;
+            }
+            if size < 1 << (SMALL - 1) {
+                self.multiples.push(a, &bytes, *x < 0, points);
+            } else if size < 1 << (LARGE - 1) {
+                let table =
+                    (self.large).get_or_init(|| Multiples::new(self.generators(), 4, LARGE));
+                table.push(a, &bytes, *x < 0, points);
             } else {
                 large.push(from_i64(*x));
                 bases.push(self.generators()[a]);

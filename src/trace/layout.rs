@@ -61,7 +61,7 @@ pub(crate) struct Layout {
     pub(crate) leaf_bits: usize,
 }
 
-const MOST_BITS: usize = 28;
+const MOST_BITS: usize = 25;
 const MOST_ROWS: usize = 1 << 16;
 /// `c ≤ 14`.
 pub(crate) const MOST_ROW_BITS: usize = 14;
@@ -153,11 +153,10 @@ impl Layout {
         })
     }
 
-    /// Rows of a kind, or those that are no digest's.
-    pub(crate) fn rows_of(&self, kind: Option<RowKind>) -> impl Iterator<Item = usize> {
-        (self.rows.iter())
-            .filter(move |(_, of)| *of == kind)
-            .map(|(row, _)| *row as usize)
+    /// Cells up to the last that is not beyond all columns.
+    pub(crate) fn reach(&self) -> usize {
+        let ends = self.places.iter().map(|p| p.offset + (1 << p.bits));
+        ends.max().unwrap_or(0)
     }
 }
 

@@ -18,6 +18,16 @@ use crate::program::{Emission, MapRef, Monomial, Operation, Program, Register, R
 const DIGIT: u32 = 8;
 /// Vectors whose range is looked up in one table of values have at most this many bits.
 const WHOLE: u32 = 10;
+/// Most bits of a limb that is looked up, however often.
+const WIDEST: u32 = 12;
+/// Most bits of a digit that says both whether a number saturates and what its highest limb is.
+const MERGED: u32 = 12;
+/// Most rows of all tables, terms of a form and of all forms, and products, inputs or public vectors:
+/// what bounds the work on a program that somebody else made.
+const MOST_TABLE_ROWS: usize = 1 << 20;
+const MOST_TERMS_OF_FORM: usize = 1 << 10;
+const MOST_TERMS: usize = 1 << 20;
+const MOST_PARTS: usize = 1 << 13;
 /// Most bits of the key of a table of quotients.
 const MOST_KEY_BITS: u32 = 16;
 
@@ -78,6 +88,14 @@ struct Quotient {
     width: u32,
 }
 
+/// A requantisation to a wide register.
+#[derive(Clone)]
+struct Sibling {
+    register: Register,
+    shift: u32,
+    width: u32,
+}
+
 struct Lowering<'a> {
     program: &'a Program,
     instance: Instance<'a>,
@@ -90,13 +108,21 @@ struct Lowering<'a> {
     census: Census,
     /// Of the pass before.
     known: Census,
-    /// Whether something was read in a way that no map stands for.
+    /// Limbs of wide quotients that were committed to, and their widths: by register, first entry,
+    /// box, shift and width.
+    wide: BTreeMap<(usize, usize, Size, u32, u32), (Vec<Linear>, Vec<u32>)>,
+    /// Wide requantisations of a register, by its index, first entry and number of entries.
+    siblings: BTreeMap<(usize, usize, usize), Vec<Sibling>>,
+    /// Terms of all forms.
+    terms: usize,
+    /// Whether something was read in a way that no map stands for, or the system is too large.
     unreadable: bool,
 }
 
 /// The system of a program whose steps are frames.
 ///
-/// `None` if the state is read in a way that has no linear map: a sum of a sum over frames.
+/// `None` if the state is read in a way that has no linear map, as a sum of a sum over frames, or the
+/// system is too large.
 pub(crate) fn lower(program: &Program, instance: Instance<'_>) -> Option<System> {
     // Once to count what tables would be read for, and once to choose them.
     let first = Lowering::new(program, instance, Census::default()).run();
@@ -112,6 +138,17 @@ fn power(bits: u32) -> i128 {
 fn digits(bits: u32) -> Vec<u32> {
     let mut widths = vec![DIGIT; (bits.saturating_sub(1) / DIGIT) as usize];
     widths.push(bits - DIGIT * widths.len() as u32);
+    widths
+}
+
+/// Widths of the limbs of a number that is `often` range-checked: as few as leave each table with no
+/// more rows than there are entries.
+fn limbs(bits: u32, often: usize) -> Vec<u32> {
+    let widest = (usize::BITS - 1 - often.max(1).leading_zeros()).clamp(DIGIT, WIDEST);
+    let count = bits.div_ceil(widest);
+    let width = bits.div_ceil(count);
+    let mut widths = vec![width; count as usize - 1];
+    widths.push(bits - width * (count - 1));
     widths
 }
 
@@ -138,6 +175,9 @@ impl<'a> Lowering<'a> {
             tables: BTreeMap::new(),
             census: Census::default(),
             known,
+            wide: BTreeMap::new(),
+            siblings: BTreeMap::new(),
+            terms: 0,
             unreadable: false,
         }
     }
@@ -150,6 +190,7 @@ impl<'a> Lowering<'a> {
     }
 
     fn run(mut self) -> Self {
+        self.find_siblings();
         self.push_frame();
         if let Some(carried) = self.program.carried.first() {
             let size = self.each(carried.shape.len as usize);
@@ -158,13 +199,10 @@ impl<'a> Lowering<'a> {
         }
         let body = self.program.operations.len();
         for (at, operation) in self.program.operations.iter().enumerate() {
-            let value = self.operation(Register::result_of(at), operation, self.instance.frames);
-            self.values[at + 2] = Some(value);
+            self.push_operation(Register::result_of(at), operation, self.instance.frames);
         }
         for (at, operation) in self.program.head.iter().enumerate() {
-            let register = Register::result_of(body + at);
-            let value = self.operation(register, operation, 1);
-            self.values[register.index()] = Some(value);
+            self.push_operation(Register::result_of(body + at), operation, 1);
         }
         self.push_output();
         self.resolve_carried();
@@ -173,6 +211,59 @@ impl<'a> Lowering<'a> {
             let _ = self.range_table(0);
         }
         self
+    }
+
+    /// An operation, unless the system has become too large for a proof.
+    fn push_operation(&mut self, register: Register, operation: &Operation, time: usize) {
+        let rows: usize = self.system.tables.iter().map(|t| t.rows.len()).sum();
+        let System {
+            products,
+            inputs,
+            publics,
+            ..
+        } = &self.system;
+        let most = products.len().max(inputs.len()).max(publics.len());
+        if self.unreadable || rows > MOST_TABLE_ROWS || most > MOST_PARTS || self.terms > MOST_TERMS
+        {
+            self.unreadable = true;
+            return;
+        }
+        let value = self.operation(register, operation, time);
+        let terms = match &value {
+            Value::Form(form) | Value::Quotient(Quotient { form, .. }) => form.terms(),
+        };
+        self.terms += terms;
+        self.unreadable |= terms > MOST_TERMS_OF_FORM;
+        self.values[register.index()] = Some(value);
+    }
+
+    /// Requantisations to registers whose limbs are committed to.
+    fn find_siblings(&mut self) {
+        for (at, operation) in self.program.operations.iter().enumerate() {
+            let Operation::Requantize { input, drop, width } = operation else {
+                continue;
+            };
+            if u32::from(*width) > WHOLE {
+                let shape = self.shapes[input.index()];
+                let sibling = Sibling {
+                    register: Register::result_of(at),
+                    shift: self.shift_of(&shape) + u32::from(*drop),
+                    width: u32::from(*width),
+                };
+                let key = (input.index(), 0, shape.len);
+                self.siblings.entry(key).or_default().push(sibling);
+            }
+        }
+    }
+
+    /// The shift of an accumulator, from the rounding in its offset.
+    fn shift_of(&self, accumulator: &RegisterShape) -> u32 {
+        let half = i128::from(accumulator.offset) - power(accumulator.width - 1);
+        if half == 0 {
+            0
+        } else {
+            half.trailing_zeros() + 1
+        }
     }
 
     fn each(&self, len: usize) -> Size {
@@ -284,11 +375,7 @@ impl<'a> Lowering<'a> {
         let cells = number.form.size().cells();
         *self.census.ranges.entry(bits).or_default() += cells;
         let often = self.known.ranges.get(&bits).copied().unwrap_or(0);
-        let widths = if bits <= DIGIT || (bits <= 16 && 1 << bits <= often) {
-            vec![bits]
-        } else {
-            digits(bits)
-        };
+        let widths = limbs(bits, often);
         let limbs = self.digits(number, 0, &widths);
         let mut out = Vec::with_capacity(limbs.len());
         for ((column, place, fill), width) in limbs.into_iter().zip(widths) {
@@ -333,7 +420,10 @@ impl<'a> Lowering<'a> {
         linear
     }
 
-    /// A column that equals a form, in the range of a register if the form has weights in it.
+    /// A column that equals a form.
+    ///
+    /// It is what the form is as a field element, whatever the weights are, and so are all digits of
+    /// forms that it is a factor of. A digest is of integers in the range of the register besides.
     fn commit_to(
         &mut self,
         form: Form,
@@ -344,7 +434,7 @@ impl<'a> Lowering<'a> {
         let size = form.size();
         let fill = Fill::digit(operand.clone(), 0, 0, 64);
         let column = self.digested(size, fill, digest);
-        if !form.affines.is_empty() {
+        if digest.is_some() {
             let number = Number {
                 form: Form::of(column.clone()),
                 operand,
@@ -417,14 +507,14 @@ impl<'a> Lowering<'a> {
 
     /// A form whose entries are those of another, by a map; products are of what they are read from.
     fn map_entries(&mut self, form: &Form, map: &AxisMap, len: usize) -> Option<Form> {
-        let size = Size {
-            len,
-            ..form.size()
-        };
+        let size = Size { len, ..form.size() };
         let time = AxisMap::identity(size.time);
         let mut out = Form::of(form.linear.read(&time, map, size)?);
         for affine in &form.affines {
             let (rows, factor) = affine.rows.after(map)?;
+            if rows.from == rows.to {
+                continue;
+            }
             out.affines.push(Affine {
                 rows,
                 factor: affine.factor * i128::from(factor),
@@ -438,8 +528,10 @@ impl<'a> Lowering<'a> {
             }
             let left = left.read(&time, map, size)?;
             let right = right.read(&time, map, size)?;
-            let product = self.product(Product { kind, left, right });
-            out.products.push((product, *factor));
+            if !left.views.is_empty() && !right.views.is_empty() {
+                let product = self.product(Product { kind, left, right });
+                out.add_product(product, *factor);
+            }
         }
         Some(out)
     }
@@ -507,11 +599,7 @@ impl<'a> Lowering<'a> {
             Operation::Requantize { input, drop, width } => {
                 let accumulator = self.shapes[input.index()];
                 let half = i128::from(accumulator.offset) - power(accumulator.width - 1);
-                let shift = if half == 0 {
-                    0
-                } else {
-                    half.trailing_zeros() + 1
-                };
+                let shift = self.shift_of(&accumulator);
                 Value::Quotient(Quotient {
                     form: self.read_form(*input, time),
                     operand: Operand::Entries {
@@ -531,10 +619,9 @@ impl<'a> Lowering<'a> {
                 let function = Function::Table(*table);
                 Value::Form(Form::of(self.activated(*input, function, time)))
             }
-            Operation::Carried { part } => Value::Form(Form::of(Linear::of(
-                Source::Carried(*part as usize),
-                size,
-            ))),
+            Operation::Carried { part } => {
+                Value::Form(Form::of(Linear::of(Source::Carried(*part as usize), size)))
+            }
             Operation::Dot {
                 input,
                 coefficients,
@@ -579,7 +666,9 @@ impl<'a> Lowering<'a> {
                 let bits = 128 - greatest.leading_zeros();
                 Value::Form(Form::of(self.equals(&number, offset, bits)))
             }
-            Operation::ArgMax { input } => Value::Form(Form::of(self.argmax(register, *input, time))),
+            Operation::ArgMax { input } => {
+                Value::Form(Form::of(self.argmax(register, *input, time)))
+            }
             Operation::Accumulate { part, input } => {
                 let mut linear = Linear::zero(size);
                 let initial = self.initial(*part as usize);
@@ -659,7 +748,7 @@ impl<'a> Lowering<'a> {
                     let right = self.read_linear(right, size.time);
                     let kind = ProductKind::Entries;
                     let product = self.product(Product { kind, left, right });
-                    form.products.push((product, factor));
+                    form.add_product(product, factor);
                 }
             }
         }
@@ -767,12 +856,26 @@ impl<'a> Lowering<'a> {
     fn requantized(&mut self, quotient: &Quotient, function: Function) -> Linear {
         let size = quotient.form.size();
         let (shift, width) = (quotient.shift, quotient.width);
+        let key = match quotient.operand {
+            Operand::Entries { register, start } => (register.index(), start, size, shift, width),
+            _ => (usize::MAX, 0, size, shift, width),
+        };
+        if function == Function::Identity {
+            if let Some(upper) = self.upper_limbs(quotient) {
+                return upper;
+            }
+        }
         let own = quotient.bits.saturating_sub(shift).max(1);
         let signature = (function, width);
         let entry = self.census.quotients.entry(signature).or_default();
         entry.0 = entry.0.max(own);
         entry.1 += size.cells();
-        let (bits, often) = self.known.quotients.get(&signature).copied().unwrap_or((own, 0));
+        let (bits, often) = self
+            .known
+            .quotients
+            .get(&signature)
+            .copied()
+            .unwrap_or((own, 0));
         // ⌊(value + half)/2^shift⌋ + 2^(bits−1) is in [0, 2^bits).
         let mut number = Number {
             form: quotient.form.clone(),
@@ -780,8 +883,10 @@ impl<'a> Lowering<'a> {
             offset: quotient.half + power(bits - 1 + shift),
         };
         let (least, greatest) = (-(1i64 << (width - 1)), (1i64 << (width - 1)) - 1);
-        let split_rows = 3usize << width.min(30);
-        let whole = bits <= MOST_KEY_BITS && 1usize << bits <= often.max(256).saturating_add(split_rows.min(1 << 12));
+        // A row costs about what two cells and a lookup less are worth, twice.
+        let split_rows = (3usize << width.min(30)).min(1 << 12);
+        let worth = often.max(256) + often / 4 + split_rows;
+        let whole = bits <= MOST_KEY_BITS && 1usize << bits <= worth;
         if whole {
             let remainder = self.low_bits(&number, shift);
             let centre = 1i64 << (bits - 1);
@@ -813,63 +918,217 @@ impl<'a> Lowering<'a> {
         }
         let live = power(bits - 1 - block);
         let mut less = self.low_bits(&number, shift);
-        let limb_widths = if block <= WHOLE {
-            vec![block]
-        } else {
-            digits(block)
-        };
-        let limbs = self.digits(&number, shift, &limb_widths);
-        less.extend(limbs.iter().map(|(column, place, _)| (column.clone(), *place)));
-        let class = self.class(&number, &mut less, shift + block, bits - block + 1, live);
-        let mut result = Linear::zero(size);
-        let mut place = 0;
-        let count = limbs.len();
-        for (k, ((limb, _, fill), limb_width)) in limbs.into_iter().zip(limb_widths).enumerate() {
-            let values = 1i64 << limb_width;
-            let single = count == 1;
-            let rows = (0..3 * values).map(|row| {
-                let (class, limb) = (row / values, row % values);
-                let value = if single {
-                    let q = match class {
-                        0 => least,
-                        1 if relu => limb,
-                        1 => limb + least,
-                        _ => greatest,
-                    };
-                    self.apply(function, q)
-                } else {
-                    // A limb of what is not negative; the offset follows below.
-                    match class {
-                        0 => 0,
-                        1 => limb,
-                        _ => values - 1,
-                    }
-                };
-                [class, limb, value]
-            });
-            let rows: Vec<_> = rows.collect();
-            let table = self.table(rows.into_iter());
-            let row = Fill::Sum(vec![(class.1.clone(), values), (fill, 1)], 0);
-            let out = self.column(
-                size,
-                Fill::Table {
-                    table,
-                    row: Box::new(row.clone()),
-                    part: 2,
-                },
+        if block <= WHOLE {
+            return self.saturated(
+                &number,
+                &mut less,
+                shift,
+                block,
+                bits,
+                live,
+                (function, width),
             );
-            let parts = vec![Self::whole(&class.0), Self::whole(&limb), Self::whole(&out)];
-            self.look_up(table, parts, row);
-            result.add(&out, power(place));
-            if k + 1 < count {
-                place += limb_width;
-            }
         }
-        if count > 1 && !relu {
-            let offset = self.constant(size, i128::from(least));
-            result.add(&offset, 1);
+        // All limbs but the highest are exact or all zeros or ones, by the class.
+        let limb_widths = digits(block);
+        let (top, low) = (
+            limb_widths[limb_widths.len() - 1],
+            &limb_widths[..limb_widths.len() - 1],
+        );
+        let limbs = self.digits(&number, shift, low);
+        less.extend(
+            limbs
+                .iter()
+                .map(|(column, place, _)| (column.clone(), *place)),
+        );
+        let place = shift + low.iter().sum::<u32>();
+        let above = bits - block + 1;
+        let (class, highest) = if top + above <= MERGED {
+            self.merged(&number, &less, place, (top, above), live)
+        } else {
+            let limb = self.digits(&number, place, &[top]);
+            less.extend(
+                limb.iter()
+                    .map(|(column, place, _)| (column.clone(), *place)),
+            );
+            let class = self.class(&number, &mut less, place + top, above, live);
+            let highest = self.limb(size, &class, &limb[0], top);
+            (class, highest)
+        };
+        let mut result = Linear::zero(size);
+        let mut parts = Vec::with_capacity(limb_widths.len());
+        for (limb, width) in limbs.iter().zip(low) {
+            parts.push(self.limb(size, &class, limb, *width));
+        }
+        parts.push(highest);
+        let mut at = 0;
+        for (part, width) in parts.iter().zip(&limb_widths) {
+            result.add(part, power(at));
+            at += width;
+        }
+        if !relu {
+            result.add(&self.constant(size, i128::from(least)), 1);
+        }
+        if function == Function::Identity {
+            self.wide.insert(key, (parts, limb_widths));
         }
         result
+    }
+
+    /// A requantisation to fewer bits of what is requantised to more of them too: the upper limbs.
+    fn upper_limbs(&mut self, quotient: &Quotient) -> Option<Linear> {
+        let Operand::Entries { register, start } = quotient.operand else {
+            return None;
+        };
+        let wider = self
+            .siblings
+            .get(&(register.index(), start, quotient.form.size().len))?;
+        let wider = wider
+            .iter()
+            .find(|w| {
+                w.shift < quotient.shift && w.width - quotient.width == quotient.shift - w.shift
+            })?
+            .clone();
+        let key = (
+            register.index(),
+            start,
+            quotient.form.size(),
+            wider.shift,
+            wider.width,
+        );
+        if !self.wide.contains_key(&key) {
+            // It may come later in the program.
+            self.values[wider.register.index()].as_ref()?;
+            let _ = self.linear_of(wider.register);
+        }
+        let (parts, widths) = self.wide.get(&key)?;
+        let size = quotient.form.size();
+        let mut result = Linear::zero(size);
+        let (mut cut, mut at) = (quotient.shift - wider.shift, 0);
+        for (part, width) in parts.iter().zip(widths) {
+            if cut > 0 {
+                cut = cut.checked_sub(*width)?;
+                continue;
+            }
+            result.add(part, power(at));
+            at += width;
+        }
+        let least = -power(quotient.width - 1);
+        result.add(&self.constant(size, least), 1);
+        Some(result)
+    }
+
+    /// Commits to a limb of a saturated number: as it is in class 1, zeros or ones in the others.
+    fn limb(
+        &mut self,
+        size: Size,
+        class: &(Linear, Fill),
+        limb: &(Linear, u32, Fill),
+        width: u32,
+    ) -> Linear {
+        let values = 1i64 << width;
+        let table = self.table((0..3 * values).map(|row| {
+            let (class, limb) = (row / values, row % values);
+            [class, limb, [0, limb, values - 1][class as usize]]
+        }));
+        let row = Fill::Sum(vec![(class.1.clone(), values), (limb.2.clone(), 1)], 0);
+        let fill = Fill::Table {
+            table,
+            row: Box::new(row.clone()),
+            part: 2,
+        };
+        let out = self.column(size, fill);
+        let parts = vec![
+            Self::whole(&class.0),
+            Self::whole(&limb.0),
+            Self::whole(&out),
+        ];
+        self.look_up(table, parts, row);
+        out
+    }
+
+    /// The class of a number and the highest limb of what it saturates to, from one digit: `top` bits
+    /// of the limb and `above` more.
+    fn merged(
+        &mut self,
+        number: &Number,
+        less: &[(Linear, u32)],
+        place: u32,
+        (top, above): (u32, u32),
+        live: i128,
+    ) -> ((Linear, Fill), Linear) {
+        let size = number.form.size();
+        let values = 1i64 << top;
+        let table = self.table((0..1i64 << (top + above)).map(|digit| {
+            let (high, limb) = (i128::from(digit / values), digit % values);
+            match high.cmp(&live) {
+                std::cmp::Ordering::Less => [digit, 0, 0],
+                std::cmp::Ordering::Equal => [digit, 1, limb],
+                std::cmp::Ordering::Greater => [digit, 2, values - 1],
+            }
+        }));
+        let row = Fill::digit(number.operand.clone(), number.offset, place, 64);
+        let part_of = |part| Fill::Table {
+            table,
+            row: Box::new(row.clone()),
+            part,
+        };
+        let (class_fill, limb_fill) = (part_of(1), part_of(2));
+        let class = self.column(size, class_fill.clone());
+        let limb = self.column(size, limb_fill);
+        let digit = self.part(number, less, place);
+        let parts = vec![digit, Self::whole(&class), Self::whole(&limb)];
+        self.look_up(table, parts, row);
+        ((class, class_fill), limb)
+    }
+
+    /// Commits to a function of a quotient whose block of values that do not saturate is narrow.
+    #[expect(clippy::too_many_arguments, reason = "one call, in one place")]
+    fn saturated(
+        &mut self,
+        number: &Number,
+        less: &mut Vec<(Linear, u32)>,
+        shift: u32,
+        block: u32,
+        bits: u32,
+        live: i128,
+        (function, width): (Function, u32),
+    ) -> Linear {
+        let size = number.form.size();
+        let (least, greatest) = (-(1i64 << (width - 1)), (1i64 << (width - 1)) - 1);
+        let limb = self.digits(number, shift, &[block]);
+        less.extend(
+            limb.iter()
+                .map(|(column, place, _)| (column.clone(), *place)),
+        );
+        let class = self.class(number, less, shift + block, bits - block + 1, live);
+        let values = 1i64 << block;
+        let rows = (0..3 * values).map(|row| {
+            let (class, limb) = (row / values, row % values);
+            let q = match class {
+                0 => least,
+                1 if function == Function::Relu => limb,
+                1 => limb + least,
+                _ => greatest,
+            };
+            [class, limb, self.apply(function, q)]
+        });
+        let rows: Vec<_> = rows.collect();
+        let table = self.table(rows.into_iter());
+        let row = Fill::Sum(vec![(class.1, values), (limb[0].2.clone(), 1)], 0);
+        let fill = Fill::Table {
+            table,
+            row: Box::new(row.clone()),
+            part: 2,
+        };
+        let out = self.column(size, fill);
+        let parts = vec![
+            Self::whole(&class.0),
+            Self::whole(&limb[0].0),
+            Self::whole(&out),
+        ];
+        self.look_up(table, parts, row);
+        out
     }
 
     /// Whether the bits of a number from `place` on, `bits` of them, are below `live` (0), equal to it
@@ -893,7 +1152,8 @@ impl<'a> Lowering<'a> {
         less.extend(lower.iter().map(|(column, at, _)| (column.clone(), *at)));
         let top = place + low.iter().sum::<u32>();
         let digit_of = |at: u32, width: u32| ((live >> (at - place)) & (power(width) - 1)) as i64;
-        let class_of = |digit: i64, live: i64| 1 + i64::from(digit > live) - i64::from(digit < live);
+        let class_of =
+            |digit: i64, live: i64| 1 + i64::from(digit > live) - i64::from(digit < live);
 
         let live_digit = digit_of(top, high);
         let table = self.table((0..1i64 << high).map(|d| [d, class_of(d, live_digit), 0]));

@@ -16,7 +16,6 @@ use super::{
     layout::{Layout, Place},
     message::{Channel, Combination},
     products::Claim,
-    tree::bind,
 };
 use crate::{backend::F, weights::from_i64};
 
@@ -96,7 +95,7 @@ pub(crate) fn coefficients(functional: &Functional, axes: &Axes, layout: &Layout
             }
         }
     }
-    let mut out = vec![F::ZERO; 1 << layout.trace_bits];
+    let mut out = vec![F::ZERO; layout.reach()];
     for (place, sums) in layout.places.iter().zip(by_column) {
         for (time, entries) in sums {
             for (t, weight) in axes.vector(time).iter().enumerate() {
@@ -124,28 +123,34 @@ fn evaluate(functional: &Functional, axes: &Axes, layout: &Layout, point: &[F]) 
                     let point: Vec<F> = coordinates.iter().map(|k| point[*k]).collect();
                     eq_evals(&point)
                 });
-                axes.vector(axis).iter().zip(table).map(|(a, b)| *a * *b).sum()
+                axes.vector(axis)
+                    .iter()
+                    .zip(table)
+                    .map(|(a, b)| *a * *b)
+                    .sum()
             })
     };
     let mut sum = F::ZERO;
     for ((column, time, entry), factor) in &functional.terms {
         let place: &Place = &layout.places[*column];
         let start = layout.trace_bits - place.bits;
-        let mut weight = *factor
-            * eq_index_native((place.offset >> place.bits) as u64, &point[..start]);
+        let mut weight =
+            *factor * eq_index_native((place.offset >> place.bits) as u64, &point[..start]);
         let own = place.size.bits();
         let gap = start + own - place.low..start + own - place.low + place.bits - own;
         for k in gap.clone() {
             weight *= F::ONE - point[k];
         }
-        let cell: Vec<usize> = (start..gap.start).chain(gap.end..layout.trace_bits).collect();
+        let cell: Vec<usize> = (start..gap.start)
+            .chain(gap.end..layout.trace_bits)
+            .collect();
         let (times, entries) = cell.split_at(place.size.time_bits());
         sum += weight * inner(*time, times.to_vec()) * inner(*entry, entries.to_vec());
     }
     sum
 }
 
-/// Tables of both factors, of a prover.
+/// Both factors, of a prover; what is beyond a table's end is zero.
 struct Tables {
     trace: Vec<F>,
     functional: Vec<F>,
@@ -153,25 +158,53 @@ struct Tables {
     bank: Option<(Vec<F>, Vec<F>)>,
 }
 
-fn message(a: &[F], b: &[F]) -> (F, F) {
-    let half = a.len() / 2;
+/// `g_0` and `g_2` of tables over `2^bits` entries.
+fn message(a: &[F], b: &[F], bits: usize) -> (F, F) {
+    let half = 1usize << (bits - 1);
     let at = |x: usize| {
-        let (low, high) = (a[x], a[x + half]);
-        if low == F::ZERO && high == F::ZERO {
-            return (F::ZERO, F::ZERO);
+        let (low, b_low) = (a[x], b[x]);
+        match a.get(x + half).zip(b.get(x + half)) {
+            Some((high, b_high)) => (low * b_low, (*high - low) * (*b_high - b_low)),
+            None => {
+                let product = low * b_low;
+                (product, product)
+            }
         }
-        (low * b[x], (high - low) * (b[x + half] - b[x]))
     };
     let add = |a: (F, F), b: (F, F)| (a.0 + b.0, a.1 + b.1);
-    if half >= 1 << 10 {
-        (0..half)
+    let reach = half.min(a.len());
+    if reach >= 1 << 10 {
+        (0..reach)
             .into_par_iter()
             .with_min_len(1 << 9)
             .map(at)
             .reduce(|| (F::ZERO, F::ZERO), add)
     } else {
-        (0..half).map(at).fold((F::ZERO, F::ZERO), add)
+        (0..reach).map(at).fold((F::ZERO, F::ZERO), add)
     }
+}
+
+/// Fixes the highest of `bits` variables.
+fn bind(values: &mut Vec<F>, bits: usize, r: F) {
+    let half = 1usize << (bits - 1);
+    let rest = F::ONE - r;
+    let split = values.len().min(half);
+    let (low, high) = values.split_at_mut(split);
+    let (both, alone) = low.split_at_mut(high.len());
+    if both.len() >= 1 << 9 {
+        both.par_iter_mut()
+            .with_min_len(1 << 8)
+            .zip(&*high)
+            .for_each(|(l, h)| *l += r * (*h - *l));
+    } else {
+        for (l, h) in both.iter_mut().zip(&*high) {
+            *l += r * (*h - *l);
+        }
+    }
+    for l in alone {
+        *l *= rest;
+    }
+    values.truncate(split);
 }
 
 /// Runs the sumcheck. `bank_value` is `V_B`, `bank_columns` the point `r_col` in rows of the bank.
@@ -189,7 +222,10 @@ pub(crate) fn run(
     let key = prover.as_ref().map(|p| p.key);
     let bank_row = prover.as_ref().map(|p| p.bank.clone());
     let mut tables = prover.map(|p| Tables {
-        trace: p.trace.iter().map(|x| from_i64(*x)).collect(),
+        trace: (p.trace[..layout.reach()].par_iter())
+            .with_min_len(1 << 10)
+            .map(|x| if *x == 0 { F::ZERO } else { from_i64(*x) })
+            .collect(),
         functional: coefficients(&functional, axes, layout),
         bank: None,
     });
@@ -201,7 +237,9 @@ pub(crate) fn run(
         if round == row_rounds {
             sigma.add(bank_value, bank_power);
             if let Some(tables) = &mut tables {
-                trace_row = Some(tables.trace.clone());
+                let mut row = tables.trace.clone();
+                row.resize(1 << layout.row_bits, F::ZERO);
+                trace_row = Some(row);
                 let mut row = bank_row.clone().unwrap_or_default();
                 row.resize(1 << layout.row_bits, F::ZERO);
                 let mut weights = eq_evals(bank_columns);
@@ -213,10 +251,11 @@ pub(crate) fn run(
         if round == rounds {
             break;
         }
+        let bits = rounds - round;
         let message = tables.as_ref().map(|tables| {
-            let (mut g_0, mut g_2) = message(&tables.trace, &tables.functional);
+            let (mut g_0, mut g_2) = message(&tables.trace, &tables.functional, bits);
             if let Some((row, weights)) = &tables.bank {
-                let (more_0, more_2) = message(row, weights);
+                let (more_0, more_2) = message(row, weights, bits);
                 g_0 += more_0;
                 g_2 += more_2;
             }
@@ -232,11 +271,11 @@ pub(crate) fn run(
         sigma.add(g_0, F::ONE - r.double());
         sigma.add(g_2, r.square() - r);
         if let Some(tables) = &mut tables {
-            bind(&mut tables.trace, r);
-            bind(&mut tables.functional, r);
+            bind(&mut tables.trace, bits, r);
+            bind(&mut tables.functional, bits, r);
             if let Some((row, weights)) = &mut tables.bank {
-                bind(row, r);
-                bind(weights, r);
+                bind(row, bits, r);
+                bind(weights, bits, r);
             }
         }
         point.push(r);
@@ -246,9 +285,10 @@ pub(crate) fn run(
         (Some(tables), Some(trace_row), Some(mut bank_row)) => {
             bank_row.resize(1 << layout.row_bits, F::ZERO);
             let bank = tables.bank.as_ref().map_or(F::ZERO, |(row, _)| row[0]);
+            let trace = tables.trace.first().copied().unwrap_or(F::ZERO);
             Some(Secret {
                 rows: [trace_row, bank_row],
-                values: [tables.trace[0], bank],
+                values: [trace, bank],
                 blinds: [F::random(OsRng), F::random(OsRng)],
             })
         }
@@ -268,7 +308,9 @@ pub(crate) fn run(
     };
     // σ = v~(p)·V_Z + γ^M·eq((0, …, 0, r_col), p_col)·V_W
     let (above, own) = column.split_at(column.len() - bank_columns.len());
-    let zero = above.iter().fold(F::ONE, |product, p| product * (F::ONE - p));
+    let zero = above
+        .iter()
+        .fold(F::ONE, |product, p| product * (F::ONE - p));
     let equal = layerfold_gadgets::mle::eq_native(bank_columns, own);
     let equation = LinearEquation {
         combination: sigma,

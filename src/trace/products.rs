@@ -220,8 +220,7 @@ impl ProductTables {
         let mut out = [F::ZERO; 3];
         for x in 0..half {
             let of = |values: &[F]| (values[x], values[x + half] - values[x]);
-            let ((w, dw), (l, dl), (r, dr)) =
-                (of(&self.weights), of(&self.left), of(&self.right));
+            let ((w, dw), (l, dl), (r, dr)) = (of(&self.weights), of(&self.left), of(&self.right));
             let leading = dl * dr;
             out[0] += w * l * r;
             out[1] += w * leading + dw * (l * dr + dl * r);
@@ -348,8 +347,7 @@ impl Tables {
                     };
                     let time = axes.axis(term.time, &view.time, size.time);
                     let cells = contract(values, size, axes.vector(time));
-                    let read =
-                        (view.entry).apply(&cells, input.size.len, |c, w| *c * from_i64(w));
+                    let read = (view.entry).apply(&cells, input.size.len, |c, w| *c * from_i64(w));
                     let factor = from_i128(view.factor);
                     for (x, read) in x.iter_mut().zip(read) {
                         *x += factor * read;
@@ -536,10 +534,7 @@ pub(crate) fn run(
         },
         value: lambda.clone(),
     }];
-    claims.push(claim(
-        bank_functional(system, axes, &equation, pairs),
-        b,
-    ));
+    claims.push(claim(bank_functional(system, axes, &equation, pairs), b));
     let mut rest = sigma;
     for ((product, kappa), sent) in
         (system.products.iter().zip(&equation.products)).zip(factors.chunks(3))

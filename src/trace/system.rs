@@ -258,13 +258,42 @@ impl Form {
         self.affines.is_empty() && self.products.is_empty()
     }
 
+    /// Adds `factor·other`; terms that differ in the factor alone become one.
     pub(crate) fn add(&mut self, other: &Self, factor: i128) {
         self.linear.add(&other.linear, factor);
-        self.affines.extend(other.affines.iter().map(|a| Affine {
-            factor: a.factor * factor,
-            ..a.clone()
-        }));
-        self.products
-            .extend(other.products.iter().map(|(p, f)| (*p, f * factor)));
+        for affine in &other.affines {
+            let added = affine.factor * factor;
+            let same = |a: &&mut Affine| {
+                a.map == affine.map
+                    && a.input == affine.input
+                    && a.bias == affine.bias
+                    && a.rows == affine.rows
+            };
+            match self.affines.iter_mut().find(same) {
+                Some(there) => there.factor += added,
+                None => self.affines.push(Affine {
+                    factor: added,
+                    ..affine.clone()
+                }),
+            }
+        }
+        self.affines.retain(|a| a.factor != 0);
+        for (product, own) in &other.products {
+            self.add_product(*product, own * factor);
+        }
+    }
+
+    /// Adds a multiple of a product.
+    pub(crate) fn add_product(&mut self, product: usize, factor: i128) {
+        match self.products.iter_mut().find(|(p, _)| *p == product) {
+            Some((_, there)) => *there += factor,
+            None => self.products.push((product, factor)),
+        }
+        self.products.retain(|(_, f)| *f != 0);
+    }
+
+    /// Number of terms.
+    pub(crate) fn terms(&self) -> usize {
+        self.linear.views.len() + self.affines.len() + self.products.len()
     }
 }

@@ -67,7 +67,11 @@ impl Tree {
                 (n1 * b + n2 * a, a * b)
             };
             let (p, q) = if n >= 1 << 9 {
-                (0..n).into_par_iter().with_min_len(1 << 8).map(node).unzip()
+                (0..n)
+                    .into_par_iter()
+                    .with_min_len(1 << 8)
+                    .map(node)
+                    .unzip()
             } else {
                 (0..n).map(node).unzip()
             };

@@ -68,8 +68,7 @@ impl Case {
     }
 
     pub(crate) fn witness(&self, system: &System) -> Witness {
-        let registers =
-            registers(&self.program, &self.bank, &self.initial, &self.frames).unwrap();
+        let registers = registers(&self.program, &self.bank, &self.initial, &self.frames).unwrap();
         Witness::of(system, &registers)
     }
 }

@@ -7,9 +7,7 @@ use super::lowering::{Case, case};
 use crate::{
     backend::F,
     ivc::Visibility,
-    trace::{
-        PublicVectors, RowKind, TraceError, TraceKey, TraceOutcome, TraceRun, TraceStatement,
-    },
+    trace::{PublicVectors, RowKind, TraceError, TraceKey, TraceOutcome, TraceRun, TraceStatement},
     weights::{BlindingSeed, CommittedBank},
 };
 
@@ -31,9 +29,8 @@ pub(crate) fn parameters(case: &Case) -> Vec<i64> {
 impl Proved {
     pub(crate) fn new(case: Case, visibility: Visibility, own_rows: bool) -> Self {
         let key = TraceKey::new(&case.program, case.program.digest()).unwrap();
-        let bank =
-            CommittedBank::commit(case.bank.clone(), &case.program, BlindingSeed::random())
-                .unwrap();
+        let bank = CommittedBank::commit(case.bank.clone(), &case.program, BlindingSeed::random())
+            .unwrap();
         let salt = F::random(OsRng);
         let outcome = key
             .prove(&TraceRun {
@@ -58,7 +55,12 @@ impl Proved {
 
     pub(crate) fn verify(&self) -> Result<(), TraceError> {
         let inputs = self.case.frames.concat();
-        self.verify_with(&inputs, &self.case.outputs, b"context", self.case.frames.len())
+        self.verify_with(
+            &inputs,
+            &self.case.outputs,
+            b"context",
+            self.case.frames.len(),
+        )
     }
 
     pub(crate) fn verify_with(
@@ -104,7 +106,12 @@ fn proofs_of_random_programs_verify() {
             Visibility::private_inputs()
         };
         let proved = Proved::new(case, visibility, seed % 3 == 0);
-        assert_eq!(proved.verify(), Ok(()), "seed {seed}: {:#?}", proved.case.program);
+        assert_eq!(
+            proved.verify(),
+            Ok(()),
+            "seed {seed}: {:#?}",
+            proved.case.program
+        );
         tried += 1;
         if tried == 60 {
             break;
