@@ -3,6 +3,7 @@
 mod attacks;
 mod lowering;
 mod proofs;
+mod secrecy;
 
 /// What a program becomes, for people.
 pub(crate) fn dump(program: &crate::program::Program, frames: usize) {
