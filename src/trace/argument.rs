@@ -210,7 +210,17 @@ pub(crate) fn run(
         .collect();
     let mut gates = Vec::new();
     let leaves = info_span!("lookups").in_scope(|| {
-        let tree = committed.map(|c| Tree::new(leaves(prepared, &c.witness, &denominators)));
+        let leaves = committed.map(|c| leaves(prepared, &c.witness, &denominators));
+        #[cfg(test)]
+        let leaves = leaves.map(|mut leaves| {
+            for (at, table, parts) in &channel.leaves {
+                let id = F::from(*table as u64 + 1);
+                leaves[*at] = (parts.iter().zip(&fingerprint.beta))
+                    .fold(fingerprint.alpha - id, |q, (v, beta)| q - *v * beta);
+            }
+            leaves
+        });
+        let tree = leaves.map(Tree::new);
         tree::run(channel, layout.leaf_bits, tree, &mut gates)
     })?;
 
@@ -490,7 +500,7 @@ fn entries_of_row(len: usize, vectors: usize, per_block: usize, number: usize) -
 }
 
 /// The digest of the vectors of a kind, from the rows.
-fn digest_of(
+pub(crate) fn digest_of(
     prepared: &Prepared,
     shape: &RegisterShape,
     kind: RowKind,
@@ -511,7 +521,7 @@ fn digest_of(
 }
 
 /// Bits of rows, and of what is shown at the end, for a trace.
-fn choose_bits(
+pub(crate) fn choose_bits(
     system: &System,
     own_rows: bool,
     least: usize,

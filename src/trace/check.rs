@@ -77,6 +77,24 @@ impl System {
         out
     }
 
+    /// The tuples of a lookup, entry by entry, every part with its shift.
+    pub(crate) fn tuples(
+        &self,
+        bank: &WeightBank,
+        columns: &[Vec<i64>],
+        lookup: usize,
+    ) -> Vec<[(i128, u32); 3]> {
+        let lookup = &self.lookups[lookup];
+        let mut out = vec![[(0, 0); 3]; lookup.size().cells()];
+        for (k, part) in lookup.parts.iter().enumerate() {
+            let values = self.form(bank, columns, &part.form);
+            for (out, x) in out.iter_mut().zip(values) {
+                out[k] = (x, part.shift);
+            }
+        }
+        out
+    }
+
     /// What does not hold, in words.
     pub(crate) fn violations(
         &self,
@@ -117,5 +135,5 @@ impl System {
 }
 
 fn apply(map: &AxisMap, cells: &[i128], len: usize) -> Vec<i128> {
-    map.apply(cells, len, |c, w| c * i128::from(*&w))
+    map.apply(cells, len, |c, w| c * i128::from(w))
 }

@@ -85,11 +85,26 @@ pub(crate) struct Channel<'a> {
     /// Changes the scalars of a message, given its number, as a cheating prover would.
     #[cfg(test)]
     pub(crate) tamper: Option<Tamper<'a>>,
+    /// Changes points before they are sent, given their name and the number of rows before.
+    #[cfg(test)]
+    pub(crate) tamper_points: Option<TamperPoints<'a>>,
+    /// Changes `V_Z` and `V_W` before they are committed to, given their factors in their equation.
+    #[cfg(test)]
+    pub(crate) tamper_values: Option<TamperValues<'a>>,
+    /// Leaves that are the fractions of other tuples: index, table, parts.
+    #[cfg(test)]
+    pub(crate) leaves: Vec<(usize, usize, [F; 3])>,
 }
 
 /// See [`Channel::tamper`].
 #[cfg(test)]
 pub(crate) type Tamper<'a> = Box<dyn FnMut(usize, &mut Vec<F>) + 'a>;
+/// See [`Channel::tamper_points`].
+#[cfg(test)]
+pub(crate) type TamperPoints<'a> = Box<dyn FnMut(&str, usize, &mut Vec<PallasAffine>) + 'a>;
+/// See [`Channel::tamper_values`].
+#[cfg(test)]
+pub(crate) type TamperValues<'a> = Box<dyn FnMut([F; 2], &mut [F; 2]) + 'a>;
 
 impl<'a> Channel<'a> {
     pub(crate) fn prover(transcript: Transcript, key: &'a MessageKey) -> Self {
@@ -104,6 +119,12 @@ impl<'a> Channel<'a> {
             },
             #[cfg(test)]
             tamper: None,
+            #[cfg(test)]
+            tamper_points: None,
+            #[cfg(test)]
+            tamper_values: None,
+            #[cfg(test)]
+            leaves: Vec::new(),
         }
     }
 
@@ -114,6 +135,12 @@ impl<'a> Channel<'a> {
             role: Role::Verifier { bytes },
             #[cfg(test)]
             tamper: None,
+            #[cfg(test)]
+            tamper_points: None,
+            #[cfg(test)]
+            tamper_values: None,
+            #[cfg(test)]
+            leaves: Vec::new(),
         }
     }
 
@@ -154,6 +181,13 @@ impl<'a> Channel<'a> {
         count: usize,
         given: Option<Vec<PallasAffine>>,
     ) -> Result<Vec<PallasAffine>, TraceError> {
+        #[cfg(test)]
+        let given = given.map(|mut points| {
+            if let Some(tamper) = &mut self.tamper_points {
+                tamper(name, self.rows.len(), &mut points);
+            }
+            points
+        });
         let points = match &mut self.role {
             Role::Prover { bytes, .. } => {
                 let points = given.ok_or(TraceError::Invalid)?;

@@ -294,6 +294,17 @@ pub(crate) fn run(
         }
         _ => None,
     };
+    #[cfg(test)]
+    let secret = secret.map(|mut secret: Secret| {
+        if let Some(tamper) = &mut channel.tamper_values {
+            let (above, own) = column.split_at(column.len() - bank_columns.len());
+            let zero = above.iter().fold(F::ONE, |z, p| z * (F::ONE - p));
+            let equal = layerfold_gadgets::mle::eq_native(bank_columns, own);
+            let of_trace = evaluate(&functional, axes, layout, &point);
+            tamper([of_trace, bank_power * zero * equal], &mut secret.values);
+        }
+        secret
+    });
     let given = match (&secret, key) {
         (Some(secret), Some(key)) => Some(
             (secret.values.iter().zip(&secret.blinds))

@@ -23,6 +23,12 @@ pub(crate) struct Case {
     pub(crate) outputs: Vec<i64>,
 }
 
+/// Parameters that are all 1.
+pub(crate) fn parameters_of(program: &Program) -> Vec<i64> {
+    let shapes = program.parameter_shapes();
+    shapes.iter().flat_map(|s| vec![1; s.len]).collect()
+}
+
 /// The case of a seed, if it gives a valid program that has a run.
 pub(crate) fn case(seed: u64, most_frames: u64) -> Option<Case> {
     let program = random_program(seed)?;
@@ -33,9 +39,7 @@ pub(crate) fn case(seed: u64, most_frames: u64) -> Option<Case> {
     let frames: Vec<Vec<i64>> = (0..frames)
         .map(|_| random_frame(&program, &mut rng))
         .collect();
-    let parameters: Vec<i64> = (program.parameter_shapes().iter())
-        .flat_map(|s| vec![1; s.len])
-        .collect();
+    let parameters = parameters_of(&program);
     let initial = program.initial_with(&parameters).unwrap();
     let mut interpreter = Interpreter::with_parameters(&program, &bank, &parameters).unwrap();
     let mut outputs = Vec::new();

@@ -1,4 +1,6 @@
 //! Tests of trace proofs.
 
+mod attacks;
 mod lowering;
 mod proofs;
+mod secrecy;

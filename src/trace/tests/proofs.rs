@@ -3,7 +3,7 @@
 use ff::Field;
 use rand_core::OsRng;
 
-use super::lowering::{Case, case};
+use super::lowering::{Case, case, parameters_of};
 use crate::{
     backend::F,
     ivc::Visibility,
@@ -22,8 +22,7 @@ pub(crate) struct Proved {
 }
 
 pub(crate) fn parameters(case: &Case) -> Vec<i64> {
-    let shapes = case.program.parameter_shapes();
-    shapes.iter().flat_map(|s| vec![1; s.len]).collect()
+    parameters_of(&case.program)
 }
 
 impl Proved {
