@@ -445,10 +445,10 @@ class Form:
         time, len = self.box
         return self.plus(Form(self.box, {(("pub", 0), ("cell", 0, time, 0), ("cell", 0, len, 0)): 1}), number)
 
-    def read(self, box, frames, entries):
-        """Read through maps; None if that is no form."""
+    def read(self, box, frames, entries, system=None):
+        """Read through maps; None if that is no form. Products are those of both sides read so."""
         result = Form(box)
-        if self.products or (self.affine and (frames != whole(self.box[0]) or entries[0] != "shift")):
+        if not self.linear() and (frames != whole(self.box[0]) or entries[0] not in ("shift", "cell")):
             return None
         for (source, t, i), k in self.views.items():
             if frames[0] == "prefix" and source[0] == "part":
@@ -462,6 +462,12 @@ class Form:
             rows = after(entries, rows)
             if rows[0] != "nothing":
                 result.affine.append((k, (l, bias, rows, x)))
+        for e, k in self.products.items():
+            _, left, right = system.products[e]
+            left, right = left.read(box, frames, entries), right.read(box, frames, entries)
+            if left is None or right is None:
+                return None
+            result = result.plus(system.product(left, right, False), k)
         return result
 
     def key(self):
@@ -490,7 +496,7 @@ class System:
         self.tables, self.table_of = [], {}
         self.lookups, self.identities, self.products, self.product_of = [], [], [], {}
         self.public((1, 1), [1])
-        self.registers, self.limbs = {}, {}
+        self.registers, self.limbs, self.lin, self.quotient_of = {}, {}, {}, {}
         self.build(frames, outputs)
 
     # -- making things
@@ -656,7 +662,7 @@ class System:
             self.lookup(table, part(self.without(v, digits), s + 8 * k8), part(c), part(o))
             out.append((o, 8 * k8))
         else:
-            limbs.append((self.column(box), 8 * k8, h))
+            limbs.insert(0, (self.column(box), 8 * k8, h))
             digits = low + [(d, s + p) for d, p, _ in limbs]
             c = self.classes(v, digits, s + b, n - b + 1, live)
         for d, p, k in limbs:
@@ -709,15 +715,25 @@ class System:
     def linear(self, r):
         """Register r as a linear form, made once."""
         value = self.registers[r]
+        if r in self.lin:
+            return self.lin[r]
         if isinstance(value, Quotient):
-            self.registers[r] = self.function("identity", value)
+            self.lin[r] = self.function("identity", value)
+            self.quotient_of[r] = value
+            self.registers[r] = self.lin[r]
         elif not value.linear():
-            self.registers[r] = self.commit(value)
-        return self.registers[r]
+            self.lin[r] = self.commit(value)
+        else:
+            return value
+        return self.lin[r]
 
-    def through(self, r, box, frames, entries):
-        """A linear register read through maps; committed to if it must be."""
-        result = self.linear(r).read(box, frames, entries)
+    def form(self, r):
+        """Register r as a form."""
+        return self.linear(r) if isinstance(self.registers[r], Quotient) else self.registers[r]
+
+    def through(self, r, box, frames, entries, linear=True):
+        """A register read through maps; committed to if it must be."""
+        result = (self.linear(r) if linear else self.form(r)).read(box, frames, entries, self)
         if result is None:
             self.registers[r] = self.commit(self.registers[r])
             result = self.registers[r].read(box, frames, entries)
@@ -782,10 +798,10 @@ class System:
         box = value.box[0], length
         if start == 0 and length == value.box[1]:
             return value
-        result = value.read(box, whole(box[0]), ("shift", 0, length, start))
+        result = value.read(box, whole(box[0]), ("shift", 0, length, start), self)
         if result is None:
             self.registers[r] = self.commit(value)
-            result = self.registers[r].read(box, whole(box[0]), ("shift", 0, length, start))
+            result = self.registers[r].read(box, whole(box[0]), ("shift", 0, length, start), self)
         return result
 
     @property
@@ -818,6 +834,8 @@ class System:
         value = self.registers[r]
         if isinstance(value, Quotient):
             return value
+        if r in self.quotient_of:
+            return self.quotient_of[r]
         w = self.shape[r][1]
         return Quotient(self.linear(r), 0, 0, w, w, None)
 
@@ -885,10 +903,10 @@ class System:
         _, w, offset, _ = self.shape[r]
         r = self.local(r)
         box = self.time, length
-        x = self.through(r, box, whole(self.time), ("cell", 0, length, 0))
+        x = self.through(r, box, whole(self.time), ("cell", 0, length, 0), False)
         c = self.public((1, length), range(length))
         v = x.plus(Form(box, {(("pub", c), ("cell", 0, self.time, 0), whole(length)): 1}), -1)
-        return self.is_equal(v.shifted(offset + length - 1), bits((1 << w) + length), offset + length - 1)
+        return self.is_equal(v.shifted(offset + length - 1), ((1 << w) + length).bit_length(), offset + length - 1)
 
     def op_argmax(self, at, r):
         w = self.shape[r][1]
@@ -919,9 +937,9 @@ class System:
         if not isinstance(value, Quotient):
             return self.cut(r, start, length)
         box = value.y.box[0], length
-        y = value.y if length == value.y.box[1] else value.y.read(box, whole(box[0]), ("shift", 0, length, start))
+        y = value.y if length == value.y.box[1] else value.y.read(box, whole(box[0]), ("shift", 0, length, start), self)
         if y is None:
-            y = self.commit(value.y).read(box, whole(box[0]), ("shift", 0, length, start))
+            y = self.commit(value.y).read(box, whole(box[0]), ("shift", 0, length, start), self)
         return Quotient(y, value.half, value.shift, value.bits, value.width, None)
 
     def op_concat(self, at, inputs):
@@ -930,7 +948,7 @@ class System:
         for r in inputs:
             n = self.len(r)
             r = self.local(r)
-            form = form.plus(self.through(r, form.box, whole(self.time), ("shift", start, start + n, -start)))
+            form = form.plus(self.through(r, form.box, whole(self.time), ("shift", start, start + n, -start), False))
             start += n
         return form
 
@@ -938,19 +956,20 @@ class System:
 
     def replace_parts(self):
         p, T = self.program, self.T
+        reading = {r for r, f in self.registers.items() if isinstance(f, Form) and any(s[0] == "part" for s, _, _ in f.views)}
         for k, c in enumerate(p.carried):
             length = c["shape"][0]
             start = ("pub", self.public((1, length), self.initial[k]))
             r = c["next"]
-            own = self.view("part", k, (T, length))
+            own = (1,) if k == 0 else [2 + i for i, o in enumerate(p.operations) if o == ("carried", (k,))]
             before = {(start, ("cell", 0, 1, 0), whole(length)): 1}
-            if self.registers[r] is not None and not isinstance(self.registers[r], Quotient) and self.registers[r].key() == own.key() and self.registers[r].linear():
+            if r in own:
                 before = {(start, ("cell", 0, T, 0), whole(length)): 1}
             else:
                 value = self.registers[r]
                 if isinstance(value, Quotient):
                     value = self.linear(r)
-                if not value.linear() or any(s[0] == "part" for s, _, _ in value.views):
+                if not value.linear() or any(s[0] == "part" for s, _, _ in value.views) or r in reading:
                     value = self.registers[r] = self.commit(value)
                 for (s, t, i), number in value.views.items():
                     t = after(("shift", 1, T, -1), t)
@@ -961,7 +980,7 @@ class System:
 
     def all_forms(self):
         seen = {}
-        for form in [f for f in self.registers.values() if isinstance(f, Form)] + self.identities:
+        for form in [f for f in self.registers.values() if isinstance(f, Form)] + list(self.lin.values()) + self.identities:
             seen[id(form)] = form
         for _, parts in self.lookups:
             for form, _ in parts:
