@@ -219,7 +219,8 @@ impl Params {
         );
         // Loaded while the directory is known: provers and verifiers of models need them.
         generators::with_directory(directory, || {
-            let columns = 1 << program.bank().default_column_bits();
+            // As many as are kept in a file at least: rows of a trace may be longer.
+            let columns = 1 << program.default_column_bits().max(10);
             let _ = generators::get::<E1>(BANK_LABEL, columns + 1);
         });
         Ok(Self(Arc::new(Inner {
@@ -266,7 +267,11 @@ impl Params {
     /// for.
     pub fn prepare_prover_for(&self, kind: ProofKind) -> Result<(), Error> {
         match kind {
-            ProofKind::Trace => self.0.trace().map(|_| ()),
+            ProofKind::Trace => {
+                let key = self.0.trace()?;
+                self.0.with_generators(|| key.prepare());
+                Ok(())
+            }
             ProofKind::Recursive => self.0.prover_key().map(|_| ()),
         }
     }

@@ -173,7 +173,7 @@ impl Bench {
     pub(super) fn new(program: Program, bank: WeightBank) -> Self {
         let dimensions = program.bank();
         Self {
-            mask: Mask::random(&dimensions, dimensions.default_column_bits()),
+            mask: Mask::random(&dimensions, program.default_column_bits()),
             step: Unrolled::new(&program),
             program,
             bank,

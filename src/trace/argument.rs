@@ -542,6 +542,11 @@ fn choose_bits(
     best.map(|(_, bits)| bits).ok_or(TraceError::Shape)
 }
 
+/// Bits of the rows that short runs of a program are committed to in.
+pub(crate) fn likely_row_bits(program: &Program) -> u32 {
+    program.default_column_bits().max(DIGEST_ROW_BITS)
+}
+
 /// Proves a run.
 pub(crate) fn prove(
     program: &Program,
@@ -721,7 +726,7 @@ pub(crate) fn verify(
 }
 
 /// Most memory that a verifier spends on a statement.
-const MOST_MEMORY: u64 = 1 << 36;
+const MOST_MEMORY: u64 = 1 << 34;
 
 /// Bytes of memory that a proof of so many frames takes at its peak, about.
 pub(crate) fn memory_bytes(program: &Program, frames: u64) -> u64 {

@@ -156,7 +156,6 @@ impl<'a> Lowering<'a> {
     fn new(program: &'a Program, instance: Instance<'a>, known: Census) -> Self {
         let shapes = program.register_shapes();
         let system = System {
-            frames: instance.frames,
             map_rows: program.maps.iter().map(|m| m.rows as usize).collect(),
             // Public vector 0 is the number 1.
             publics: vec![Public {
@@ -1371,7 +1370,7 @@ impl<'a> Lowering<'a> {
             let initial = self.initial(part);
             let len = self.program.carried[part].shape.len as usize;
             let size = self.each(len);
-            let mut at_first = |to: usize| View {
+            let at_first = |to: usize| View {
                 source: initial,
                 time: AxisMap {
                     to,

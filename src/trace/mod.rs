@@ -129,6 +129,12 @@ impl TraceKey {
         })
     }
 
+    /// Makes the tables that every prover needs, if they are not there yet.
+    pub(crate) fn prepare(&self) {
+        let _ = key::MessageKey::get();
+        let _ = key::RowKey::get(argument::likely_row_bits(&self.program));
+    }
+
     /// Bytes of memory that a proof of a run of so many frames takes at its peak, about.
     pub(crate) fn memory_bytes(&self, frames: u64) -> u64 {
         argument::memory_bytes(&self.program, frames)

@@ -117,17 +117,6 @@ impl Product {
     pub(crate) fn size(&self) -> Size {
         self.left.size
     }
-
-    /// The box of its results.
-    pub(crate) fn result(&self) -> Size {
-        match self.kind {
-            ProductKind::Entries => self.left.size,
-            ProductKind::Sum => Size {
-                len: 1,
-                ..self.left.size
-            },
-        }
-    }
 }
 
 /// What an entry of a box is.
@@ -176,7 +165,6 @@ pub(crate) struct Table {
 /// What is shown of a run.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct System {
-    pub(crate) frames: usize,
     /// Rows of the maps of the bank.
     pub(crate) map_rows: Vec<usize>,
     pub(crate) columns: Vec<Column>,

@@ -633,7 +633,7 @@ impl CommittedBank {
         if !bank.fits(&dimensions) {
             return Err(Error::usage("the bank does not fit the program"));
         }
-        let column_bits = dimensions.default_column_bits();
+        let column_bits = program.default_column_bits();
         let key = CommitmentKey::of_label(BANK_LABEL, 1 << column_bits);
         let maps = program.maps().to_vec();
         let indexes: Vec<u64> = committed_rows(&dimensions, column_bits, &maps).collect();

@@ -148,6 +148,10 @@ impl<F: BaseField> Form<F> for Wide<F> {
     type Batch = LaneBatch<F>;
     type Folding = LaneFolding<F>;
 
+    fn is_wide(self) -> bool {
+        true
+    }
+
     #[inline(always)]
     fn enter(self, point: &Point<F>) -> Packed<F> {
         let ([x0, x1, x2, x3], y) = (point.x.words(), point.y.words());
