@@ -514,9 +514,10 @@ def parts_block(all_figures, _others):
         prove, whole_trace = figures.get(name, "prove_cpu_s"), sum(of.values())
         row = [f"`{name}`{figures.mark(name)}", milliseconds(prove - whole_trace)]
         row += [milliseconds(of.get(p)) for p in PARTS]
-        row += [milliseconds(prove), milliseconds(figures.get(name, "commit_cpu_s"))]
+        row += [milliseconds(prove), milliseconds(figures.get(name, "first_trace_cpu_s"))]
+        row.append(milliseconds(figures.get(name, "commit_cpu_s")))
         rows.append(row)
-    return table(["workload", "session", *PARTS, "**prove**", "weights"], rows)
+    return table(["workload", "session", *PARTS, "**prove**", "first", "weights"], rows)
 
 
 def milliseconds(value):

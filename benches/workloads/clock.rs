@@ -67,11 +67,18 @@ impl CpuBySpan {
     fn total(&self, counts: impl Fn(&[&str]) -> bool) -> f64 {
         let state = self.0.lock().expect("no panic while held");
         let found = state.totals.iter().filter(|(path, _)| counts(path));
-        found.map(|(_, spent)| spent.as_secs_f64()).sum()
+        let spent: Duration = found.map(|(_, spent)| *spent).sum();
+        spent.as_secs_f64()
     }
 
     pub(crate) fn reset(&self) {
         self.0.lock().expect("no panic while held").totals.clear();
+    }
+
+    /// Forgets what was spent in spans of this name that are in no other.
+    pub(crate) fn forget(&self, name: &str) {
+        let mut state = self.0.lock().expect("no panic while held");
+        state.totals.retain(|path, _| path.first() != Some(&name));
     }
 }
 
