@@ -124,6 +124,17 @@ impl System {
                 }
             }
         }
+        out.extend(self.violations_of_identities(bank, columns));
+        out
+    }
+
+    /// Identities that are not zero, in words.
+    pub(crate) fn violations_of_identities(
+        &self,
+        bank: &WeightBank,
+        columns: &[Vec<i64>],
+    ) -> Vec<String> {
+        let mut out = Vec::new();
         for (k, identity) in self.identities.iter().enumerate() {
             let values = self.form(bank, columns, identity);
             if let Some(x) = values.iter().position(|x| *x != 0) {

@@ -1,12 +1,14 @@
 //! Programs that ask for more work than their size allows.
 
+use super::prover::{Bench, affine, layer, program, times};
 use crate::{
     program::{
         Emission, MapRef, MapShape, Monomial, Operation, Output, Program, Register, Spread, Term,
         VectorShape,
     },
     trace::{
-        lower::{Instance, lower},
+        TraceProof,
+            lower::{Instance, lower},
         system::System,
     },
 };
@@ -125,4 +127,97 @@ fn parts_that_are_cut_off_leave_no_terms() {
         terms(&lowered(&program))
     };
     assert!(grown(14) < 2 * grown(7), "{} and {}", grown(7), grown(14));
+}
+
+/// Bits of rows that a proof claims: no tables are made for a proof that is cut off.
+#[test]
+#[ignore = "fails: a verifier makes the prover's tables of multiples, 4 s and 400 MB for 14 bits"]
+fn a_claim_of_long_rows_costs_a_verifier_little() {
+    let bench = Bench::new(&layer(1, 1), 1, true);
+    let digests = [None, None];
+    let inputs = bench.case.frames.concat();
+    let statement = bench.statement(&digests, &inputs);
+    let started = std::time::Instant::now();
+    let proof = TraceProof {
+        row_bits: 14,
+        tail_bits: 14,
+        body: Vec::new(),
+    };
+    assert!(bench.check(&statement, &proof).is_err());
+    let spent = started.elapsed();
+    assert!(spent.as_millis() < 300, "{spent:?}");
+}
+
+/// Parts of a sum of many products are not looked for among all products, one by one.
+#[test]
+#[ignore = "fails: a second or two for 100 slices of 1008 products, ten times that for 1000"]
+fn parts_of_many_products_are_found_soon() {
+    let len = 288;
+    let mut operations = vec![affine(0, Register::FRAME, 1, 32, 0)];
+    let mut parts = Vec::new();
+    for start in 0..len {
+        operations.push(Operation::Slice {
+            input: Register::FRAME,
+            start,
+            len: 1,
+        });
+        parts.push(Register::result_of(operations.len() - 1));
+    }
+    let mut sums = Vec::new();
+    for parts in parts.chunks(8) {
+        let pairs: Vec<Monomial> = (0..8)
+            .flat_map(|a| (0..a).map(move |b| (a, b)))
+            .map(|(a, b)| times(1, parts[a], Some(parts[b])))
+            .collect();
+        for monomials in pairs.chunks(14) {
+            operations.push(Operation::Combine {
+                constant: 0,
+                monomials: monomials.to_vec(),
+                bits: 30,
+                shift: 0,
+            });
+            sums.push(Register::result_of(operations.len() - 1));
+        }
+    }
+    let (mut level, mut bits) = (sums, 30);
+    while level.len() > 1 {
+        bits += 5;
+        level = level
+            .chunks(8)
+            .map(|chunk| {
+                operations.push(Operation::Combine {
+                    constant: 0,
+                    monomials: chunk.iter().map(|r| times(1, *r, None)).collect(),
+                    bits,
+                    shift: 0,
+                });
+                Register::result_of(operations.len() - 1)
+            })
+            .collect();
+    }
+    let many = level[0];
+    for _ in 0..100 {
+        operations.push(Operation::Slice {
+            input: many,
+            start: 0,
+            len: 1,
+        });
+    }
+    let mut program = program(len, &[(1, len)], operations, 1);
+    program.output.register = Register::result_of(program.operations.len() - 1);
+    let program = Program::from_bytes(&program.to_bytes()).unwrap();
+    let started = std::time::Instant::now();
+    let frames = vec![1; len as usize];
+    let system = lower(
+        &program,
+        Instance {
+            frames: 1,
+            initial: &[],
+            inputs: Some(&frames),
+            outputs: Some(&[0]),
+        },
+    );
+    let spent = started.elapsed();
+    let products = system.map(|s| s.products.len());
+    assert!(spent.as_millis() < 500, "{products:?} products, {spent:?}");
 }

@@ -1,18 +1,23 @@
 //! False statements, proved by a prover who follows the protocol with other integers.
 
+use std::collections::HashSet;
+
 use ff::Field;
 use halo2curves::pasta::PallasAffine;
+use rand::{Rng, SeedableRng, seq::SliceRandom};
+use rand_chacha::ChaCha8Rng;
 
 use super::prover::*;
 use crate::{
     backend::F,
-    program::{Operation, Register},
+    program::{Carried, Operation, Register, VectorShape},
     trace::{
         PublicVectors, RowKind, TraceError, TraceStatement,
         argument::{self, Prepared},
         digest::{digest_of_points, run_digest},
         equation::Fingerprint,
-        system::{Linear, Source},
+        system::{Linear, Source, System},
+        tests::lowering::case,
         witness::{Witness, registers},
     },
     weights::{AffineMap, BlindingSeed, CommittedBank, WeightBank, from_i64},
@@ -267,6 +272,70 @@ fn no_cell_is_free() {
     }
 }
 
+/// Whether columns are what a prover may commit to: every tuple a row, every identity zero.
+struct Judge<'a> {
+    system: &'a System,
+    bank: &'a WeightBank,
+    rows: Vec<HashSet<[i64; 3]>>,
+}
+
+impl Judge<'_> {
+    fn holds(&self, columns: &[Vec<i64>]) -> bool {
+        let system = self.system;
+        (0..system.lookups.len()).all(|k| {
+            let rows = &self.rows[system.lookups[k].table];
+            let tuples = system.tuples(self.bank, columns, k);
+            tuples.iter().all(|tuple| {
+                let whole = tuple.map(|(x, s)| (x & ((1 << s) - 1) == 0).then_some(x >> s));
+                let whole = whole.map(|x| x.and_then(|x| i64::try_from(x).ok()));
+                matches!(whole, [Some(a), Some(b), Some(c)] if rows.contains(&[a, b, c]))
+            })
+        }) && system.violations_of_identities(self.bank, columns).is_empty()
+    }
+}
+
+/// Random programs whose inputs and outputs are public leave a prover no choice: one cell changed, or
+/// two that might make up for each other, and something does not hold.
+#[test]
+fn random_programs_leave_no_choice() {
+    let (mut programs, mut tried) = (0, 0);
+    for seed in 0..4000 {
+        let Some(case) = case(seed, 3) else { continue };
+        let Some(system) = case.system(true) else { continue };
+        let honest = case.witness(&system).columns;
+        let judge = Judge {
+            rows: (system.tables.iter())
+                .map(|t| t.rows.iter().copied().collect())
+                .collect(),
+            system: &system,
+            bank: &case.bank,
+        };
+        assert!(judge.holds(&honest), "seed {seed}");
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let steps = [1, -1, 2, 4, 16, 128, 256, -256, 1024, 4096];
+        for k in 0..honest.len() {
+            for _ in 0..4 {
+                let mut columns = honest.clone();
+                let cell = rng.gen_range(0..columns[k].len());
+                columns[k][cell] += *steps.choose(&mut rng).unwrap();
+                assert!(!judge.holds(&columns), "seed {seed}, column {k}");
+                // With the same entry of a column that comes soon after.
+                let other = (k + rng.gen_range(1..4)) % honest.len();
+                if let Some(x) = columns[other].get_mut(cell).filter(|_| other != k) {
+                    *x += *steps.choose(&mut rng).unwrap();
+                    assert!(!judge.holds(&columns), "seed {seed}, columns {k}, {other}");
+                }
+                tried += 1;
+            }
+        }
+        programs += 1;
+        if programs == 200 {
+            break;
+        }
+    }
+    assert!(programs == 200 && tried > 2000, "{programs} {tried}");
+}
+
 #[test]
 fn two_values_of_one_row_are_not_opened() {
     let bench = Bench::new(&recurrent(), 3, false);
@@ -368,13 +437,8 @@ fn errors_of_identities_do_not_cancel() {
     columns[hot][second] = 1;
     columns[output][second] = 1;
     columns[greatest][0] = x[first] + x[second] + 1;
-    let wrong = system.violations(
-        &bench.case.bank,
-        &columns,
-        &vec![Vec::new(); system.lookups.len()],
-    );
-    let wrong = wrong.iter().filter(|w| w.starts_with("identity")).count();
-    assert_eq!(wrong, 2);
+    let wrong = system.violations_of_identities(&bench.case.bank, &columns);
+    assert_eq!(wrong.len(), 2);
     for no_row in [NoRow::Claimed, NoRow::Told] {
         let (committed, lies, _) = bench.commit_to(&prepared, columns.clone(), no_row);
         assert!(!bench.accepts(&prepared, &committed, lies));
@@ -514,6 +578,10 @@ fn the_statement_is_bound() {
             TraceStatement { inputs: PublicVectors::Entries(&swapped), ..right() },
             TraceStatement { inputs: PublicVectors::Entries(&zeros), ..right() },
             TraceStatement { outputs: PublicVectors::Entries(&outputs), ..right() },
+            // Lengths are the caller's to check: here they must not panic.
+            TraceStatement { inputs: PublicVectors::Entries(&inputs[1..]), ..right() },
+            TraceStatement { outputs: PublicVectors::Entries(&[]), ..right() },
+            TraceStatement { outputs: PublicVectors::Entries(&changed), ..right() },
         ];
         if let [Some(of_inputs), Some(of_outputs)] = &digests {
             let (inputs, outputs) = (of_outputs, of_inputs);
@@ -529,6 +597,65 @@ fn the_statement_is_bound() {
         let got = argument::verify(&bench.case.program, &renamed, &right(), &proof);
         assert_eq!(got, Err(TraceError::Invalid));
     }
+}
+
+#[test]
+fn parameters_are_bound() {
+    let operations = vec![
+        affine(0, Register::FRAME, 2, 13, 4),
+        requantize(0),
+        Operation::Combine {
+            constant: 0,
+            monomials: vec![
+                times(1, Register::CARRIED, None),
+                times(1, Register::result_of(1), None),
+            ],
+            bits: 12,
+            shift: 1,
+        },
+        requantize(2),
+    ];
+    let mut program = program(2, &[(2, 2)], operations, 2);
+    program.carried = vec![Carried {
+        shape: VectorShape { len: 2, width: 8 },
+        initial: vec![0; 2],
+        next: Register::CARRIED,
+        parameter: true,
+    }];
+    let parameters = [20, -30];
+    let case = case_with(
+        &program,
+        bank_of(&program, 1),
+        frames_of(&program, 3),
+        &parameters,
+    );
+    let mut bench = Bench::of(case, true);
+    bench.parameters = parameters.to_vec();
+    let prepared = bench.prepared();
+    let committed = bench.honest(&prepared);
+    let proof = bench
+        .prove(&prepared, &committed, Lies::default())
+        .unwrap();
+    let inputs = bench.case.frames.concat();
+    let digests = [None, None];
+    let right = || bench.statement(&digests, &inputs);
+    assert_eq!(bench.check(&right(), &proof), Ok(()));
+    for parameters in [&[20, -29][..], &[-30, 20], &[20], &[20, -30, 0], &[]] {
+        let statement = TraceStatement {
+            parameters,
+            ..right()
+        };
+        assert!(bench.check(&statement, &proof).is_err());
+    }
+    // A proof for other ones, of what these give.
+    let mut lying = Bench::of(bench.case, true);
+    lying.parameters = vec![20, -29];
+    lying.case.initial = vec![vec![20, -29]];
+    let prepared = lying.prepared();
+    lying.case.initial = vec![parameters.to_vec()];
+    let columns = lying.witness(&prepared).columns;
+    let (committed, lies, _) = lying.commit_to(&prepared, columns, NoRow::Told);
+    assert!(!lying.accepts(&prepared, &committed, lies));
 }
 
 /// Frames with rows of their own: the digest that a statement names is of these frames, in this order.
