@@ -383,13 +383,15 @@ def after(m, a):
         return (a[0], lo, hi, a[3] + what if a[0] in ("shift", "prefix") else a[3]) if lo < hi else ("nothing",)
     if kind == "prefix":
         return (kind, lo, hi, what) if a[0] == "shift" and a[1] == 0 and a[3] == 0 else None
+    if kind == "weights" and a[0] in ("weights", "prefix"):
+        return None
     g = [0] * what + [1] if kind == "cell" else what
     if kind == "cell" and a[0] in ("shift", "cell"):
         if not a[1] <= what < a[2]:
             return ("nothing",)
         return "cell", lo, hi, what + a[3] if a[0] == "shift" else a[3]
     pulled = pull(a, dict(enumerate(g)))
-    if not any(pulled.values()):
+    if not pulled:
         return ("nothing",)
     return "weights", lo, hi, tuple(pulled.get(c, 0) for c in range(max(pulled) + 1))
 
@@ -397,14 +399,14 @@ def after(m, a):
 def pull(m, weights):
     """Weights of the cells, from weights of what is read through a map."""
     kind, lo, hi, what = m
-    there = {x: w for x, w in weights.items() if lo <= x < hi and w}
+    there = {x: w for x, w in weights.items() if lo <= x < hi}
     if kind == "shift":
         return {x + what: w for x, w in there.items()}
     total = sum(there.values())
     if kind == "cell":
         return {what: total}
     if kind == "weights":
-        return {c: g * total for c, g in enumerate(what) if g}
+        return {c: g * total for c, g in enumerate(what)}
     result, total = {}, 0
     if there:
         for c in range(max(there) + what, -1, -1):
@@ -497,6 +499,7 @@ class System:
         self.lookups, self.identities, self.products, self.product_of = [], [], [], {}
         self.public((1, 1), [1])
         self.registers, self.limbs, self.lin, self.quotient_of = {}, {}, {}, {}
+        self.committed = {}
         self.build(frames, outputs)
 
     # -- making things
@@ -735,8 +738,9 @@ class System:
         """A register read through maps; committed to if it must be."""
         result = (self.linear(r) if linear else self.form(r)).read(box, frames, entries, self)
         if result is None:
-            self.registers[r] = self.commit(self.registers[r])
-            result = self.registers[r].read(box, frames, entries)
+            if r not in self.committed:
+                self.committed[r] = self.commit(self.linear(r))
+            result = self.committed[r].read(box, frames, entries)
         return result
 
     def local(self, r):
@@ -799,9 +803,7 @@ class System:
         if start == 0 and length == value.box[1]:
             return value
         result = value.read(box, whole(box[0]), ("shift", 0, length, start), self)
-        if result is None:
-            self.registers[r] = self.commit(value)
-            result = self.registers[r].read(box, whole(box[0]), ("shift", 0, length, start), self)
+        assert result is not None
         return result
 
     @property
@@ -980,7 +982,7 @@ class System:
 
     def all_forms(self):
         seen = {}
-        for form in [f for f in self.registers.values() if isinstance(f, Form)] + list(self.lin.values()) + self.identities:
+        for form in [f for f in self.registers.values() if isinstance(f, Form)] + list(self.lin.values()) + list(self.committed.values()) + self.identities:
             seen[id(form)] = form
         for _, parts in self.lookups:
             for form, _ in parts:
