@@ -14,7 +14,7 @@ use super::{
     end::{self, Checks, Opened},
     equation::{Axes, Equation, Fingerprint, Functional, Pair, element, point_bits},
     gates,
-    key::{MessageKey, RowKey},
+    key::{MessageKey, RowKey, value_generator},
     layout::{Layout, MOST_ROW_BITS},
     lower::{Instance, lower},
     message::{Channel, Combination},
@@ -26,7 +26,7 @@ use super::{
     witness::{Witness, registers},
 };
 use crate::{
-    backend::F,
+    backend::{CommitmentKey, E1, F, generators::BANK_LABEL},
     error::Error,
     ivc::{InputVisibility, OutputVisibility},
     program::{Emission, Program, RegisterShape},
@@ -197,8 +197,7 @@ pub(crate) fn run(
     checks: &mut Checks,
 ) -> Result<Vec<PallasAffine>, TraceError> {
     let Prepared { system, layout, .. } = prepared;
-    let messages = MessageKey::get();
-    let row_key = RowKey::get(layout.row_bits as u32);
+    let messages = committed.map(|_| MessageKey::get());
     let rows = absorb_rows(prepared, channel, committed)?;
 
     let fingerprint = Fingerprint::new(channel.challenge("alpha"), channel.challenge("beta"));
@@ -281,9 +280,10 @@ pub(crate) fn run(
     let (hi, col) = ends
         .columns
         .split_at(column_bits - model.column_bits() as usize);
-    let vectors = match (&bank_rows, committed) {
-        (Some(bank_rows), Some(committed)) => Some(Vectors {
-            key: &messages,
+    let messages = messages.as_deref();
+    let vectors = match (&bank_rows, committed, messages) {
+        (Some(bank_rows), Some(committed), Some(messages)) => Some(Vectors {
+            key: messages,
             trace: &committed.trace,
             bank: combined_bank_row(bank_rows, &ends.pairs, hi, 1 << model.column_bits()),
         }),
@@ -296,10 +296,7 @@ pub(crate) fn run(
         LinearEquation::from(Combination::default()),
     );
     equations.push(last);
-    info_span!("end").in_scope(|| {
-        let key = committed.map(|_| &*messages);
-        end::equations(channel, equations, &point, key, checks)
-    })?;
+    info_span!("end").in_scope(|| end::equations(channel, equations, &point, messages, checks))?;
     let combine = |chi: F| {
         let mut points = Vec::with_capacity(rows.len() + model.row_count());
         let mut blind = F::ZERO;
@@ -320,22 +317,24 @@ pub(crate) fn run(
                 blind += factor * committed.bank.blinds()[k];
             }
         }
-        let opened = point.secret.as_ref().map(|secret| {
+        let opened = point.secret.as_ref().zip(messages).map(|(secret, key)| {
             let [trace, bank] = &secret.rows;
             let vector = trace.iter().zip(bank).map(|(z, w)| *z + chi * w).collect();
-            Opened {
-                key: &*messages,
-                vector,
-                blind,
-            }
+            Opened { key, vector, blind }
         });
         (points, opened)
     };
     info_span!("opening").in_scope(|| {
         let tail_bits = prepared.tail_bits;
-        end::opening(channel, &row_key, tail_bits, &point, combine, checks)
+        let generators =
+            committed.map_or(Vec::new(), |_| generators_of(layout).generators().to_vec());
+        end::opening(channel, &generators, tail_bits, &point, combine, checks)
     })?;
     Ok(rows)
+}
+
+fn generators_of(layout: &Layout) -> CommitmentKey<E1> {
+    CommitmentKey::of_label(BANK_LABEL, 1 << layout.row_bits)
 }
 
 /// Rows of digests, which belong to the statement, then the others; in the order of the layout.
@@ -727,8 +726,9 @@ pub(crate) fn verify(
             }
         }
     }
-    let key = RowKey::get(prepared.layout.row_bits as u32);
-    if checks.hold(&mut channel, &key, MessageKey::get().value) {
+    // Only now: rows may be long.
+    let key = generators_of(&prepared.layout);
+    if checks.hold(&mut channel, &key, value_generator()) {
         Ok(())
     } else {
         Err(TraceError::Invalid)

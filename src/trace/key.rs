@@ -21,8 +21,6 @@ use crate::{
 
 /// Generators of messages: `G_0 … G_15` and `H` of the bank, and `U`.
 pub(crate) struct MessageKey {
-    /// `U`.
-    pub(crate) value: PallasAffine,
     /// Of `G_0 … G_15`, `H`, `U`.
     multiples: Multiples,
 }
@@ -44,7 +42,6 @@ impl MessageKey {
             let mut points = bank.generators()[..ROW].to_vec();
             points.extend([*bank.blinding_generator(), value]);
             Arc::new(Self {
-                value,
                 multiples: Multiples::new(&points, WINDOW, 258),
             })
         })
@@ -139,10 +136,6 @@ impl RowKey {
 
     pub(crate) fn generators(&self) -> &[PallasAffine] {
         self.generators.generators()
-    }
-
-    pub(crate) fn blinding_generator(&self) -> &PallasAffine {
-        self.generators.blinding_generator()
     }
 
     /// `Σ_a row[a]·G_a + blind·H` for every row.

@@ -16,7 +16,6 @@ pub(crate) struct Proved {
     pub(crate) case: Case,
     pub(crate) key: TraceKey,
     pub(crate) bank: CommittedBank,
-    pub(crate) visibility: Visibility,
     pub(crate) own_rows: bool,
     pub(crate) outcome: TraceOutcome,
 }
@@ -47,7 +46,6 @@ impl Proved {
             case,
             key,
             bank,
-            visibility,
             own_rows,
             outcome,
         }

@@ -28,10 +28,7 @@ use crate::{
 };
 
 fn elements(body: &[u8]) -> HashSet<[u8; 32]> {
-    let elements: HashSet<[u8; 32]> = body
-        .chunks(32)
-        .map(|x| x.try_into().unwrap())
-        .collect();
+    let elements: HashSet<[u8; 32]> = body.chunks(32).map(|x| x.try_into().unwrap()).collect();
     assert_eq!(elements.len(), body.len() / 32, "one element occurs twice");
     elements
 }
@@ -49,9 +46,7 @@ fn proofs_of_one_statement_share_no_element() {
         assert_eq!(of_digests == 0, shown);
         for _ in 0..3 {
             let committed = bench.honest(&prepared);
-            let proof = bench
-                .prove(&prepared, &committed, Lies::default())
-                .unwrap();
+            let proof = bench.prove(&prepared, &committed, Lies::default()).unwrap();
             let own = elements(&proof.body);
             if !seen.is_empty() {
                 assert_eq!(own.intersection(&seen).count(), of_digests);
@@ -266,9 +261,7 @@ fn proofs_of_one_program_have_one_length() {
             let bench = Bench::of(case_of(&program, bank, frames), false);
             let prepared = bench.prepared();
             let committed = bench.honest(&prepared);
-            let proof = bench
-                .prove(&prepared, &committed, Lies::default())
-                .unwrap();
+            let proof = bench.prove(&prepared, &committed, Lies::default()).unwrap();
             lengths.insert((proof.body.len(), prepared.layout.rows.clone()));
         }
         assert_eq!(lengths.len(), 1);
@@ -279,8 +272,7 @@ fn proofs_of_one_program_have_one_length() {
 fn with_frames(case: &Case, frames: Vec<Vec<i64>>) -> Case {
     let parameters = parameters_of(&case.program);
     let program = case.program.clone();
-    let mut interpreter =
-        Interpreter::with_parameters(&program, &case.bank, &parameters).unwrap();
+    let mut interpreter = Interpreter::with_parameters(&program, &case.bank, &parameters).unwrap();
     let mut outputs = Vec::new();
     for frame in &frames {
         let output = interpreter.push(frame).unwrap();
@@ -303,7 +295,9 @@ fn with_frames(case: &Case, frames: Vec<Vec<i64>>) -> Case {
 fn every_input_in_range_has_a_proof() {
     let (mut tried, mut proved) = (0, 0);
     for seed in 0..6000 {
-        let Some(random) = case(seed, 4) else { continue };
+        let Some(random) = case(seed, 4) else {
+            continue;
+        };
         if random.system(false).is_none() {
             continue;
         }
