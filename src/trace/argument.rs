@@ -527,7 +527,7 @@ pub(crate) fn choose_bits(
     fast: bool,
 ) -> Result<(usize, usize), TraceError> {
     /// Bytes of a small proof that a microsecond more is worth.
-    const MICROSECONDS_A_BYTE: usize = 6;
+    const MICROSECONDS_A_BYTE: usize = 8;
     let least = least.max(DIGEST_ROW_BITS as usize);
     let mut best = None;
     for row_bits in least..=MOST_ROW_BITS {
