@@ -358,7 +358,7 @@ class Commitment:
     def check(self, program):
         need(self.dimensions == program.dimensions and self.maps == program.maps, "a model of another program")
         need(1 <= self.column_bits <= program.dimensions[2], "rows of the model are no parts of rows")
-        parts = lambda n: -(-(n + 1) >> self.column_bits) if False else (n >> self.column_bits) + 1
+        parts = lambda n: (n >> self.column_bits) + 1
         self.parts = [(l, i, k) for l, (m, n) in enumerate(self.maps) for i in range(m) for k in range(parts(n))]
         need(len(self.parts) == len(self.rows), "rows of the model")
 
@@ -408,13 +408,9 @@ def pull(m, weights):
     if kind == "weights":
         return {c: g * total for c, g in enumerate(what)}
     result, total = {}, 0
-    if there:
-        for c in range(max(there) + what, -1, -1):
-            total += there.get(c - what, 0)
-            result[c] = total
-        result = {c: w for c, w in result.items()}
-        low = {x: w for x, w in there.items() if x + what < 0}
-        assert not low or True
+    for c in range(max(there, default=-1 - what) + what, -1, -1):
+        total += there.get(c - what, 0)
+        result[c] = total
     return result
 
 
@@ -426,7 +422,7 @@ class Form:
         return not self.affine and not self.products
 
     def put(self, key, number):
-        number += self.views.pop(key, 0) if key not in self.views else self.views[key]
+        number += self.views.get(key, 0)
         if number:
             self.views[key] = number
         else:
@@ -747,10 +743,9 @@ class System:
         """The register for the operation at hand: in the head those of the frames at the last frame."""
         if not self.in_head or r >= self.body:
             return r
-        key = ("last", r)
-        if True:
-            self.registers[key] = self.through(r, (1, self.len(r)), ("cell", 0, 1, self.T - 1), whole(self.len(r)))
-            self.shape[key] = self.shape[r]
+        key = "last", r
+        self.registers[key] = self.through(r, (1, self.len(r)), ("cell", 0, 1, self.T - 1), whole(self.len(r)))
+        self.shape[key] = self.shape[r]
         return key
 
     def len(self, r):
@@ -933,7 +928,6 @@ class System:
         return Form(box, {(("pub", start), ("cell", 0, self.T, 0), whole(length)): 1}).plus(sums)
 
     def op_slice(self, at, r, start, length):
-        key = r
         r = self.local(r)
         value = self.registers[r]
         if not isinstance(value, Quotient):
@@ -1615,7 +1609,11 @@ def judge(program, commitment, statement, proof):
             statement = json.loads(statement)
         except ValueError as e:
             raise Unreadable("statement") from e
-        Verifier(Program(program), Commitment(commitment), statement, proof).verify()
+        try:
+            program, commitment = Program(program), Commitment(commitment)
+        except (IndexError, KeyError, OverflowError, ValueError) as e:
+            raise Unreadable("program or commitment") from e
+        Verifier(program, commitment, statement, proof).verify()
     except Invalid as e:
         return 1, f"invalid: {e}"
     except Unreadable as e:
