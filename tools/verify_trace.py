@@ -451,7 +451,13 @@ class Form:
         for (source, t, i), k in self.views.items():
             if frames[0] == "prefix" and source[0] == "part":
                 return None
-            t, i = after(frames, t), after(entries, i)
+            if entries[0] == "weights" and i[0] == "cell":
+                # A weighted sum of one cell is that cell times a number.
+                k *= sum(g for c, g in enumerate(entries[3]) if i[1] <= c < i[2])
+                i = ("cell",) + entries[1:3] + (i[3],)
+            else:
+                i = after(entries, i)
+            t = after(frames, t)
             if t is None or i is None:
                 return None
             if t[0] != "nothing" and i[0] != "nothing":
