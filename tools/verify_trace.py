@@ -433,9 +433,14 @@ class Form:
         result.affine, result.products = list(self.affine), dict(self.products)
         for key, k in other.views.items():
             result.put(key, k * number)
-        result.affine += [(k * number, term) for k, term in other.affine]
+        terms = {}
+        for k, (l, bias, rows, x) in result.affine + [(k * number, term) for k, term in other.affine]:
+            key = l, bias, rows, x.key()
+            terms[key] = terms.get(key, (0,))[0] + k, (l, bias, rows, x)
+        result.affine = [(k, term) for k, term in terms.values() if k]
         for e, k in other.products.items():
             result.products[e] = result.products.get(e, 0) + k * number
+        result.products = {e: k for e, k in result.products.items() if k}
         return result
 
     def shifted(self, number):
@@ -471,7 +476,8 @@ class Form:
             left, right = left.read(box, frames, entries), right.read(box, frames, entries)
             if left is None or right is None:
                 return None
-            result = result.plus(system.product(left, right, False), k)
+            if left.views and right.views:
+                result = result.plus(system.product(left, right, False), k)
         return result
 
     def key(self):
@@ -503,6 +509,15 @@ class System:
         self.registers, self.limbs, self.lin, self.quotient_of = {}, {}, {}, {}
         self.committed = {}
         self.build(frames, outputs)
+        self.drop_unused_products()
+
+    def drop_unused_products(self):
+        forms = self.identities + [form for _, parts in self.lookups for form, _ in parts]
+        used = sorted({e for form in forms for e in form.products})
+        self.products = [self.products[e] for e in used]
+        place = {e: k for k, e in enumerate(used)}
+        for form in {id(form): form for form in forms}.values():
+            form.products = {place[e]: k for e, k in form.products.items()}
 
     # -- making things
 
@@ -611,7 +626,8 @@ class System:
         n = max(q.bits - q.shift, 1)
         often = 0
         if self.census is not None:
-            n, often = self.census.get(("f", f, q.width), (n, 0))
+            known, often = self.census.get(("f", f, q.width), (n, 0))
+            n = max(n, known)
         limit = max(often, 256) + often // 4 + min(3 << q.width, 4096)
         return n, n <= 16 and 1 << n <= limit
 

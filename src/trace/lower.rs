@@ -12,7 +12,7 @@ use super::{
     fill::{Fill, Operand},
     system::{
         Affine, Column, Form, Linear, Lookup, Part, Product, ProductKind, Public, Size, Source,
-        System, Table, View,
+        System, Table, View, times,
     },
 };
 use crate::program::{Emission, MapRef, Monomial, Operation, Program, Register, RegisterShape};
@@ -133,7 +133,12 @@ pub(crate) fn lower(program: &Program, instance: Instance<'_>) -> Option<System>
     // Once to count what tables would be read for, and once to choose them.
     let first = Lowering::new(program, instance, Census::default()).run();
     let second = Lowering::new(program, instance, first.census).run();
-    (!second.unreadable).then_some(second.system)
+    let mut system = second.system;
+    if second.unreadable {
+        return None;
+    }
+    system.drop_unused_products();
+    system.is_moderate().then_some(system)
 }
 
 fn power(bits: u32) -> i128 {
@@ -524,7 +529,7 @@ impl<'a> Lowering<'a> {
             }
             out.affines.push(Affine {
                 rows,
-                factor: affine.factor * i128::from(factor),
+                factor: times(affine.factor, factor.into()),
                 ..affine.clone()
             });
         }
@@ -703,6 +708,10 @@ impl<'a> Lowering<'a> {
                     let len = self.shapes[input.index()].len;
                     let piece = self.mapped(*input, &AxisMap::place(at, len), size.len, time);
                     form.add(&piece, 1);
+                    if form.terms() > MOST_TERMS_OF_FORM {
+                        self.unreadable = true;
+                        break;
+                    }
                     at += len;
                 }
                 Value::Form(form)
@@ -881,12 +890,10 @@ impl<'a> Lowering<'a> {
         let entry = self.census.quotients.entry(signature).or_default();
         entry.0 = entry.0.max(own);
         entry.1 += size.cells();
-        let (bits, often) = self
-            .known
-            .quotients
-            .get(&signature)
-            .copied()
-            .unwrap_or((own, 0));
+        let known = self.known.quotients.get(&signature).copied();
+        let (bits, often) = known.unwrap_or((own, 0));
+        // What another quotient replaced in the first pass was not counted there.
+        let bits = bits.max(own);
         // ⌊(value + half)/2^shift⌋ + 2^(bits−1) is in [0, 2^bits).
         let mut number = Number {
             form: quotient.form.clone(),
@@ -997,7 +1004,8 @@ impl<'a> Lowering<'a> {
         let wider = wider
             .iter()
             .find(|w| {
-                w.shift < quotient.shift && w.width - quotient.width == quotient.shift - w.shift
+                let fewer = w.width.checked_sub(quotient.width);
+                fewer.is_some_and(|n| n > 0) && fewer == quotient.shift.checked_sub(w.shift)
             })?
             .clone();
         let key = (
@@ -1430,17 +1438,12 @@ impl<'a> Lowering<'a> {
             before.push(views);
         }
         let mut unreadable = false;
+        let mut left = MOST_TERMS;
         let mut resolve = |linear: &mut Linear| {
-            let views = std::mem::take(&mut linear.views);
-            for view in views {
+            let mut views = Vec::with_capacity(linear.views.len());
+            for view in std::mem::take(&mut linear.views) {
                 let Source::Carried(part) = view.source else {
-                    linear.add(
-                        &Linear {
-                            size: linear.size,
-                            views: vec![view],
-                        },
-                        1,
-                    );
+                    views.push(view);
                     continue;
                 };
                 for inner in &before[part] {
@@ -1451,18 +1454,25 @@ impl<'a> Lowering<'a> {
                         unreadable = true;
                         continue;
                     };
-                    let added = Linear {
-                        size: linear.size,
-                        views: vec![View {
-                            source: inner.source,
-                            time,
-                            entry,
-                            factor: view.factor * inner.factor * i128::from(a) * i128::from(b),
-                        }],
-                    };
-                    linear.add(&added, 1);
+                    if time.from == time.to || entry.from == entry.to {
+                        continue;
+                    }
+                    let maps = times(a.into(), b.into());
+                    views.push(View {
+                        source: inner.source,
+                        time,
+                        entry,
+                        factor: times(times(view.factor, inner.factor), maps),
+                    });
+                }
+                // What was looked at counts, whether it is left or not.
+                left = left.saturating_sub(before[part].len());
+                if left == 0 || views.len() > MOST_TERMS_OF_FORM {
+                    unreadable = true;
+                    return;
                 }
             }
+            linear.add_views(views.into_iter());
         };
         let system = &mut self.system;
         for lookup in &mut system.lookups {

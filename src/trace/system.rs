@@ -5,7 +5,10 @@
 //! columns and public vectors, matrix products with the bank, and products of linear forms. Forms are
 //! never committed to.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use super::{axis::AxisMap, digest::RowKind, fill::Fill};
 
@@ -178,6 +181,36 @@ pub(crate) struct System {
     pub(crate) inputs: Vec<Linear>,
 }
 
+/// What a factor becomes that is too large: a system with such a factor is refused.
+///
+/// Factors of valid programs stay far below: a range that holds all values of a register bounds them,
+/// unless the register can have one value only. With factors below `2^96`, entries below `2^64` and the
+/// sizes that layouts allow, no linear form comes near the size of the field.
+pub(crate) const TOO_LARGE: i128 = i128::MIN;
+const MOST_FACTOR: i128 = 1 << 96;
+
+fn bounded(factor: Option<i128>) -> i128 {
+    factor
+        .filter(|f| (-MOST_FACTOR..=MOST_FACTOR).contains(f))
+        .unwrap_or(TOO_LARGE)
+}
+
+/// A product of factors.
+pub(crate) fn times(a: i128, b: i128) -> i128 {
+    if a == TOO_LARGE || b == TOO_LARGE {
+        return TOO_LARGE;
+    }
+    bounded(a.checked_mul(b))
+}
+
+/// A sum of factors.
+fn plus(a: i128, b: i128) -> i128 {
+    if a == TOO_LARGE || b == TOO_LARGE {
+        return TOO_LARGE;
+    }
+    bounded(a.checked_add(b))
+}
+
 /// Appends terms, of which those of one key become one; terms with the factor 0 are dropped.
 fn merge<T, K: Eq + std::hash::Hash>(
     terms: &mut Vec<T>,
@@ -191,7 +224,7 @@ fn merge<T, K: Eq + std::hash::Hash>(
     for mut term in more {
         let at = *places.entry(key(&term)).or_insert(terms.len());
         match terms.get_mut(at) {
-            Some(there) => *factor(there) += *factor(&mut term),
+            Some(there) => *factor(there) = plus(*factor(there), *factor(&mut term)),
             None => terms.push(term),
         }
     }
@@ -220,10 +253,14 @@ impl Linear {
     }
 
     pub(crate) fn add(&mut self, other: &Self, factor: i128) {
-        let more = other.views.iter().map(|view| View {
-            factor: view.factor * factor,
+        self.add_views(other.views.iter().map(|view| View {
+            factor: times(view.factor, factor),
             ..view.clone()
-        });
+        }));
+    }
+
+    /// Adds views.
+    pub(crate) fn add_views(&mut self, more: impl Iterator<Item = View>) {
         let key = |v: &View| (v.source, v.time.clone(), v.entry.clone());
         merge(&mut self.views, more, key, |v| &mut v.factor);
     }
@@ -239,7 +276,7 @@ impl Linear {
                     source: view.source,
                     time,
                     entry,
-                    factor: view.factor * i128::from(a) * i128::from(b),
+                    factor: times(times(view.factor, a.into()), b.into()),
                 });
             }
         }
@@ -264,12 +301,12 @@ impl Form {
     pub(crate) fn add(&mut self, other: &Self, factor: i128) {
         self.linear.add(&other.linear, factor);
         let more = other.affines.iter().map(|affine| Affine {
-            factor: affine.factor * factor,
+            factor: times(affine.factor, factor),
             ..affine.clone()
         });
         let key = |a: &Affine| (a.map, a.input, a.bias, a.rows.clone());
         merge(&mut self.affines, more, key, |a| &mut a.factor);
-        self.add_products(other.products.iter().map(|(p, own)| (*p, own * factor)));
+        self.add_products(other.products.iter().map(|(p, own)| (*p, times(*own, factor))));
     }
 
     /// Adds multiples of products.
@@ -280,5 +317,80 @@ impl Form {
     /// Number of terms.
     pub(crate) fn terms(&self) -> usize {
         self.linear.views.len() + self.affines.len() + self.products.len()
+    }
+}
+
+impl System {
+    /// All linear forms.
+    fn linears(&self) -> impl Iterator<Item = &Linear> {
+        let parts = self.lookups.iter().flat_map(|l| &l.parts);
+        let forms = parts.map(|p| &p.form).chain(&self.identities);
+        let products = self.products.iter().flat_map(|p| [&p.left, &p.right]);
+        (forms.map(|f| &f.linear)).chain(products).chain(&self.inputs)
+    }
+
+    fn forms(&mut self) -> impl Iterator<Item = &mut Form> {
+        let parts = self.lookups.iter_mut().flat_map(|l| &mut l.parts);
+        parts.map(|p| &mut p.form).chain(&mut self.identities)
+    }
+
+    /// Drops products that no lookup and no identity has.
+    pub(crate) fn drop_unused_products(&mut self) {
+        let mut used = vec![false; self.products.len()];
+        for form in self.forms() {
+            for (product, _) in &form.products {
+                used[*product] = true;
+            }
+        }
+        let mut next = 0;
+        let places: Vec<usize> = (used.iter())
+            .map(|used| {
+                next += usize::from(*used);
+                next.wrapping_sub(1)
+            })
+            .collect();
+        for form in self.forms() {
+            for (product, _) in &mut form.products {
+                *product = places[*product];
+            }
+        }
+        let mut used = used.into_iter();
+        self.products.retain(|_| used.next().unwrap_or(false));
+    }
+
+    /// Whether factors are small, and the vectors and public sums that the argument computes of all
+    /// views are of a size that a verifier can be asked for.
+    pub(crate) fn is_moderate(&self) -> bool {
+        /// Cells of all different vectors of axes, and of public vectors over all views.
+        const MOST_CELLS: usize = 1 << 23;
+        const MOST_PUBLIC: usize = 1 << 26;
+        let (mut axes, mut cells, mut public) = (HashSet::new(), 0usize, 0usize);
+        for linear in self.linears() {
+            for view in &linear.views {
+                let size = match view.source {
+                    Source::Column(k) => self.columns[k].size,
+                    Source::Public(k) => {
+                        let size = self.publics[k].size;
+                        public = public.saturating_add(size.cells());
+                        size
+                    }
+                    Source::Carried(_) => return false,
+                };
+                for (map, len) in [(&view.time, size.time), (&view.entry, size.len)] {
+                    if axes.insert((linear.size, map, len)) {
+                        cells = cells.saturating_add(len);
+                    }
+                }
+                if view.factor == TOO_LARGE || cells > MOST_CELLS || public > MOST_PUBLIC {
+                    return false;
+                }
+            }
+        }
+        let parts = self.lookups.iter().flat_map(|l| &l.parts);
+        let mut forms = parts.map(|p| &p.form).chain(&self.identities);
+        forms.all(|form| {
+            form.affines.iter().all(|a| a.factor != TOO_LARGE)
+                && form.products.iter().all(|(_, f)| *f != TOO_LARGE)
+        })
     }
 }
