@@ -1,10 +1,7 @@
 //! What is committed to: rows of the trace, messages, values; what is never read.
 
 use ff::Field;
-use halo2curves::{
-    group::Curve,
-    pasta::PallasAffine,
-};
+use halo2curves::{group::Curve, pasta::PallasAffine};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_core::OsRng;
@@ -29,7 +26,12 @@ fn add(point: &mut PallasAffine, other: PallasAffine) {
 }
 
 /// Adds a point to the first of this name after so many messages.
-fn shifted(name: &'static str, at: usize, before: usize, by: PallasAffine) -> TamperPoints<'static> {
+fn shifted(
+    name: &'static str,
+    at: usize,
+    before: usize,
+    by: PallasAffine,
+) -> TamperPoints<'static> {
     Box::new(move |got, rows, points| {
         if got == name && rows == before {
             add(&mut points[at], by);
@@ -85,7 +87,13 @@ fn rows_of_the_trace_have_no_generator_beyond_their_length() {
     let bench = Bench::new(&network(), 3, true);
     let prepared = bench.prepared();
     let committed = bench.honest(&prepared);
-    for by in [generator(128), generator(5000), value_generator(), blinding(), generator(3)] {
+    for by in [
+        generator(128),
+        generator(5000),
+        value_generator(),
+        blinding(),
+        generator(3),
+    ] {
         let lies = Lies {
             points: Some(shifted("Z", 1, 0, by)),
             ..Lies::default()
@@ -122,7 +130,13 @@ fn points_of_the_end_are_what_they_are_said_to_be() {
     let bench = Bench::new(&recurrent(), 3, true);
     let prepared = bench.prepared();
     let committed = bench.honest(&prepared);
-    for (name, count) in [("values", 2), ("fold", 2), ("masks", 2), ("cross", 2), ("mask", 1)] {
+    for (name, count) in [
+        ("values", 2),
+        ("fold", 2),
+        ("masks", 2),
+        ("cross", 2),
+        ("mask", 1),
+    ] {
         for at in 0..count {
             for by in [generator(0), generator(200), value_generator(), blinding()] {
                 let lies = Lies {

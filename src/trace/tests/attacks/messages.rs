@@ -215,7 +215,10 @@ fn lengths_other_than_that_of_the_proof_are_refused() {
     let bytes = Bytes::new(Bench::new(&layer(1, 1), 2, false));
     let len = bytes.proof.body.len();
     for cut in [0, 1, 31, 32, 33, len / 2, len - 33, len - 32, len - 1] {
-        assert_eq!(bytes.with(|body| body.truncate(cut)), Err(TraceError::Shape));
+        assert_eq!(
+            bytes.with(|body| body.truncate(cut)),
+            Err(TraceError::Shape)
+        );
     }
     for more in [1, 31, 32, 64] {
         let surplus = |body: &mut Vec<u8>| body.extend(vec![0; more]);
@@ -225,7 +228,11 @@ fn lengths_other_than_that_of_the_proof_are_refused() {
     for element in (0..len / 32 - 1).step_by(5) {
         let at = 32 * element;
         assert!(bytes.with(|body| drop(body.drain(at..at + 32))).is_err());
-        assert!(bytes.with(|body| body.copy_within(at..at + 32, at + 32)).is_err());
+        assert!(
+            bytes
+                .with(|body| body.copy_within(at..at + 32, at + 32))
+                .is_err()
+        );
         let got = bytes.with(|body| {
             let (low, high) = body.split_at_mut(at + 32);
             low[at..].swap_with_slice(&mut high[..32]);
@@ -304,7 +311,11 @@ fn bits_of_rows_and_of_the_tail_are_bound() {
                 body: bytes.proof.body.clone(),
             };
             let right = (row_bits, tail_bits) == (bytes.proof.row_bits, bytes.proof.tail_bits);
-            assert_eq!(bytes.verify(&proof).is_ok(), right, "{row_bits} {tail_bits}");
+            assert_eq!(
+                bytes.verify(&proof).is_ok(),
+                right,
+                "{row_bits} {tail_bits}"
+            );
         }
     }
 }

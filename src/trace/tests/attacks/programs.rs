@@ -8,7 +8,7 @@ use crate::{
     },
     trace::{
         TraceProof,
-            lower::{Instance, lower},
+        lower::{Instance, lower},
         system::System,
     },
 };

@@ -96,7 +96,14 @@ fn sum_of_tables(prepared: &Prepared, trace: &[i64], (alpha, beta): (F, F)) -> F
 
 #[test]
 fn honest_proofs_of_every_program_verify() {
-    let programs = [layer(2, 2), network(), recurrent(), classifier(), lookup(1), sum()];
+    let programs = [
+        layer(2, 2),
+        network(),
+        recurrent(),
+        classifier(),
+        lookup(1),
+        sum(),
+    ];
     for program in programs {
         for (frames, shown) in [(1, true), (3, false)] {
             let bench = Bench::new(&program, frames, shown);
@@ -290,7 +297,9 @@ impl Judge<'_> {
                 let whole = whole.map(|x| x.and_then(|x| i64::try_from(x).ok()));
                 matches!(whole, [Some(a), Some(b), Some(c)] if rows.contains(&[a, b, c]))
             })
-        }) && system.violations_of_identities(self.bank, columns).is_empty()
+        }) && system
+            .violations_of_identities(self.bank, columns)
+            .is_empty()
     }
 }
 
@@ -301,7 +310,9 @@ fn random_programs_leave_no_choice() {
     let (mut programs, mut tried) = (0, 0);
     for seed in 0..4000 {
         let Some(case) = case(seed, 3) else { continue };
-        let Some(system) = case.system(true) else { continue };
+        let Some(system) = case.system(true) else {
+            continue;
+        };
         let honest = case.witness(&system).columns;
         let judge = Judge {
             rows: (system.tables.iter())
@@ -428,7 +439,9 @@ fn errors_of_identities_do_not_cancel() {
         _ => panic!("a column"),
     };
     let (hot, scores) = (column(&product.left), column(&product.right));
-    let greatest = (system.columns.iter()).position(|c| c.size.len == 1).unwrap();
+    let greatest = (system.columns.iter())
+        .position(|c| c.size.len == 1)
+        .unwrap();
     let output = digest_column(&prepared, RowKind::Output);
     let mut columns = bench.witness(&prepared).columns;
     let first = columns[hot].iter().position(|x| *x == 1).unwrap();
@@ -545,9 +558,7 @@ fn the_statement_is_bound() {
         let bench = Bench::new(&network(), 3, shown);
         let prepared = bench.prepared();
         let committed = bench.honest(&prepared);
-        let proof = bench
-            .prove(&prepared, &committed, Lies::default())
-            .unwrap();
+        let proof = bench.prove(&prepared, &committed, Lies::default()).unwrap();
         let digests = bench.digests(&prepared, &committed);
         let inputs = bench.case.frames.concat();
         let right = || bench.statement(&digests, &inputs);
@@ -563,30 +574,90 @@ fn the_statement_is_bound() {
         let swapped = swapped.concat();
         let (no_digest, zeros) = ([0x55; 32], vec![0; inputs.len()]);
         let mut wrong = vec![
-            TraceStatement { context: b"Context", ..right() },
-            TraceStatement { context: b"", ..right() },
-            TraceStatement { frames: 2, ..right() },
-            TraceStatement { frames: 4, ..right() },
-            TraceStatement { frames: u64::MAX, ..right() },
-            TraceStatement { own_rows: true, ..right() },
-            TraceStatement { parameters: &[1], ..right() },
-            TraceStatement { model: other.bank.commitment(), ..right() },
-            TraceStatement { model: &exchanged, ..right() },
-            TraceStatement { inputs: PublicVectors::Digest(&no_digest), ..right() },
-            TraceStatement { outputs: PublicVectors::Digest(&no_digest), ..right() },
-            TraceStatement { inputs: PublicVectors::Entries(&changed), ..right() },
-            TraceStatement { inputs: PublicVectors::Entries(&swapped), ..right() },
-            TraceStatement { inputs: PublicVectors::Entries(&zeros), ..right() },
-            TraceStatement { outputs: PublicVectors::Entries(&outputs), ..right() },
+            TraceStatement {
+                context: b"Context",
+                ..right()
+            },
+            TraceStatement {
+                context: b"",
+                ..right()
+            },
+            TraceStatement {
+                frames: 2,
+                ..right()
+            },
+            TraceStatement {
+                frames: 4,
+                ..right()
+            },
+            TraceStatement {
+                frames: u64::MAX,
+                ..right()
+            },
+            TraceStatement {
+                own_rows: true,
+                ..right()
+            },
+            TraceStatement {
+                parameters: &[1],
+                ..right()
+            },
+            TraceStatement {
+                model: other.bank.commitment(),
+                ..right()
+            },
+            TraceStatement {
+                model: &exchanged,
+                ..right()
+            },
+            TraceStatement {
+                inputs: PublicVectors::Digest(&no_digest),
+                ..right()
+            },
+            TraceStatement {
+                outputs: PublicVectors::Digest(&no_digest),
+                ..right()
+            },
+            TraceStatement {
+                inputs: PublicVectors::Entries(&changed),
+                ..right()
+            },
+            TraceStatement {
+                inputs: PublicVectors::Entries(&swapped),
+                ..right()
+            },
+            TraceStatement {
+                inputs: PublicVectors::Entries(&zeros),
+                ..right()
+            },
+            TraceStatement {
+                outputs: PublicVectors::Entries(&outputs),
+                ..right()
+            },
             // Lengths are the caller's to check: here they must not panic.
-            TraceStatement { inputs: PublicVectors::Entries(&inputs[1..]), ..right() },
-            TraceStatement { outputs: PublicVectors::Entries(&[]), ..right() },
-            TraceStatement { outputs: PublicVectors::Entries(&changed), ..right() },
+            TraceStatement {
+                inputs: PublicVectors::Entries(&inputs[1..]),
+                ..right()
+            },
+            TraceStatement {
+                outputs: PublicVectors::Entries(&[]),
+                ..right()
+            },
+            TraceStatement {
+                outputs: PublicVectors::Entries(&changed),
+                ..right()
+            },
         ];
         if let [Some(of_inputs), Some(of_outputs)] = &digests {
             let (inputs, outputs) = (of_outputs, of_inputs);
-            wrong.push(TraceStatement { inputs: PublicVectors::Digest(inputs), ..right() });
-            wrong.push(TraceStatement { outputs: PublicVectors::Digest(outputs), ..right() });
+            wrong.push(TraceStatement {
+                inputs: PublicVectors::Digest(inputs),
+                ..right()
+            });
+            wrong.push(TraceStatement {
+                outputs: PublicVectors::Digest(outputs),
+                ..right()
+            });
         }
         for (k, statement) in wrong.iter().enumerate() {
             assert!(bench.check(statement, &proof).is_err(), "{k}");
@@ -633,9 +704,7 @@ fn parameters_are_bound() {
     bench.parameters = parameters.to_vec();
     let prepared = bench.prepared();
     let committed = bench.honest(&prepared);
-    let proof = bench
-        .prove(&prepared, &committed, Lies::default())
-        .unwrap();
+    let proof = bench.prove(&prepared, &committed, Lies::default()).unwrap();
     let inputs = bench.case.frames.concat();
     let digests = [None, None];
     let right = || bench.statement(&digests, &inputs);
@@ -665,9 +734,7 @@ fn frames_are_not_left_out_repeated_or_exchanged() {
     bench.own_rows = true;
     let prepared = bench.prepared();
     let committed = bench.honest(&prepared);
-    let proof = bench
-        .prove(&prepared, &committed, Lies::default())
-        .unwrap();
+    let proof = bench.prove(&prepared, &committed, Lies::default()).unwrap();
     let shape = bench.case.program.frame_shape();
     let frames = &bench.case.frames;
     let points: Vec<_> = (prepared.layout.rows.iter().zip(&committed.rows))
@@ -684,7 +751,13 @@ fn frames_are_not_left_out_repeated_or_exchanged() {
     let digests = bench.digests(&prepared, &committed);
     assert_eq!(digests[0], Some(digest_of(&[0, 1, 2])));
     let inputs = frames.concat();
-    for order in [&[1, 0, 2][..], &[0, 1, 1], &[0, 1], &[0, 1, 2, 2], &[0, 0, 1, 2]] {
+    for order in [
+        &[1, 0, 2][..],
+        &[0, 1, 1],
+        &[0, 1],
+        &[0, 1, 2, 2],
+        &[0, 0, 1, 2],
+    ] {
         let other = [Some(digest_of(order)), digests[1]];
         for frames in [3, order.len() as u64] {
             let statement = TraceStatement {
