@@ -11,16 +11,15 @@ use std::process::ExitCode;
 use cpu_time::ProcessTime;
 use layerfold::{
     Params, ProofKind, Prover, Visibility,
-    plan::{CostModel, FlatCosts},
+    plan::{CostModel, TraceCosts},
     program::{Activation, LayerShape, NetworkShape, Schedule},
     weights::{AffineMap, WeightBank},
 };
 
 type Failure = Box<dyn std::error::Error>;
 
-/// Layers of 128×128, so many to a step, and for so many steps.
+/// Square layers, so many to a step, and for so many steps.
 struct Run {
-    kind: ProofKind,
     layers_per_step: u32,
     steps: u32,
     width: u32,
@@ -28,112 +27,103 @@ struct Run {
 
 struct Measured {
     constraints: usize,
-    /// Of all steps; in the recursive kind the first is not folded.
+    /// Of all steps; the first is not folded.
     fold_s: f64,
     compress_s: f64,
     peak_mib: f64,
 }
 
-fn measure(run: &Run) -> Result<Measured, Failure> {
-    let count = run.layers_per_step * run.steps;
+/// Square layers of ReLU, all alike.
+fn network(width: u32, count: u32) -> NetworkShape {
     let layer = LayerShape {
-        inputs: run.width,
-        outputs: run.width,
+        inputs: width,
+        outputs: width,
         activation: Activation::Relu,
     };
-    let network = NetworkShape {
+    NetworkShape {
         reads: Vec::new(),
         layers: vec![layer; count as usize],
         tables: vec![],
         width: 8,
         bits: 20,
         shift: 9,
-    };
-    let params = Params::setup(&network.program(Schedule::LayersPerStep(run.layers_per_step))?)?;
-    let entries = (run.width * run.width) as usize;
-    let weights = (0..entries)
-        .map(|i| (i % 13) as i16 - 6)
-        .collect::<Vec<_>>();
-    let map = || {
+    }
+}
+
+fn prover(network: &NetworkShape, schedule: Schedule) -> Result<Prover, Failure> {
+    let params = Params::setup(&network.program(schedule)?)?;
+    let maps = network.layers.iter().map(|layer| {
+        let entries = (layer.inputs * layer.outputs) as usize;
+        let weights = (0..entries).map(|i| (i % 13) as i16 - 6).collect();
         AffineMap::new(
-            run.width as usize,
-            weights.clone(),
-            vec![17; run.width as usize],
+            layer.inputs as usize,
+            weights,
+            vec![17; layer.outputs as usize],
         )
-    };
-    let bank = WeightBank::new((0..count).map(|_| map()).collect::<Result<_, _>>()?)?;
-    params.prepare_prover_for(run.kind)?;
-    let prover = Prover::from_bank(&params, bank)?;
+    });
+    let bank = WeightBank::new(maps.collect::<Result<_, _>>()?)?;
+    Ok(Prover::from_bank(&params, bank)?)
+}
+
+fn measure(run: &Run) -> Result<Measured, Failure> {
+    let network = network(run.width, run.layers_per_step * run.steps);
+    let prover = prover(&network, Schedule::LayersPerStep(run.layers_per_step))?;
     let mut session = prover.session(Visibility::private_inputs())?;
-    session.set_kind(Some(run.kind))?;
     let frame = vec![3; run.width as usize];
     let started = ProcessTime::now();
     session.push_integers(&frame)?;
     session.fold_pending()?;
     let fold_s = started.elapsed().as_secs_f64();
-    let before = session.times();
     let started = ProcessTime::now();
     session.snapshot()?;
-    let proof_s = started.elapsed().as_secs_f64();
-    let constraints = params.constraints();
-    let peak_mib = peak_mib();
-    if run.kind == ProofKind::Recursive {
-        return Ok(Measured {
-            constraints: constraints.primary,
-            fold_s,
-            compress_s: proof_s,
-            peak_mib,
-        });
-    }
-    // The steps are folded when the proof is made: the shares of the time that passed.
-    let times = session.times();
-    let fold = (times.fold - before.fold).as_secs_f64();
-    let rest = (times.compress - before.compress + times.opening - before.opening).as_secs_f64();
-    let fold_s = proof_s * fold / (fold + rest).max(f64::MIN_POSITIVE);
+    let compress_s = started.elapsed().as_secs_f64();
     Ok(Measured {
-        constraints: constraints.step(),
+        constraints: prover.params().constraint_counts()?.0,
         fold_s,
-        compress_s: proof_s - fold_s,
-        peak_mib,
+        compress_s,
+        peak_mib: peak_mib(),
     })
 }
 
-/// Costs of flat proofs; the memory is not measured.
-fn calibrate_flat() -> Result<FlatCosts, Failure> {
-    let run = |layers_per_step, steps| {
-        measure(&Run {
-            kind: ProofKind::Flat,
-            layers_per_step,
-            steps,
-            width: 128,
-        })
-    };
-    // Two sizes of step, each a few times and many times.
-    let small = [run(2, 2)?, run(2, 18)?];
-    let large = [run(9, 2)?, run(9, 10)?];
-    let each = |[few, many]: &[Measured; 2], more: f64| (many.fold_s - few.fold_s) / more;
-    let (step_small, step_large) = (each(&small, 16.0), each(&large, 8.0));
-    let constraints = |m: &Measured| m.constraints as f64;
-    let (n, m) = (constraints(&small[0]), constraints(&large[0]));
-    let per_constraint = (step_large - step_small) / (m - n);
-    let power = |m: &Measured| m.constraints.next_power_of_two() as f64;
-    let snark_per_constraint =
-        (large[0].compress_s - small[0].compress_s) / (power(&large[0]) - power(&small[0]));
-    let snark = small[0].compress_s - snark_per_constraint * power(&small[0]);
-    Ok(FlatCosts {
-        step: (step_small - per_constraint * n).max(0.0),
-        per_constraint,
-        per_random_constraint: ((large[0].fold_s - 2.0 * step_large) / m).max(0.0),
-        snark: snark.max(0.0),
-        snark_per_constraint,
-        ..FlatCosts::default()
+/// CPU seconds of the trace of an inference.
+fn trace(width: u32, count: u32) -> Result<f64, Failure> {
+    let prover = prover(&network(width, count), Schedule::WholeNetwork)?;
+    let mut session = prover.session(Visibility::private_inputs())?;
+    session.set_kind(Some(ProofKind::Trace))?;
+    session.push_integers(&vec![3; width as usize])?;
+    // What is made once is made.
+    session.snapshot()?;
+    let started = ProcessTime::now();
+    session.snapshot()?;
+    Ok(started.elapsed().as_secs_f64())
+}
+
+/// Costs of traces. Lookups and committed integers are not told apart: each is taken for as dear.
+fn calibrate_trace() -> Result<TraceCosts, Failure> {
+    /// Of a neuron with ReLU, as the planner counts them: sums, both parts of the requantised ones,
+    /// activations.
+    const LOOKUPS_AND_CELLS: f64 = 3.0 + 4.0;
+    // Many neurons of few weights, few neurons of many weights, and next to nothing.
+    let (least, deep, wide) = (trace(8, 1)?, trace(32, 1000)?, trace(1000, 8)?);
+    let weights = |width: f64, count: f64| width * width * count;
+    let parts = |width: f64, count: f64| LOOKUPS_AND_CELLS * width * count;
+    // deep = fixed + a·parts + b·weights, and so on.
+    let (p, q) = (parts(32.0, 1000.0), parts(1000.0, 8.0));
+    let (v, w) = (weights(32.0, 1000.0), weights(1000.0, 8.0));
+    let determinant = p * w - q * v;
+    let (deep, wide) = (deep - least, wide - least);
+    let each = ((deep * w - wide * v) / determinant).max(0.0);
+    Ok(TraceCosts {
+        fixed: least,
+        per_lookup: each,
+        per_cell: each,
+        per_weight: ((p * wide - q * deep) / determinant).max(0.0),
     })
 }
 
 fn calibrate() -> Result<CostModel, Failure> {
     let run = |layers_per_step, steps, width| {
         measure(&Run {
-            kind: ProofKind::Recursive,
             layers_per_step,
             steps,
             width,
@@ -159,13 +149,13 @@ fn calibrate() -> Result<CostModel, Failure> {
     let mib_per_constraint = (mib(large) - mib(small)) / (power(large) - power(small));
     let compress = std::iter::once(&smallest).chain(&sizes);
     // Last, as the memory of the recursive kind is measured above.
-    let flat = calibrate_flat()?;
+    let trace = calibrate_trace()?;
     Ok(CostModel {
         fold,
         per_constraint,
         per_weight: (more / more_weights).max(0.0),
         compress: compress.map(|m| m.compress_s).collect(),
-        flat,
+        trace,
         base_mib: (mib(small) - mib_per_constraint * power(small)).max(0.0),
         mib_per_constraint,
     })

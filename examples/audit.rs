@@ -37,36 +37,36 @@ fn audit<'a>(
     samples: impl ExactSizeIterator<Item = (ArrayView1<'a, f32>, Vec<i64>)>,
 ) -> Result<Statement, Box<dyn Error>> {
     let per_step = quantized.shape().plan_claim(claim, samples.len() as u64)?;
-    let params = Params::setup(&quantized.claim_program(claim, per_step)?)?;
+    let program = quantized.claim_program(claim, per_step)?;
+    let params = Params::setup(&program)?;
     let prover = Prover::new(&params, quantized)?;
     let started = Instant::now();
     let mut session = prover.session(visibility)?;
-    // Whoever has the data and the key of the salts computes the digest himself.
-    let mut digest = session
-        .input_salts()
-        .map(|key| DigestBuilder::inputs(params.program(), key.clone()));
     let mut frames = Vec::new();
     for (sample, more) in samples {
         session.push_with(sample, &more)?;
         let mut frame = quantized.quantize_input(sample)?;
         frame.extend(more);
-        match &mut digest {
-            Some(digest) => digest.push(&frame)?,
-            None => frames.push(frame),
-        }
+        frames.push(frame);
     }
-    let proof = session.finish()?;
+    let proof = session.snapshot()?;
     let took = started.elapsed();
     let bytes = proof.to_bytes();
     let verifier = Verifier::new(&params, prover.model_commitment());
-    let verifier = match digest {
-        Some(digest) => verifier.input_digest(digest.digest()),
+    // Whoever has the data and the key of the salts computes the digest himself.
+    let verifier = match session.input_salts() {
+        Some(key) => {
+            let mut digest = DigestBuilder::inputs(&program, proof.kind(), key.clone());
+            frames.iter().try_for_each(|frame| digest.push(frame))?;
+            verifier.input_digest(digest.digest())
+        }
         None => verifier.inputs(&frames),
     };
     let started = Instant::now();
     let statement = verifier.verify(&Proof::from_bytes(&bytes)?)?;
     println!(
-        "          {per_step} to a step; proved in {took:.2?}, {} bytes with the public data, verified in {:.2?}",
+        "          proved in {took:.2?} ({}), {} bytes with the public data, verified in {:.2?}",
+        statement.kind,
         bytes.len(),
         started.elapsed()
     );

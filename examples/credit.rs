@@ -4,8 +4,8 @@
 //! cargo run --release --example credit [-- ROW]
 //! ```
 //!
-//! Her bank vouches for the attributes: it digests them with a salt and signs the digest. The
-//! lender knows the commitment to the model, the threshold and that digest, and verifies. `ROW`
+//! Her bank vouches for the attributes: it digests them with a salt and signs that it did. The
+//! lender knows the commitment to the model, the threshold and what the bank signed, and verifies. `ROW`
 //! chooses one of the 300 held-out applicants (default: the first who is approved). Then five proofs that
 //! are refused.
 //!
@@ -20,8 +20,8 @@ use std::{error::Error, time::Instant};
 
 use csv::table;
 use layerfold::{
-    ActivationFunction, Model, Params, Precision, Proof, Prover, QuantizedModel, Salt, Verifier,
-    VerifyError, Visibility, digest_of_frames, frame_digest,
+    ActivationFunction, Attestation, Model, Params, Precision, Proof, ProofKind, Prover,
+    QuantizedModel, Salt, Verifier, VerifyError, Visibility, digest_of_frames,
     program::{Claim, Predicate, Threshold},
 };
 use ndarray::{Array2, ArrayView1};
@@ -105,21 +105,25 @@ fn main() -> Result<(), Box<dyn Error>> {
     let params = Params::setup(&program)?;
     let prover = Prover::new(&params, &quantized)?;
     let threshold = quantized.threshold(THRESHOLD)?;
-    println!(
-        "program   \"score >= t\", {} constraints a step; t = {threshold}, which is {THRESHOLD}",
-        params.constraints().step()
-    );
+    println!("program   \"score >= t\"; t = {threshold}, which is {THRESHOLD}");
 
-    // The applicant's bank digests what it knows of her, and signs the digest.
+    // The applicant's bank digests what it knows of her, and signs the message.
     let applicant = quantized.quantize_input(attributes(row))?;
     let salt = Salt::random();
-    let vouched = frame_digest(&program, &applicant, &salt)?;
-    println!("bank      vouches for the attributes behind {vouched}");
+    let attested = |frame: &[i64], salt: &Salt, number| {
+        let attested = Attestation::of_frame(&program, ProofKind::Trace, frame, salt)?;
+        Ok::<_, layerfold::Error>(attested.with_source(b"bank")?.with_number(number))
+    };
+    let vouched = attested(&applicant, &salt, 4711)?;
+    println!(
+        "bank      vouches for the attributes behind {}",
+        vouched.digest()
+    );
 
     let visibility = Visibility::private_inputs().public_outputs();
     let prove = |prover: &Prover, frame: &[i64], salt: &Salt, t: i64, context: &[u8]| {
         let mut session = prover.session_with(visibility, context, &[t])?;
-        session.push_vouched(frame, salt)?;
+        session.push_attested(frame, salt)?;
         session.finish()
     };
     let context = b"credit 4711, asked for on 2026-11-20";
@@ -131,8 +135,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         bytes.len()
     );
 
-    // The lender.
-    let expected = digest_of_frames(&[vouched]).ok_or("not a digest")?;
+    // The lender has what the bank signed.
+    let digest = |vouched: &Attestation| {
+        digest_of_frames(vouched.kind(), &[vouched.digest()]).ok_or("not a digest")
+    };
+    let expected = digest(&vouched)?;
     let lender = Verifier::new(&params, prover.model_commitment())
         .visibility(visibility)
         .frames(1)
@@ -175,10 +182,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let proof = prove(&prover, &applicant, &salt, threshold, b"credit 4712")?;
     refused("a proof made for another purpose", lender.verify(&proof))?;
     let next = quantized.quantize_input(attributes((row + 1) % held_out.nrows()))?;
-    let next = frame_digest(&program, &next, &Salt::random())?;
-    let next = lender
-        .clone()
-        .input_digest(digest_of_frames(&[next]).ok_or("not a digest")?);
+    let next = attested(&next, &Salt::random(), 4712)?;
+    let next = lender.clone().input_digest(digest(&next)?);
     refused(
         "a proof reused for another applicant",
         next.verify(&Proof::from_bytes(&bytes)?),

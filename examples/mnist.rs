@@ -1,25 +1,32 @@
 //! Proves that a committed, private network says which digit is on a private image, and verifies
-//! the proof from bytes alone.
+//! the proof from bytes alone: both ways, as the trace of the whole run, and folded layer by layer.
 //!
 //! ```text
 //! cargo run --release --example mnist [-- INDEX [OUT]]
 //! ```
 //!
-//! `INDEX` chooses one of the 20 committed test images; the proof and what its verifier needs go
-//! to the folder `OUT` (default `target/mnist-proof`), where the example `verify` reads them.
+//! `INDEX` chooses one of the 20 committed test images; a proof and what its verifier needs go
+//! to the folder `OUT` (default `target/mnist-proof`), where the example `verify` reads them, those of
+//! the folded run to the folder `recursive` in it.
 #![expect(clippy::print_stdout, reason = "an example talks to people")]
 
 #[path = "support/idx.rs"]
 mod idx;
 
-use std::{error::Error, fmt::Write as _, fs, path::PathBuf, time::Instant};
+use std::{
+    error::Error,
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use idx::{images, labels, to_input};
 use layerfold::{
-    Model, ModelCommitment, Outputs, Params, Precision, Proof, Prover, Tensors, Verifier,
-    Visibility, program::Program,
+    Model, ModelCommitment, Outputs, Params, Precision, Proof, ProofKind, Prover, QuantizedModel,
+    Schedule, Tensors, Verifier, Visibility, program::Program,
 };
-use ndarray::Array1;
+use ndarray::{Array1, ArrayView1};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
@@ -61,21 +68,49 @@ fn main() -> Result<(), Box<dyn Error>> {
         percent(accuracy.integer),
     );
 
+    for (name, schedule) in [
+        ("as a trace", Schedule::WholeNetwork),
+        ("folded layer by layer", Schedule::LayersPerStep(1)),
+    ] {
+        println!("\n{name}");
+        let folder = match schedule {
+            Schedule::WholeNetwork => out.clone(),
+            _ => out.join("recursive"),
+        };
+        let proved = prove(&quantized, schedule, samples.row(index), &folder)?;
+        println!("          the committed network says: this is a {proved}");
+    }
+    println!(
+        "\nwritten to {}; check it in a process of its own:",
+        out.display()
+    );
+    println!(
+        "    cargo run --release --example verify -- {}",
+        out.display()
+    );
+    Ok(())
+}
+
+/// Proves an inference, writes what a verifier needs, and verifies it from there; gives the digit.
+fn prove(
+    quantized: &QuantizedModel,
+    schedule: Schedule,
+    image: ArrayView1<'_, f32>,
+    out: &Path,
+) -> Result<usize, Box<dyn Error>> {
     // Keys: from the program alone, the same for every 784-128-10 network.
-    let program = quantized.program()?;
+    let program = quantized.program_with(schedule)?;
     let started = Instant::now();
     let params = Params::setup(&program)?;
     params.prepare_prover()?;
-    let constraints = params.constraints();
     println!(
-        "keys      {:.2?} (generators are made once and cached); {} constraints a step",
+        "keys      {:.2?} (generators are made once and cached)",
         started.elapsed(),
-        constraints.step(),
     );
 
     // The commitment is published once.
     let started = Instant::now();
-    let prover = Prover::new(&params, &quantized)?;
+    let prover = Prover::new(&params, quantized)?;
     let commitment = prover.model_commitment();
     println!(
         "commit    {:.2?}; model {}",
@@ -85,22 +120,30 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // One inference, one proof.
     let mut session = prover.session(Visibility::private_inputs().public_outputs())?;
-    let scores = session.push(samples.row(index))?;
+    let scores = session.push(image)?;
     let steps = session.steps();
     let (proof, times) = session.finish_timed()?;
+    match proof.kind() {
+        ProofKind::Trace => println!(
+            "prove     {:.2?}: inference {:.2?}, trace {:.2?}",
+            times.inference + times.prove,
+            times.inference,
+            times.prove,
+        ),
+        _ => println!(
+            "prove     {:.2?}: inference {:.2?}, sumcheck {:.2?}, {steps} steps {:.2?}, compress {:.2?}, opening {:.2?}",
+            times.inference + times.sumcheck + times.fold + times.compress + times.opening,
+            times.inference,
+            times.sumcheck,
+            times.fold,
+            times.compress,
+            times.opening,
+        ),
+    }
     let bytes = proof.to_bytes();
-    println!(
-        "prove     {:.2?}: inference {:.2?}, sumcheck {:.2?}, {steps} step(s) {:.2?}, compress {:.2?}, opening {:.2?}",
-        times.inference + times.sumcheck + times.fold + times.compress + times.opening,
-        times.inference,
-        times.sumcheck,
-        times.fold,
-        times.compress,
-        times.opening,
-    );
     println!("proof     {} bytes, {}", bytes.len(), proof.kind());
 
-    fs::create_dir_all(&out)?;
+    fs::create_dir_all(out)?;
     fs::write(out.join("program.bin"), program.to_bytes())?;
     fs::write(out.join("model.bin"), commitment.to_bytes())?;
     fs::write(out.join("proof.bin"), &bytes)?;
@@ -111,7 +154,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let verifier = Verifier::new(&Params::setup(&program)?, commitment);
     let started = Instant::now();
     let statement = verifier.verify(&Proof::from_bytes(&fs::read(out.join("proof.bin"))?)?)?;
-    println!("verify    {:.2?}\n", started.elapsed());
+    println!("verify    {:.2?}", started.elapsed());
 
     let Outputs::Public { vectors } = &statement.outputs else {
         return Err("the outputs are hidden".into());
@@ -119,19 +162,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let proved = quantized.dequantize_output(&vectors[0]);
     assert_eq!(proved, scores);
     println!("verified  {statement}");
-    println!(
-        "          the committed network says: this is a {}\n",
-        argmax(&proved)
-    );
-    println!(
-        "written to {}; check it in a process of its own:",
-        out.display()
-    );
-    println!(
-        "    cargo run --release --example verify -- {}",
-        out.display()
-    );
-    Ok(())
+    Ok(argmax(&proved))
 }
 
 fn percent(share: f64) -> String {

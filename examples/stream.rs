@@ -24,7 +24,7 @@ use std::{
 
 use layerfold::{
     BlindingSeed, DigestBuilder, Outputs, Params, Precision, Proof, ProofKind, Prover,
-    QuantizedSequence, SequenceModel, Session, Tensors, Verifier, Visibility,
+    QuantizedSequence, SequenceModel, Session, Tensors, Verifier, Visibility, plan::Planner,
 };
 use ndarray::{Array1, Array2};
 
@@ -167,7 +167,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let folder = &arguments.state;
     fs::create_dir_all(folder)?;
     let (model, quantized) = model()?;
-    let per_step = quantized.shape().plan(USUAL_RUN)?;
+    // The memory of a stream must not grow with its length.
+    let planner = Planner::default().constant_size(true);
+    let plan = planner.plan_sequence(quantized.shape(), USUAL_RUN)?;
+    let per_step = plan.chosen.schedule.frames_per_step();
     let started = Instant::now();
     let params = Params::setup(&quantized.program(per_step)?)?;
     params.prepare_prover_for(ProofKind::Recursive)?;
@@ -175,7 +178,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!(
         "{} weights and biases; {per_step} frames to a step of {} constraints; keys and commitment in {:.2?}",
         model.parameter_count(),
-        params.constraints().primary,
+        params.constraints()?.primary,
         started.elapsed()
     );
     println!("model {}", prover.model_commitment().digest());
@@ -205,6 +208,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let skip = if from_file { seen } else { 0 };
     let mut inputs = DigestBuilder::inputs(
         params.program(),
+        ProofKind::Recursive,
         session
             .input_salts()
             .ok_or("the inputs are public")?

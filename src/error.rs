@@ -48,6 +48,10 @@ pub(crate) enum Reason {
     },
     #[error("the program is not valid: {0}")]
     Program(#[from] crate::program::ProgramError),
+    #[error(
+        "a step of the program is too large for recursion ({0}): spread its layers or frames over more steps, or prove it as a trace"
+    )]
+    Step(crate::program::ProgramError),
     #[error("{what}")]
     Usage { what: &'static str },
     #[error("tensor `{name}`: {problem}")]
@@ -116,6 +120,7 @@ impl Error {
             | Reason::Tensor { .. } => ErrorKind::Input,
             Reason::Usage { .. } => ErrorKind::Usage,
             Reason::Program(_)
+            | Reason::Step(_)
             | Reason::Layer { .. }
             | Reason::FixedScale { .. }
             | Reason::GraphLimit { .. }
@@ -182,7 +187,7 @@ impl std::error::Error for Error {
         match &*self.0 {
             Reason::Io { source, .. } => Some(source),
             Reason::Decode(e) => Some(e),
-            Reason::Program(e) => Some(e),
+            Reason::Program(e) | Reason::Step(e) => Some(e),
             _ => None,
         }
     }

@@ -1,11 +1,12 @@
-//! Zero-knowledge proofs of neural-network inference by folding.
+//! Zero-knowledge proofs of neural-network inference.
 //!
 //! A prover commits to the integer weights of a model once. For every run it shows that *this*
 //! model, on inputs that may stay private, produced outputs that may stay hidden, and nothing
-//! else. Every layer, or group of layers, is one step of the same circuit. The steps are folded with
-//! Nova, and the end is one compressed proof whose size, but for public vectors, depends neither on
-//! the number of steps nor on the number of inputs; or, if there are few of them, the verifier folds
-//! them himself, which is faster and gives a smaller proof. See [`ProofKind`].
+//! else. Where the integers of the run fit into memory, all of them are committed at once and one
+//! argument shows all layers. Otherwise every layer, or group of layers or frames, is one step of the
+//! same circuit; the steps are folded with Nova, and the end is one compressed proof whose size, but
+//! for public vectors, depends neither on the number of steps nor on the number of inputs. See
+//! [`ProofKind`].
 //!
 //! ```
 //! use layerfold::{Model, Params, Precision, Proof, Prover, Verifier, Visibility};
@@ -46,7 +47,7 @@
 //! - [`program`]: the integer semantics of a step, and the reference interpreter;
 //! - `circuit`: a program as constraints, its state, the bridge to Nova;
 //! - `ivc`: keys, sessions, the folding of long runs;
-//! - `flat`: the folding of short runs, outside any circuit;
+//! - `trace`: the argument about all integers of a run at once, without a circuit;
 //! - `proof`: bytes, statements, the verifier;
 //!
 //! and beside them [`weights`] (bank, commitment, mask, sumcheck, opening), `ipa` (openings of
@@ -57,8 +58,8 @@
 mod backend;
 mod circuit;
 mod error;
-mod flat;
 pub mod graph;
+mod hex;
 mod ipa;
 mod ivc;
 mod model;
@@ -75,8 +76,9 @@ pub mod weights;
 pub use backend::{Backend, PallasVesta};
 pub use error::{DecodeError, Error, ErrorKind};
 pub use ivc::{
-    ConstraintReport, DigestBuilder, InputVisibility, OutputVisibility, Params, Prover, Salt,
-    SaltKey, Session, StageTimes, Visibility, digest_of_frames, frame_digest,
+    Attestation, ConstraintReport, DEFAULT_MEMORY_LIMIT, DigestBuilder, InputVisibility,
+    OutputVisibility, Params, Prover, Salt, SaltKey, Session, StageTimes, Visibility,
+    digest_of_frames, frame_digest,
 };
 pub use model::{
     ActivationFunction, Layer, Model, ModelBuilder, RecurrentCell, RecurrentFunction,

@@ -1,17 +1,20 @@
 #!/usr/bin/env python3
 """Measure the workloads of `benches/workloads`, and write tables and plots from the figures.
 
-    tools/benchmarks.py run [--only NAME ...] [--repeat N] [--long]
-    tools/benchmarks.py render [--check]
+    tools/benchmarks.py run [--kind trace|recursive] [--only NAME ...] [--repeat N] [--long] [--scalar]
+    tools/benchmarks.py render [--kind trace|recursive] [--check]
 
-`run` builds the bench, runs each workload N times, each time in a process of its own, and keeps the
-run that took the least CPU seconds to prove. It merges the figures into docs/benchmarks/results.json
-by workload and kind, with the machine, the compiler, the date and the commit. A workload that the
-binary does not know is skipped with a note.
+`run` builds the bench and runs each workload N times under each kind of proof, or the one that is
+asked for, each time in a process of its own; it keeps the run that took the least CPU seconds to
+prove. It merges the figures into docs/benchmarks/results.json by workload, kind and label, with the
+machine, the compiler, the date and the commit. A workload that the binary does not know is skipped
+with a note. `--scalar` turns the curve arithmetic of AVX-512 IFMA off (LAYERFOLD_SCALAR=1) and files
+the figures under the label `scalar`; `--label` names another build or setting.
 
 `render` reads that file and docs/benchmarks/others.json (figures that others published), and
 writes the tables between `<!-- begin: NAME -->` and `<!-- end: NAME -->` in BENCHMARKS.md and the
-plots docs/benchmarks/*.svg. Its output depends on these files alone.
+plots docs/benchmarks/*.svg; with `--kind` of one kind of proof only. Its output depends on these
+files alone.
 
 Python 3.9 or later, standard library only.
 """
@@ -71,11 +74,27 @@ WORKLOADS = {
     "gru-1000": "the same, 1,000 frames",
     "gru-10000": "the same, 10,000 frames",
 }
-# Some twenty minutes on two cores.
+# Some twenty minutes on two cores when folded; a trace of it takes gigabytes, and is made only if that
+# kind is asked for.
 LONG = ["gru-10000"]
-DEFAULT_KIND = "default"
-# Labels that are kinds of proof, and ask for them.
-PROOF_KINDS = ("flat", "recursive")
+KINDS = ("trace", "recursive")
+# Figures without a label fill the tables; these stand beside them.
+SCALAR = "scalar"
+# Spans of the proof of a trace, as the bench tells them.
+PARTS = [
+    "inference",
+    "layout",
+    "commit",
+    "lookups",
+    "functional",
+    "products",
+    "gates",
+    "point",
+    "end",
+    "opening",
+    "rest",
+]
+FORMAT = 2
 UNKNOWN = "no such workload"
 
 
@@ -179,12 +198,13 @@ def build():
     return found
 
 
-def measure_once(binary, name, timeout, proof_kind):
+def measure_once(binary, name, timeout, kind, environment):
     """One process; returns its report, or None if it does not know the workload."""
     try:
         done = subprocess.run(
-            [binary, name, "--json", "--kind", proof_kind],
+            [binary, name, "--json", "--kind", kind],
             cwd=ROOT,
+            env={**os.environ, **environment},
             capture_output=True,
             text=True,
             timeout=timeout,
@@ -204,6 +224,8 @@ def measure_once(binary, name, timeout, proof_kind):
         raise Failure(f"{name}: the bench printed no JSON") from None
     if not isinstance(report, dict) or report.get("workload") != name:
         raise Failure(f"{name}: the report is not of this workload")
+    if report.get("kind") != kind:
+        raise Failure(f"{name}: the proof is not of the kind {kind}")
     seconds = report.get("prove_cpu_s")
     if not isinstance(seconds, (int, float)) or not seconds > 0:
         raise Failure(f"{name}: the report has no `prove_cpu_s`")
@@ -214,17 +236,17 @@ def measure_once(binary, name, timeout, proof_kind):
 SPREAD = ["prove_cpu_s", "prove_wall_s", "verify_cpu_s", "setup_cpu_s", "peak_mib"]
 
 
-def measure(binary, name, repeat, timeout, proof_kind):
+def measure(binary, name, repeat, timeout, kind, environment):
     """Runs a workload `repeat` times. Returns the best report and what each run took."""
     reports = []
     for k in range(repeat):
-        report = measure_once(binary, name, timeout, proof_kind)
+        report = measure_once(binary, name, timeout, kind, environment)
         if report is None:
             return None
         reports.append(report)
         wall = report.get("prove_wall_s", math.nan)
         note(
-            f"  {name}, run {k + 1} of {repeat}: prove {report['prove_cpu_s']:.3f} CPU s, {wall:.3f} s"
+            f"  {name}, {kind}, run {k + 1} of {repeat}: prove {report['prove_cpu_s']:.3f} CPU s, {wall:.3f} s"
         )
     best = min(reports, key=lambda r: r["prove_cpu_s"])
     runs = [{key: r[key] for key in SPREAD if key in r} for r in reports]
@@ -248,11 +270,14 @@ def order(workload):
 
 
 def store(path, results, entry):
-    """Merges an entry, in place of one of the same workload and kind, and writes the file."""
-    key = (entry["workload"], entry["kind"])
-    entries = [e for e in results["entries"] if (e["workload"], e["kind"]) != key]
+    """Merges an entry, in place of one of the same workload, kind and label, and writes the file."""
+
+    def key(e):
+        return (e["label"], KINDS.index(e["kind"]), order(e["workload"]))
+
+    entries = [e for e in results["entries"] if key(e) != key(entry)]
     entries.append(entry)
-    entries.sort(key=lambda e: (e["kind"], order(e["workload"])))
+    entries.sort(key=key)
     results["entries"] = entries
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(".json.new")
@@ -260,37 +285,52 @@ def store(path, results, entry):
     os.replace(draft, path)
 
 
+def load_results(path):
+    results = load(path, {"format": FORMAT, "entries": []})
+    if results.get("format") != FORMAT:
+        raise Failure(f"{path.name} is not of format {FORMAT}")
+    return results
+
+
 def run(options):
     names = options.only or [n for n in WORKLOADS if options.long or n not in LONG]
-    results = load(options.results, {"format": 1, "entries": []})
+    kinds = [options.kind] if options.kind else KINDS
+    pairs = [
+        (name, kind)
+        for name in names
+        for kind in kinds
+        if options.kind or kind == "recursive" or name not in LONG
+    ]
+    results = load_results(options.results)
     binary = options.binary or build()
-    rustc = output_of("rustc", "--version")
+    environment = {"LAYERFOLD_SCALAR": "1" if options.scalar else ""}
     about = {
         "machine": machine(),
-        "rustc": rustc,
+        "rustc": output_of("rustc", "--version"),
         "rustflags": os.environ.get("RUSTFLAGS", ""),
         **commit(),
     }
     skipped, failed = [], []
-    for name in names:
+    for name, kind in pairs:
         load_before = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
         try:
-            proof_kind = options.kind if options.kind in PROOF_KINDS else "auto"
-            measured = measure(binary, name, options.repeat, options.timeout, proof_kind)
+            measured = measure(binary, name, options.repeat, options.timeout, kind, environment)
         except Failure as e:
-            note(f"  failed: {e}")
-            failed.append(name)
+            note(f"  failed: {name}, {kind}: {e}")
+            failed.append(f"{name} ({kind})")
             continue
         if measured is None:
             note(f"  {name}: skipped, this version of the bench does not know it")
-            skipped.append(name)
+            skipped.append(f"{name} ({kind})")
             continue
         figures, runs = measured
         figures.pop("workload")
+        figures.pop("kind")
         today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
         entry = {
             "workload": name,
-            "kind": options.kind,
+            "kind": kind,
+            "label": SCALAR if options.scalar else options.label,
             "date": today,
             **about,
             "load_before": None if load_before is None else round(load_before, 2),
@@ -299,7 +339,7 @@ def run(options):
         }
         store(options.results, results, entry)
     note(
-        f"{len(names) - len(skipped) - len(failed)} measured, {len(skipped)} skipped, {len(failed)} failed"
+        f"{len(pairs) - len(skipped) - len(failed)} measured, {len(skipped)} skipped, {len(failed)} failed"
     )
     if skipped:
         note("skipped: " + ", ".join(skipped))
@@ -315,7 +355,7 @@ NONE = "–"
 
 
 def seconds(value):
-    """Three digits that count, no exponent."""
+    """Three digits that count, as far as tenths of a millisecond; no exponent."""
     if value is None:
         return NONE
     if value == 0:
@@ -323,7 +363,7 @@ def seconds(value):
     if value < 0.0005:
         return "<0.001"
     digits = max(0, 2 - math.floor(math.log10(value)))
-    return f"{value:,.{min(digits, 3)}f}"
+    return f"{value:,.{min(digits, 4)}f}"
 
 
 def whole(value):
@@ -339,12 +379,13 @@ def table(header, rows):
 
 
 class Figures:
-    """The entries of one kind, by workload."""
+    """The entries of one kind of proof and one label, by workload."""
 
-    def __init__(self, results, kind):
-        self.results = results
+    def __init__(self, results, kind, label=""):
         self.entries = {
-            e["workload"]: e for e in results["entries"] if e["kind"] == kind
+            e["workload"]: e
+            for e in results["entries"]
+            if (e["kind"], e["label"]) == (kind, label)
         }
 
     def names(self):
@@ -362,148 +403,217 @@ class Figures:
 
     def mark(self, workload):
         """Marks figures that were copied from a page and not recorded by this script."""
-        return "†" if self.entries[workload].get("copied_from") else ""
+        entry = self.entries.get(workload)
+        return "†" if entry and entry.get("copied_from") else ""
 
 
-def measured_rows(figures, columns, names=None):
-    rows = []
-    for name in figures.names() if names is None else names:
-        mark = figures.mark(name)
-        row = [f"`{name}`{mark}"]
-        for key, show in columns:
+class All:
+    """The figures of a rendering: those of both kinds, and what stands beside them."""
+
+    def __init__(self, results, only=None):
+        def of(kind, label=""):
+            # Of a kind that is not asked for there are none.
+            return Figures(results if only in (None, kind) else {"entries": []}, kind, label)
+
+        self.trace, self.recursive = (of(kind) for kind in KINDS)
+        self.scalar = of("trace", SCALAR)
+        self.kinds = {"trace": self.trace, "recursive": self.recursive}
+
+    def names(self):
+        return sorted({n for f in self.kinds.values() for n in f.entries}, key=order)
+
+
+NO_FIGURES = "No figures yet: `tools/benchmarks.py run`."
+
+
+def columns_of(figures, names, columns):
+    """A column for each key: its entries, by name."""
+    out = []
+    for key, show in columns:
+        column = []
+        for name in names:
             value = figures.get(name, key)
             # A copied figure has the digits of its page and no more.
-            row.append(f"{value:,}" if mark and value is not None else show(value))
-        rows.append(row)
-    return rows
+            copied = figures.mark(name) and value is not None
+            column.append(f"{value:,}" if copied else show(value))
+        out.append(column)
+    return out
 
 
-def part(header, figures, columns, names=None):
-    rows = measured_rows(figures, columns, names)
-    if not rows:
-        return "No figures yet: `tools/benchmarks.py run`."
-    # Columns in which nothing was recorded tell nothing.
-    keep = [0] + [
-        c for c in range(1, len(header)) if any(r[c] != NONE for r in rows)
-    ]
-    return table([header[c] for c in keep], [[r[c] for c in keep] for r in rows])
+def assemble(names, marks, groups):
+    """A table of groups of `(header, figures, columns)`; columns without an entry are left out."""
+    header = ["workload"]
+    columns = [[f"`{name}`{mark}" for name, mark in zip(names, marks)]]
+    for titles, figures, keys in groups:
+        for title, column in zip(titles, columns_of(figures, names, keys)):
+            if any(entry != NONE for entry in column):
+                header.append(title)
+                columns.append(column)
+    if not names or len(header) == 1:
+        return NO_FIGURES
+    return table(header, [list(row) for row in zip(*columns)])
+
+
+def part(titles, figures, columns, names=None):
+    names = figures.names() if names is None else names
+    return assemble(names, [figures.mark(n) for n in names], [(titles, figures, columns)])
 
 
 def text(value):
     return NONE if value is None else value
 
 
-def kinds_block(figures, _others):
-    """Workloads of which both kinds of proof were asked for, side by side."""
-    flat, recursive = (Figures(figures.results, kind) for kind in PROOF_KINDS)
-    header = ["workload", "proof", "steps", "prove, CPU s", "verify, CPU s", "proof, bytes", "keys, CPU s", "peak, MiB"]
-    columns = [
-        ("kind", text),
-        ("steps", whole),
-        ("prove_cpu_s", seconds),
-        ("verify_cpu_s", seconds),
-        ("proof_bytes", whole),
-        ("setup_cpu_s", seconds),
-        ("peak_mib", whole),
-    ]
+def summary_block(all_figures, _others):
+    """Both kinds of proof, side by side."""
+    names = all_figures.names()
+    groups = []
+    # What both have in common is that of the kind which has it.
+    for key, title in (("weights", "weights"), ("frames", "frames")):
+        found = {}
+        for figures in all_figures.kinds.values():
+            found = {n: figures.get(n, key) if found.get(n) is None else found[n] for n in names}
+        groups.append(([title], Common(found), [(key, whole)]))
+    for kind, figures in all_figures.kinds.items():
+        columns = [
+            ("prove, CPU s", "prove_cpu_s", seconds),
+            ("wall s", "prove_wall_s", seconds),
+            ("verify, CPU s", "verify_cpu_s", seconds),
+            ("bytes", "proof_bytes", whole),
+            ("peak, MiB", "peak_mib", whole),
+        ]
+        if kind == "recursive":
+            columns.insert(0, ("steps", "steps", whole))
+        titles = [f"{kind}: {columns[0][0]}", *(title for title, _, _ in columns[1:])]
+        groups.append((titles, figures, [(key, show) for _, key, show in columns]))
+    marks = [all_figures.trace.mark(n) or all_figures.recursive.mark(n) for n in names]
+    return assemble(names, marks, groups)
+
+
+class Common:
+    """One figure of each workload, whatever the kind of proof."""
+
+    def __init__(self, values):
+        self.values = values
+
+    def get(self, workload, _key):
+        return self.values[workload]
+
+    def mark(self, _workload):
+        return ""
+
+
+def parts_block(all_figures, _others):
+    """A trace, by part of the argument."""
+    figures = all_figures.trace
+    names = [n for n in figures.names() if figures.get(n, "trace_parts_cpu_s")]
+    if not names:
+        return "No figures yet: `tools/benchmarks.py run --kind trace`."
     rows = []
-    for name in flat.names():
-        if name in recursive.entries:
-            rows += measured_rows(recursive, columns, [name])
-            rows += measured_rows(flat, columns, [name])
+    for name in names:
+        of = figures.get(name, "trace_parts_cpu_s")
+        prove, whole_trace = figures.get(name, "prove_cpu_s"), sum(of.values())
+        row = [f"`{name}`{figures.mark(name)}", milliseconds(prove - whole_trace)]
+        row += [milliseconds(of.get(p)) for p in PARTS]
+        row += [milliseconds(prove), milliseconds(figures.get(name, "first_trace_cpu_s"))]
+        row.append(milliseconds(figures.get(name, "commit_cpu_s")))
+        rows.append(row)
+    return table(["workload", "session", *PARTS, "**prove**", "first", "weights"], rows)
+
+
+def milliseconds(value):
+    if value is None:
+        return NONE
+    value *= 1000
+    return f"{value:,.0f}" if value >= 100 else f"{max(value, 0):.1f}"
+
+
+def activations_block(all_figures, _others):
+    """What a result of ReLU or of a table costs, all else included."""
+    trace, recursive = all_figures.trace, all_figures.recursive
+    rows = []
+    for name in trace.names():
+        count = trace.get(name, "activations")
+        if not count:
+            continue
+        row = [f"`{name}`{trace.mark(name)}", whole(count), whole(trace.get(name, "weights"))]
+        for figures in (trace, recursive):
+            value = figures.get(name, "prove_cpu_s")
+            row.append(NONE if value is None else f"{1e6 * value / count:,.1f}")
+        rows.append(row)
     if not rows:
-        return "No figures yet: `tools/benchmarks.py run --kind flat`, and `recursive`."
+        return "No figures yet: `tools/benchmarks.py run --kind trace`."
+    header = ["workload", "activations", "weights", "trace, CPU µs each", "recursive, CPU µs each"]
+    if all(row[-1] == NONE for row in rows):
+        header, rows = header[:-1], [row[:-1] for row in rows]
     return table(header, rows)
 
 
-def summary_block(figures, _others):
-    return part(
-        [
-            "workload",
-            "proof",
-            "weights",
-            "frames",
-            "steps",
-            "prove, CPU s",
-            "prove, wall s",
-            "verify, CPU s",
-            "proof, bytes",
-            "peak, MiB",
-        ],
-        figures,
-        [
-            ("kind", text),
-            ("weights", whole),
-            ("frames", whole),
-            ("steps", whole),
-            ("prove_cpu_s", seconds),
-            ("prove_wall_s", seconds),
-            ("verify_cpu_s", seconds),
-            ("proof_bytes", whole),
-            ("peak_mib", whole),
-        ],
-    )
+def scalar_block(all_figures, _others):
+    """With the curve arithmetic of AVX-512 IFMA and without."""
+    wide, plain_code = all_figures.trace, all_figures.scalar
+    rows = []
+    for name in plain_code.names():
+        entry = wide.entries.get(name)
+        if entry is None or not (entry.get("machine") or {}).get("avx512_ifma"):
+            continue
+        row = [f"`{name}`"]
+        for key in ("prove_cpu_s", "verify_cpu_s", "commit_cpu_s"):
+            with_it, without = wide.get(name, key), plain_code.get(name, key)
+            row += [milliseconds(with_it), milliseconds(without)]
+        row.append(f"{plain_code.get(name, 'prove_cpu_s') / wide.get(name, 'prove_cpu_s'):.1f}")
+        rows.append(row)
+    if not rows:
+        return "No figures yet: `tools/benchmarks.py run --kind trace --scalar`, on a processor with AVX-512 IFMA."
+    header = ["workload", "prove: with", "without", "verify: with", "without", "commit to the weights: with", "without", "proving takes … times as long"]
+    return table(header, rows)
 
 
-def stages_block(figures, _others):
-    return part(
-        [
-            "workload",
-            "inference",
-            "sumcheck",
-            "fold",
-            "compress",
-            "opening",
-            "**prove**",
-            "keys",
-            "commit",
-        ],
-        figures,
-        [
-            ("inference_cpu_s", seconds),
-            ("sumcheck_cpu_s", seconds),
-            ("fold_cpu_s", seconds),
-            ("compress_cpu_s", seconds),
-            ("opening_cpu_s", seconds),
-            ("prove_cpu_s", seconds),
-            ("setup_cpu_s", seconds),
-            ("commit_cpu_s", seconds),
-        ],
-        [n for n in figures.names() if figures.get(n, "compress_cpu_s") is not None],
-    )
+def stages_block(all_figures, _others):
+    figures = all_figures.recursive
+    titles = ["inference", "sumcheck", "fold", "compress", "opening", "**prove**", "keys", "commit"]
+    keys = [
+        "inference_cpu_s",
+        "sumcheck_cpu_s",
+        "fold_cpu_s",
+        "compress_cpu_s",
+        "opening_cpu_s",
+        "prove_cpu_s",
+        "setup_cpu_s",
+        "commit_cpu_s",
+    ]
+    names = [n for n in figures.names() if figures.get(n, "compress_cpu_s") is not None]
+    return part(titles, figures, [(key, seconds) for key in keys], names)
 
 
-def sizes_block(figures, _others):
-    return part(
-        [
-            "workload",
-            "step constraints",
-            "primary circuit",
-            "secondary circuit",
-            "key bytes",
-            "commitment bytes",
-            "checkpoint bytes",
-            "peak folding, MiB",
-        ],
-        figures,
-        [
-            ("step_constraints", whole),
-            ("primary_constraints", whole),
-            ("secondary_constraints", whole),
-            ("key_bytes", whole),
-            ("commitment_bytes", whole),
-            ("checkpoint_bytes", whole),
-            ("peak_mib_folding", whole),
-        ],
-        [n for n in figures.names() if figures.get(n, "key_bytes") is not None],
-    )
+def sizes_block(all_figures, _others):
+    figures = all_figures.recursive
+    titles = [
+        "step constraints",
+        "primary circuit",
+        "secondary circuit",
+        "key bytes",
+        "commitment bytes",
+        "checkpoint bytes",
+        "peak folding, MiB",
+    ]
+    keys = [
+        "step_constraints",
+        "primary_constraints",
+        "secondary_constraints",
+        "key_bytes",
+        "commitment_bytes",
+        "checkpoint_bytes",
+        "peak_mib_folding",
+    ]
+    names = [n for n in figures.names() if figures.get(n, "key_bytes") is not None]
+    return part(titles, figures, [(key, whole) for key in keys], names)
 
 
-def streams_block(figures, _others):
+def streams_block(all_figures, _others):
+    figures = all_figures.recursive
     long_runs = [n for n in figures.names() if (figures.get(n, "frames") or 0) >= 20]
     return part(
         [
-            "workload",
             "frames",
             "CPU s a frame, first tenth",
             "last tenth",
@@ -524,25 +634,27 @@ def streams_block(figures, _others):
     )
 
 
-def noise_block(figures, _others):
+def noise_block(all_figures, _others):
     rows = []
-    for name in figures.names():
-        runs = [r["prove_cpu_s"] for r in figures.entries[name].get("runs", [])]
-        if len(runs) < 2:
-            continue
-        least, middle, most = min(runs), statistics.median(runs), max(runs)
-        spread = f"{100 * (most / least - 1):.0f} %"
-        rows.append(
-            [f"`{name}`", str(len(runs)), seconds(least), seconds(middle), seconds(most), spread]
-        )
+    for name in all_figures.names():
+        for kind, figures in all_figures.kinds.items():
+            entry = figures.entries.get(name)
+            runs = [r["prove_cpu_s"] for r in entry.get("runs", [])] if entry else []
+            if len(runs) < 2:
+                continue
+            least, middle, most = min(runs), statistics.median(runs), max(runs)
+            spread = f"{100 * (most / least - 1):.0f} %"
+            rows.append(
+                [f"`{name}`, {kind}", str(len(runs)), seconds(least), seconds(middle), seconds(most), spread]
+            )
     if not rows:
         return "No workload was run more than once."
     header = ["workload", "runs", "least CPU s", "median", "most", "most over least"]
     return table(header, rows)
 
 
-def workloads_block(figures, _others):
-    names = list(WORKLOADS) + [n for n in figures.names() if n not in WORKLOADS]
+def workloads_block(all_figures, _others):
+    names = list(WORKLOADS) + [n for n in all_figures.names() if n not in WORKLOADS]
     rows = [
         f"| `{n}` | {WORKLOADS.get(n, NONE)} | `cargo bench --bench workloads -- {n}` |"
         for n in names
@@ -568,39 +680,42 @@ def describe(entry):
     return f"{text}; {entry['date']}"
 
 
-def machines_block(figures, _others):
-    by_text = {}
-    for name in figures.names():
-        entry = figures.entries[name]
-        text = ("† " if entry.get("copied_from") else "") + describe(entry)
-        by_text.setdefault(text, []).append(name)
-    if not by_text:
-        return "No figures yet: `tools/benchmarks.py run`."
+def machines_block(all_figures, _others):
     lines = []
-    for text, names in by_text.items():
-        lines.append(f"- {text}: " + ", ".join(f"`{n}`" for n in names) + ".")
-    missing = [f"`{n}`" for n in WORKLOADS if n not in figures.entries]
-    if missing:
-        lines.append("- Not measured yet: " + ", ".join(missing) + ".")
+    groups = [*all_figures.kinds.items(), ("trace, scalar curve arithmetic", all_figures.scalar)]
+    for kind, figures in groups:
+        by_text = {}
+        for name in figures.names():
+            entry = figures.entries[name]
+            text = ("† " if entry.get("copied_from") else "") + describe(entry)
+            by_text.setdefault(text, []).append(name)
+        for text, names in by_text.items():
+            lines.append(f"- {kind}: {text}: " + ", ".join(f"`{n}`" for n in names) + ".")
+    for kind, figures in all_figures.kinds.items():
+        missing = [f"`{n}`" for n in WORKLOADS if n not in figures.entries]
+        if len(missing) == len(WORKLOADS):
+            lines.append(f"- {kind}: not measured yet.")
+        elif missing:
+            lines.append(f"- {kind}: not measured yet: " + ", ".join(missing) + ".")
     return "\n".join(lines)
 
 
-def depth_block(figures, others):
+def depth_block(all_figures, others):
     """Ours and others' side by side, a column each."""
     suite = others["depth"]
-    header = ["layers", "layerfold, CPU s", "wall s", "peak MiB"]
+    header = ["layers"]
+    header += [f"{kind}, {unit}" for kind in KINDS for unit in ("CPU s", "wall s", "peak MiB")]
     header += [f"{s['system']}, s" for s in suite["series"]]
     header += [f"{s['system']}, GB" for s in suite["series"]]
     depths = sorted(set(DEPTHS) | {p["x"] for s in suite["series"] for p in s["points"]})
     rows = []
     for n in depths:
         name = f"depth-{n}"
-        row = [
-            str(n),
-            seconds(figures.get(name, "prove_cpu_s")),
-            seconds(figures.get(name, "prove_wall_s")),
-            whole(figures.get(name, "peak_mib")),
-        ]
+        row = [str(n)]
+        for figures in all_figures.kinds.values():
+            row.append(seconds(figures.get(name, "prove_cpu_s")))
+            row.append(seconds(figures.get(name, "prove_wall_s")))
+            row.append(whole(figures.get(name, "peak_mib")))
         for key in ("seconds", "gigabytes"):
             for series in suite["series"]:
                 point = next((p for p in series["points"] if p["x"] == n), None)
@@ -610,18 +725,14 @@ def depth_block(figures, others):
                     row.append("fails")
                 else:
                     row.append(f"{point[key]:g}")
-        rows.append(row)
+        if any(cell != NONE for cell in row[1:]):
+            rows.append(row)
     return table(header, rows)
 
 
-def ezkl_block(figures, others):
-    header = [
-        "workload",
-        "EZKL, CPU s",
-        "EZKL, MiB",
-        "layerfold, CPU s",
-        "layerfold, MiB",
-    ]
+def ezkl_block(all_figures, others):
+    header = ["workload", "EZKL, CPU s", "EZKL, MiB"]
+    header += [f"{kind}, {unit}" for kind in KINDS for unit in ("CPU s", "MiB")]
     rows = []
     for row in others["ezkl"]["rows"]:
         name = row["workload"]
@@ -630,10 +741,10 @@ def ezkl_block(figures, others):
                 f"`{name}`" + (f", {row['how']}" if row.get("how") else ""),
                 row.get("shown") or seconds(row["seconds"]),
                 whole(row["mebibytes"]),
-                seconds(figures.get(name, "prove_cpu_s")),
-                whole(figures.get(name, "peak_mib")),
             ]
         )
+        for figures in all_figures.kinds.values():
+            rows[-1] += [seconds(figures.get(name, "prove_cpu_s")), whole(figures.get(name, "peak_mib"))]
     return table(header, rows)
 
 
@@ -641,7 +752,9 @@ BLOCKS = {
     "workloads": workloads_block,
     "machines": machines_block,
     "summary": summary_block,
-    "kinds": kinds_block,
+    "parts": parts_block,
+    "activations": activations_block,
+    "scalar": scalar_block,
     "stages": stages_block,
     "sizes": sizes_block,
     "streams": streams_block,
@@ -679,20 +792,20 @@ LEFT, RIGHT, TOP, BOTTOM = 74, 274, 52, 62
 # Okabe and Ito's colours, which those who see few colours can tell apart; light and dark mode.
 COLOURS = {
     "ours": ("#0072b2", "#56b4e9"),
-    "ours-wall": ("#0072b2", "#56b4e9"),
+    "ours-recursive": ("#0072b2", "#56b4e9"),
     "ours-2": ("#009e73", "#2fd3a3"),
-    "ours-2-wall": ("#009e73", "#2fd3a3"),
+    "ours-2-recursive": ("#009e73", "#2fd3a3"),
     "other-1": ("#d55e00", "#ff8c42"),
     "other-2": ("#a3568a", "#e39cc8"),
     "other-3": ("#8a6d00", "#e6c229"),
     "other-4": ("#555555", "#bbbbbb"),
 }
-DASHES = {"ours-wall": "5 4", "ours-2-wall": "5 4"}
+DASHES = {"ours-recursive": "5 4", "ours-2-recursive": "5 4"}
 MARKERS = {
     "ours": "circle",
-    "ours-wall": "ring",
+    "ours-recursive": "ring",
     "ours-2": "square",
-    "ours-2-wall": "box",
+    "ours-2-recursive": "box",
     "other-1": "diamond",
     "other-2": "triangle",
     "other-3": "cross",
@@ -754,7 +867,7 @@ def style_sheet(styles):
             colour = COLOURS[style][side]
             out.append(f".{style}{{stroke:{colour}}}")
             out.append(f".{style}[data-fill]{{fill:{colour}}}")
-            if style in ("ours-wall", "ours-2-wall"):
+            if style in ("ours-recursive", "ours-2-recursive"):
                 # Hollow marks hide the line behind them.
                 out.append(f"circle.{style},rect.{style}{{fill:{ground}}}")
         return "".join(out)
@@ -876,13 +989,6 @@ def sizes_of(figures, prefix):
     return [int(m.group(1)) for m in found if m]
 
 
-def cores_of(figures):
-    cores = {
-        e["machine"]["cores"] for e in figures.entries.values() if e.get("machine")
-    }
-    return f"on {cores.pop()} cores" if len(cores) == 1 else "wall clock"
-
-
 def published(series, key):
     """Points `(x, y)` of others, without those that failed."""
     return [(p["x"], p[key]) for p in series["points"] if p.get(key)]
@@ -894,19 +1000,35 @@ def with_range(p, key):
     return (p["x"], p[key])
 
 
-def plots(figures, others):
+def plots(all_figures, others):
     """File names and SVG texts."""
-    wall = cores_of(figures)
-    depths = sorted(set(sizes_of(figures, "depth")) | set(DEPTHS))
-    suite = others["depth"]
-    beyond = [SMALL_DEPTH]
+    trace, recursive = all_figures.trace, all_figures.recursive
+    suite, sequence = others["depth"], others["sequence"]["series"]
 
-    def depth_series(ours, key, memory):
-        found = list(ours)
+    def depth(key, theirs, unit):
+        ours = [
+            ("ours", f"layerfold, trace\n{unit}", trace),
+            ("ours-recursive", f"layerfold, recursive\n{unit}", recursive),
+        ]
+        found = []
+        for style, label, figures in ours:
+            points = points_of(figures, "depth", sizes_of(figures, "depth"), key)
+            found.append(Series(style, label, points, [SMALL_DEPTH]))
         for k, s in enumerate(suite["series"]):
-            points = published(s, key)
-            if memory:
+            points = published(s, theirs)
+            if theirs == "gigabytes":
                 points = [(x, y * 1e9 / 2**20) for x, y in points]
+            found.append(Series(f"other-{k + 1}", f"{s['system']}\n{s['caption']}", points))
+        return found
+
+    def frames(key, theirs):
+        found = []
+        for cell, name, style in (("Elman", "rnn", "ours"), ("GRU", "gru", "ours-2")):
+            for kind, figures, end in (("trace", trace, ""), ("recursive", recursive, "-recursive")):
+                points = points_of(figures, name, sizes_of(figures, name), key)
+                found.append(Series(style + end, f"{cell}, layerfold\n{kind}", points))
+        for k, s in enumerate(sequence):
+            points = [with_range(p, theirs) for p in s["points"] if p.get(theirs)]
             found.append(Series(f"other-{k + 1}", f"{s['system']}\n{s['caption']}", points))
         return found
 
@@ -915,83 +1037,46 @@ def plots(figures, others):
         "beyond: 784 inputs, 1,000 outputs.",
         *suite["notes"],
     ]
-    sequence = others["sequence"]["series"]
-    rnn, gru = sizes_of(figures, "rnn"), sizes_of(figures, "gru")
-
-    def sequence_series(keys, key):
-        found = []
-        for style, label, name, sizes, value in keys:
-            found.append(Series(style, label, points_of(figures, name, sizes, value)))
-        for k, s in enumerate(sequence):
-            points = [with_range(p, key) for p in s["points"] if p.get(key)]
-            found.append(Series(f"other-{k + 1}", f"{s['system']}\n{s['caption']}", points))
-        return found
-
-    cpu_label = "layerfold, CPU seconds\nuser and system, all cores"
-    wall_label = f"layerfold, seconds\n{wall}"
+    cpu = "CPU seconds, all cores"
+    sequence_notes = ["64 units, 16 inputs a frame."]
     return {
         "depth-time.svg": plot(
             "Time to prove against depth",
             "layers",
             "seconds",
             depth_notes,
-            depth_series(
-                [
-                    Series("ours", cpu_label, points_of(figures, "depth", depths, "prove_cpu_s"), beyond),
-                    Series("ours-wall", wall_label, points_of(figures, "depth", depths, "prove_wall_s"), beyond),
-                ],
-                "seconds",
-                False,
-            ),
+            depth("prove_cpu_s", "seconds", cpu),
         ),
         "depth-memory.svg": plot(
             "Peak memory of the prover against depth",
             "layers",
             "MiB",
             depth_notes,
-            depth_series(
-                [Series("ours", "layerfold", points_of(figures, "depth", depths, "peak_mib"), beyond)],
-                "gigabytes",
-                True,
-            ),
+            depth("peak_mib", "gigabytes", "peak of the process"),
         ),
         "sequence-time.svg": plot(
             "Time to prove against length of the sequence",
             "frames",
             "seconds",
-            ["64 units, 16 inputs a frame."],
-            sequence_series(
-                [
-                    ("ours", "Elman, layerfold\nCPU seconds", "rnn", rnn, "prove_cpu_s"),
-                    ("ours-wall", f"Elman, layerfold\nseconds {wall}", "rnn", rnn, "prove_wall_s"),
-                    ("ours-2", "GRU, layerfold\nCPU seconds", "gru", gru, "prove_cpu_s"),
-                    ("ours-2-wall", f"GRU, layerfold\nseconds {wall}", "gru", gru, "prove_wall_s"),
-                ],
-                "seconds",
-            ),
+            [*sequence_notes, "CPU seconds, all cores."],
+            frames("prove_cpu_s", "seconds"),
         ),
         "sequence-memory.svg": plot(
             "Peak memory of the prover against length of the sequence",
             "frames",
             "MiB",
-            ["64 units, 16 inputs a frame."],
-            sequence_series(
-                [
-                    ("ours", "Elman, layerfold", "rnn", rnn, "peak_mib"),
-                    ("ours-2", "GRU, layerfold", "gru", gru, "peak_mib"),
-                ],
-                "mebibytes",
-            ),
+            sequence_notes,
+            frames("peak_mib", "mebibytes"),
         ),
     }
 
 
 def render(options):
-    results = load(options.results, {"format": 1, "entries": []})
+    results = load_results(options.results)
     others = load(options.others, None)
     if others is None:
         raise Failure(f"{options.others.name} is missing")
-    figures = Figures(results, options.kind)
+    figures = All(results, options.kind)
     blocks = {name: make(figures, others) for name, make in BLOCKS.items()}
     try:
         page = options.page.read_text()
@@ -1029,14 +1114,12 @@ def main():
     commands = parser.add_subparsers(dest="command", required=True)
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--results", type=Path, default=RESULTS, help="figures, JSON")
-    shared.add_argument(
-        "--kind",
-        default=DEFAULT_KIND,
-        help="label of a build or a setting, kept apart from others (default: %(default)s); "
-        "flat and recursive ask for that kind of proof",
-    )
+    shared.add_argument("--kind", choices=KINDS, help="this kind of proof alone (default: both)")
     runs = commands.add_parser("run", parents=[shared], help="measure")
     runs.add_argument("--only", nargs="+", metavar="NAME", help="these workloads alone")
+    named = runs.add_mutually_exclusive_group()
+    named.add_argument("--scalar", action="store_true", help="curve arithmetic without AVX-512 IFMA")
+    named.add_argument("--label", default="", help="name of a build or a setting, kept apart from others")
     runs.add_argument("--repeat", type=positive, default=3, metavar="N", help="runs of each (default: 3)")
     runs.add_argument("--long", action="store_true", help=f"also {', '.join(LONG)}")
     runs.add_argument("--timeout", type=positive, metavar="S", help="give up on a run after S seconds")

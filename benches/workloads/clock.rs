@@ -25,7 +25,8 @@ struct State {
     open: Vec<(ThreadId, u64)>,
     /// CPU time when that changed last.
     since: Option<ProcessTime>,
-    totals: HashMap<&'static str, Duration>,
+    /// By the names of the spans that were open, outermost first.
+    totals: HashMap<Vec<&'static str>, Duration>,
 }
 
 impl State {
@@ -37,14 +38,13 @@ impl State {
         let Some((thread, _)) = self.open.first() else {
             return;
         };
-        if self.open.iter().any(|(other, _)| other != thread) {
-            *self.totals.entry(OVERLAPPED).or_default() += spent;
-            return;
-        }
-        for (_, id) in &self.open {
-            let name = self.names[*id as usize - 1];
-            *self.totals.entry(name).or_default() += spent;
-        }
+        let path = if self.open.iter().any(|(other, _)| other != thread) {
+            vec![OVERLAPPED]
+        } else {
+            let name = |(_, id): &(ThreadId, u64)| self.names[*id as usize - 1];
+            self.open.iter().map(name).collect()
+        };
+        *self.totals.entry(path).or_default() += spent;
     }
 }
 
@@ -54,14 +54,31 @@ impl State {
 pub(crate) struct CpuBySpan(Arc<Mutex<State>>);
 
 impl CpuBySpan {
-    /// Seconds spent in spans of this name, those inside them included.
+    /// Seconds spent in spans of this name that are in no other, those inside them included.
     pub(crate) fn seconds(&self, name: &str) -> f64 {
+        self.total(|path| path.first() == Some(&name))
+    }
+
+    /// Seconds spent in spans of this name directly inside those of another, which are in no other.
+    pub(crate) fn seconds_inside(&self, outer: &str, name: &str) -> f64 {
+        self.total(|path| path.first() == Some(&outer) && path.get(1) == Some(&name))
+    }
+
+    fn total(&self, counts: impl Fn(&[&str]) -> bool) -> f64 {
         let state = self.0.lock().expect("no panic while held");
-        state.totals.get(name).map_or(0.0, Duration::as_secs_f64)
+        let found = state.totals.iter().filter(|(path, _)| counts(path));
+        let spent: Duration = found.map(|(_, spent)| *spent).sum();
+        spent.as_secs_f64()
     }
 
     pub(crate) fn reset(&self) {
         self.0.lock().expect("no panic while held").totals.clear();
+    }
+
+    /// Forgets what was spent in spans of this name that are in no other.
+    pub(crate) fn forget(&self, name: &str) {
+        let mut state = self.0.lock().expect("no panic while held");
+        state.totals.retain(|path, _| path.first() != Some(&name));
     }
 }
 

@@ -1,6 +1,6 @@
 //! Whole cases, by name:
 //! `cargo bench --bench workloads -- NAME [--json] [--layers-per-step K] [--frames-per-step F]
-//! [--kind flat|recursive|auto] [--plan] [--costs FILE] [--overlap]`. With `--plan` it says what the planner weighed and proves nothing; FILE
+//! [--kind trace|recursive|auto] [--plan] [--costs FILE] [--overlap]`. With `--plan` it says what the planner weighed and proves nothing; FILE
 //! is what `--bench calibrate` wrote.
 //!
 //! - `mnist-mlp`, and `batch-N`: N inferences of it in one proof;
@@ -21,7 +21,9 @@
 //!   `.json`, `.csv`, or numbers with commas between them), in one proof. Ranges are taken from INPUT;
 //!   a softmax at the end is left out.
 //!
-//! Seconds are CPU seconds of the process, user and system, all threads. With `--overlap` steps are
+//! Seconds are CPU seconds of the process, user and system, all threads. A trace's are also told by the
+//! parts of the argument; they are those of the second proof, as the first one of a process makes tables
+//! of multiples of the generators. With `--overlap` steps are
 //! folded beside the inference and the sumcheck of the next; what is spent while both run is
 //! `overlapped`, as it cannot be told apart. Peak memory is the
 //! operating system's high-water mark of the resident set.
@@ -42,16 +44,18 @@ mod nets;
 #[cfg(feature = "onnx")]
 mod onnx;
 
-use std::{fmt::Write as _, process::ExitCode};
+use std::{collections::BTreeMap, fmt::Write as _, process::ExitCode};
 
 use clock::CpuBySpan;
 use cpu_time::ProcessTime;
 use layerfold::{
-    ActivationFunction, Model, Params, Precision, Proof, ProofKind, Prover, Quantized,
-    RecurrentWeights, RnnActivation, SequenceModel, Tensors, Verifier, Visibility,
+    ActivationFunction, ConstraintReport, Model, Params, Precision, Proof, ProofKind, Prover,
+    Quantized, RecurrentWeights, RnnActivation, SequenceModel, Tensors, Verifier, Visibility,
     graph::{Graph, GraphPrecision},
     plan::{CostModel, Plan, Planner},
-    program::{Claim, Label, Predicate, Program, ProgramError, Schedule, Threshold},
+    program::{
+        Claim, Label, Operation, Predicate, Program, ProgramError, Register, Schedule, Threshold,
+    },
 };
 use ndarray::{Array1, Array2};
 use rand::{Rng, SeedableRng};
@@ -59,6 +63,24 @@ use rand_chacha::ChaCha20Rng;
 use serde::Serialize;
 
 type Failure = Box<dyn std::error::Error>;
+
+/// Spans of the argument of a trace, in order.
+const TRACE_PARTS: [&str; 10] = [
+    "inference",
+    "layout",
+    "commit",
+    "lookups",
+    "functional",
+    "products",
+    "gates",
+    "point",
+    "end",
+    "opening",
+];
+/// The span around them.
+const TRACE: &str = "prove_trace";
+/// What is in none of them.
+const REST: &str = "rest";
 
 /// A model with sample inputs, and what it is to be run on.
 enum Case {
@@ -107,8 +129,11 @@ struct Report {
     schedule: String,
     kind: String,
     weights: usize,
+    /// Results of ReLU and of tables, of all frames; `None` of a schedule whose steps are layers.
+    activations: Option<u64>,
     frames: u64,
     steps: u64,
+    /// 0 for a trace, as those that follow.
     step_constraints: usize,
     primary_constraints: usize,
     secondary_constraints: usize,
@@ -116,6 +141,13 @@ struct Report {
     setup_cpu_s: f64,
     commit_cpu_s: f64,
     inference_cpu_s: f64,
+    /// What the first trace of the process took, tables of multiples included; 0 if the proof is
+    /// recursive.
+    first_trace_cpu_s: f64,
+    /// All of a trace's proof, which runs the program once more, on whole columns.
+    trace_cpu_s: f64,
+    /// The same by part; nothing if the proof is recursive.
+    trace_parts_cpu_s: BTreeMap<&'static str, f64>,
     sumcheck_cpu_s: f64,
     fold_cpu_s: f64,
     /// While a step was folded and the next one prepared.
@@ -161,10 +193,10 @@ fn main() -> ExitCode {
     let kind = arguments.iter().position(|a| a == "--kind");
     let kind = match kind.map(|at| arguments.get(at + 1).map(String::as_str)) {
         None | Some(Some("auto")) => None,
-        Some(Some("flat")) => Some(ProofKind::Flat),
+        Some(Some("trace")) => Some(ProofKind::Trace),
         Some(Some("recursive")) => Some(ProofKind::Recursive),
         Some(_) => {
-            eprintln!("--kind: flat, recursive or auto");
+            eprintln!("--kind: trace, recursive or auto");
             return ExitCode::FAILURE;
         }
     };
@@ -179,7 +211,7 @@ fn main() -> ExitCode {
     };
     let Some(at) = arguments.iter().position(|a| !a.starts_with("--")) else {
         eprintln!(
-            "usage: workloads mnist-mlp | batch-N | audit-N | credit | deep-L | depth-N | dense-4m | mlp-AxBxC… | cnn-mnist | lenet | zator-N | resmlp-N | rnn-T | rnntanh-T | gru-T | lstm-T | onnx FILE INPUT\n       [--json] [--layers-per-step K] [--frames-per-step F] [--kind flat|recursive|auto] [--plan] [--costs FILE] [--overlap]"
+            "usage: workloads mnist-mlp | batch-N | audit-N | credit | deep-L | depth-N | dense-4m | mlp-AxBxC… | cnn-mnist | lenet | zator-N | resmlp-N | rnn-T | rnntanh-T | gru-T | lstm-T | onnx FILE INPUT\n       [--json] [--layers-per-step K] [--frames-per-step F] [--kind trace|recursive|auto] [--plan] [--costs FILE] [--overlap]"
         );
         // `cargo bench` without a name runs every bench target.
         return ExitCode::SUCCESS;
@@ -618,6 +650,9 @@ fn measure(
     let wall = std::time::Instant::now();
     let visibility = Visibility::private_inputs().public_outputs();
     let mut session = prover.session_with(visibility, b"", run.parameters)?;
+    if run.kind == Some(ProofKind::Trace) {
+        session.set_memory_limit(u64::MAX);
+    }
     session.set_kind(run.kind)?;
     session.set_overlap(run.overlap);
     let mut output = Array1::zeros(0);
@@ -641,9 +676,20 @@ fn measure(
     let cpu_s_per_frame = cpu_s / inputs.nrows() as f64;
     let peak_mib_folding = peak_mib();
     let (frames, steps) = (session.frames(), session.steps());
+    let wall_s = wall.elapsed().as_secs_f64();
+    let first_trace_cpu_s = match session.kind() {
+        ProofKind::Trace => {
+            let started = ProcessTime::now();
+            session.snapshot()?;
+            clock.forget(TRACE);
+            started.elapsed().as_secs_f64()
+        }
+        _ => 0.0,
+    };
+    let (started, wall) = (ProcessTime::now(), std::time::Instant::now());
     let proof = session.snapshot()?;
-    let prove_cpu_s = started.elapsed().as_secs_f64();
-    let prove_wall_s = wall.elapsed().as_secs_f64();
+    let prove_cpu_s = cpu_s + started.elapsed().as_secs_f64();
+    let prove_wall_s = wall_s + wall.elapsed().as_secs_f64();
     let peak_mib = peak_mib();
     if let Some(expected) = run.expected {
         assert_eq!(output.as_slice(), Some(expected));
@@ -656,12 +702,20 @@ fn measure(
     verifier.verify(&Proof::from_bytes(&bytes)?)?;
     let verify_cpu_s = started.elapsed().as_secs_f64();
 
-    let constraints = params.constraints();
+    let constraints = match proof.kind() {
+        ProofKind::Recursive => params.constraints()?,
+        _ => ConstraintReport {
+            parts: Vec::new(),
+            primary: 0,
+            secondary: 0,
+        },
+    };
     Ok(Report {
         workload: name.to_owned(),
         schedule: run.schedule.to_owned(),
         kind: proof.kind().to_string(),
         weights: quantized.bank().weight_count(),
+        activations: activations(program).map(|n| n * frames),
         frames,
         steps,
         step_constraints: constraints.step(),
@@ -671,6 +725,9 @@ fn measure(
         setup_cpu_s,
         commit_cpu_s,
         inference_cpu_s: clock.seconds("inference"),
+        first_trace_cpu_s,
+        trace_cpu_s: clock.seconds(TRACE),
+        trace_parts_cpu_s: trace_parts(clock),
         sumcheck_cpu_s: clock.seconds("sumcheck"),
         fold_cpu_s: clock.seconds("fold_step"),
         overlapped_cpu_s: clock.seconds(clock::OVERLAPPED),
@@ -684,16 +741,43 @@ fn measure(
         verify_cpu_s,
         proof_bytes: bytes.len(),
         commitment_bytes: commitment.to_bytes().len(),
-        // A flat session would be folded for it.
-        checkpoint_bytes: match proof.kind() {
-            ProofKind::Flat => 0,
-            _ => session.checkpoint()?.len(),
-        },
+        checkpoint_bytes: session.checkpoint()?.len(),
         key_bytes: params.key_bytes(),
         peak_mib_tenth,
         peak_mib_folding,
         peak_mib,
     })
+}
+
+/// Results of ReLU and of tables in the body of a program, which runs once for each frame.
+fn activations(program: &Program) -> Option<u64> {
+    let shapes = program.register_shapes();
+    let mut count = 0;
+    for (k, operation) in program.operations().iter().enumerate() {
+        match operation {
+            Operation::Layer { .. } => return None,
+            Operation::Relu { .. } | Operation::Table { .. } => {
+                count += shapes[Register::result_of(k).index()].len as u64;
+            }
+            _ => {}
+        }
+    }
+    Some(count)
+}
+
+/// CPU seconds of the parts of a trace, which add up to all of it.
+fn trace_parts(clock: &CpuBySpan) -> BTreeMap<&'static str, f64> {
+    let all = clock.seconds(TRACE);
+    if all == 0.0 {
+        return BTreeMap::new();
+    }
+    let mut parts = BTreeMap::new();
+    for name in TRACE_PARTS {
+        parts.insert(name, clock.seconds_inside(TRACE, name));
+    }
+    let told: f64 = parts.values().sum();
+    parts.insert(REST, (all - told).max(0.0));
+    parts
 }
 
 /// High-water mark of the resident set, in MiB; 0 where the system does not tell.
@@ -713,6 +797,9 @@ fn table(r: &Report) -> String {
     row("schedule", r.schedule.clone());
     row("kind", r.kind.clone());
     row("weights", r.weights.to_string());
+    if let Some(activations) = r.activations {
+        row("activations", activations.to_string());
+    }
     row("frames", r.frames.to_string());
     row("steps", r.steps.to_string());
     row("step constraints", r.step_constraints.to_string());
@@ -721,6 +808,8 @@ fn table(r: &Report) -> String {
         ("setup", r.setup_cpu_s),
         ("commit", r.commit_cpu_s),
         ("inference", r.inference_cpu_s),
+        ("first trace", r.first_trace_cpu_s),
+        ("trace", r.trace_cpu_s),
         ("sumcheck", r.sumcheck_cpu_s),
         ("fold", r.fold_cpu_s),
         ("overlapped", r.overlapped_cpu_s),
@@ -730,6 +819,13 @@ fn table(r: &Report) -> String {
         ("verify", r.verify_cpu_s),
     ] {
         row(&format!("{name} CPU s"), format!("{seconds:.3}"));
+        if name == "trace" {
+            for part in TRACE_PARTS.iter().chain(&[REST]) {
+                if let Some(seconds) = r.trace_parts_cpu_s.get(part) {
+                    row(&format!("  {part} CPU s"), format!("{seconds:.4}"));
+                }
+            }
+        }
     }
     row("CPU s per frame", format!("{:.4}", r.cpu_s_per_frame));
     row("prove wall s", format!("{:.3}", r.prove_wall_s));

@@ -110,9 +110,20 @@ pub(crate) struct Inspect {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) rows: u64,
 
-    /// Plan for at most so much memory
+    #[command(flatten)]
+    pub(crate) wishes: Wishes,
+}
+
+/// What a plan must keep to.
+#[derive(Args, Debug, Default)]
+pub(crate) struct Wishes {
+    /// Choose no schedule or kind of proof that is expected to take more memory
     #[arg(long, value_name = "MIB", value_parser = positive)]
     pub(crate) max_memory: Option<f64>,
+
+    /// Make a proof whose size and memory do not grow with the number of rows: a recursive one
+    #[arg(long)]
+    pub(crate) constant_size: bool,
 }
 
 #[derive(Args, Debug)]
@@ -164,9 +175,8 @@ pub(crate) struct Prove {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) plan_for: Option<u64>,
 
-    /// Choose no schedule that is expected to take more memory
-    #[arg(long, value_name = "MIB", value_parser = positive)]
-    pub(crate) max_memory: Option<f64>,
+    #[command(flatten)]
+    pub(crate) wishes: Wishes,
 
     #[command(flatten)]
     pub(crate) quantisation: Quantisation,

@@ -34,7 +34,7 @@ pub(crate) fn run(options: &Inspect, console: &Console) -> Result<(), Failure> {
             None => e.of("on random inputs, for want of --calibration FILE"),
         })?;
     integer.warn_of_error(console);
-    let plan = integer.plan(options.rows, options.max_memory)?;
+    let plan = integer.plan(options.rows, &options.wishes)?;
     let report = match (&float.network, &integer, &calibration) {
         (Network::Graph(graph), Integer::Graph(integer), Samples::Rows(rows)) => {
             Some(integer.report(graph, rows)?)
@@ -42,7 +42,8 @@ pub(crate) fn run(options: &Inspect, console: &Console) -> Result<(), Failure> {
         _ => None,
     };
     let known = report.as_ref().map(|r| &r.cost);
-    let known = known.filter(|cost| cost.schedule == plan.chosen.schedule);
+    let chosen = (plan.chosen.schedule, plan.chosen.kind);
+    let known = known.filter(|cost| (cost.schedule, cost.kind) == chosen);
     let progress = Progress::of_stages(console);
     let parts = known.map(|cost| cost.constraints.clone());
     let program = || integer.program(plan.chosen.schedule);

@@ -15,7 +15,7 @@ use sha3::{Digest, Sha3_256};
 use zeroize::Zeroizing;
 
 use crate::{
-    args,
+    args::{self, Wishes},
     console::{Console, Failure, Kind},
     data::Numbers,
     files, plan,
@@ -188,8 +188,8 @@ impl Integer {
     }
 
     /// The schedules for a proof of so many rows.
-    pub(crate) fn plan(&self, rows: u64, max_mib: Option<f64>) -> Result<Plan, Failure> {
-        let planner = plan::planner(max_mib);
+    pub(crate) fn plan(&self, rows: u64, wishes: &Wishes) -> Result<Plan, Failure> {
+        let planner = plan::planner(wishes);
         let plan = match self {
             Self::Graph(graph) => graph.plan(&planner, rows).map_err(Failure::from),
             Self::Sequence(sequence) => planner

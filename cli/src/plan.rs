@@ -3,19 +3,20 @@
 use std::fmt::{self, Write};
 
 use layerfold::{
-    Error, Params,
+    Error, Params, ProofKind,
     plan::{Plan, Planner},
     program::Program,
 };
 use serde_json::{Value, json};
 
-use crate::console::Failure;
+use crate::{args::Wishes, console::Failure};
 
-/// The library's planner with a limit on memory.
-pub(crate) fn planner(max_mib: Option<f64>) -> Planner {
-    match max_mib {
-        Some(mib) => Planner::default().max_peak_mib(mib),
-        None => Planner::default(),
+/// The library's planner, with what is asked for.
+pub(crate) fn planner(wishes: &Wishes) -> Planner {
+    let planner = Planner::default().constant_size(wishes.constant_size);
+    match wishes.max_memory {
+        Some(mib) => planner.max_peak_mib(mib),
+        None => planner,
     }
 }
 
@@ -32,7 +33,8 @@ const MOST_COUNTED: u32 = 18;
 pub(crate) struct Expected<'a> {
     plan: &'a Plan,
     rows: u64,
-    /// Constraints of a step by part, those of the recursion left out; not of the largest circuits.
+    /// Constraints of a step by part, those of the recursion left out; not of the largest circuits, and
+    /// a trace has none.
     parts: Option<Vec<(String, usize)>>,
 }
 
@@ -45,6 +47,7 @@ impl<'a> Expected<'a> {
         program: impl FnOnce() -> Result<Program, Failure>,
     ) -> Result<Self, Failure> {
         let parts = match parts {
+            _ if plan.chosen.kind == ProofKind::Trace => None,
             None if plan.chosen.size <= MOST_COUNTED => Some(constraints(&program()?)?),
             parts => parts,
         };
@@ -60,14 +63,21 @@ impl<'a> Expected<'a> {
         writeln!(text, "plan for one proof of {rows}\n{}\n", self.plan)
     }
 
-    /// Constraints of a step, and the cost of a proof.
+    /// The size of what is proved, and the cost of a proof.
     pub(crate) fn write_cost(&self, text: &mut String) -> fmt::Result {
         let chosen = &self.plan.chosen;
-        writeln!(
-            text,
-            "step      {} constraints, {}; {} proof",
-            chosen.step_constraints, chosen.schedule, chosen.kind
-        )?;
+        match chosen.kind {
+            ProofKind::Trace => writeln!(
+                text,
+                "trace     up to 2^{} committed integers, {}",
+                chosen.size, chosen.schedule
+            )?,
+            kind => writeln!(
+                text,
+                "step      {} constraints, {}; {kind} proof",
+                chosen.step_constraints, chosen.schedule
+            )?,
+        }
         for (name, count) in self.parts.iter().flatten() {
             writeln!(text, "          {count:>9}  {name}")?;
         }
@@ -75,7 +85,7 @@ impl<'a> Expected<'a> {
         writeln!(
             text,
             "\nexpected  {:.2} CPU s in {} {steps}, {:.0} MiB; proof of about {:.1} kB without public vectors, keys \
-             of about {:.0} MiB",
+             of about {:.1} MiB",
             chosen.cost.total(),
             chosen.steps,
             chosen.cost.peak_mib,
@@ -102,5 +112,5 @@ impl<'a> Expected<'a> {
 }
 
 fn constraints(program: &Program) -> Result<Vec<(String, usize)>, Error> {
-    Ok(Params::setup(program)?.constraints().parts)
+    Ok(Params::setup(program)?.constraints()?.parts)
 }

@@ -25,8 +25,11 @@ impl Progress {
     }
 
     /// A line that shows the steps of a proof. The cost is the planner's, of the whole run: after some
-    /// steps, their time says how much longer it takes here.
+    /// steps, their time says how much longer it takes here. A trace has stages only.
     pub(crate) fn of_proof(console: &Console, steps: u64, cost: &Cost) -> Self {
+        if cost.trace_s > 0.0 {
+            return Self::of_stages(console);
+        }
         let fold = cost.fold_s + cost.weights_s;
         // What compression takes, in steps.
         let compression = cost.compress_s / fold.max(1e-9) * steps as f64;
@@ -86,17 +89,17 @@ impl Drop for Progress {
 }
 
 /// Spans of the library that are told, and how.
-const STAGES: [(&str, &str); 5] = [
+const STAGES: [(&str, &str); 6] = [
     ("setup", KEYS),
+    ("prove_trace", "proving the trace"),
     ("fold_step", FOLDING),
-    ("compress", COMPRESSING),
+    ("compress", "compressing"),
     ("opening", "opening the weight claim"),
     ("verify", VERIFYING),
 ];
 const KEYS: &str = "making keys";
 const VERIFYING: &str = "verifying";
 const FOLDING: &str = "proving";
-const COMPRESSING: &str = "compressing";
 
 /// Follows the spans of the library. A span's number is that of its stage.
 struct Stages {
@@ -151,10 +154,6 @@ impl Subscriber for Stages {
         if told == FOLDING {
             let mut folding = self.folding.lock().unwrap_or_else(PoisonError::into_inner);
             folding.get_or_insert_with(|| (Instant::now(), 0));
-        }
-        if told == COMPRESSING {
-            // Steps of a flat proof are folded all at once.
-            self.bar.set_position(self.steps);
         }
         if told == KEYS || told == VERIFYING {
             // No part of the estimate.

@@ -9,8 +9,8 @@ use std::{
 };
 
 use layerfold::{
-    BlindingSeed, ModelCommitment, OutputVisibility, Outputs, Params, Proof, Prover, Scales,
-    StageTimes, Statement, Verifier, Visibility,
+    BlindingSeed, ModelCommitment, OutputVisibility, Outputs, Params, Proof, ProofKind, Prover,
+    Scales, StageTimes, Statement, Verifier, Visibility,
     plan::{Cost, Planner},
     program::Emission,
 };
@@ -42,10 +42,10 @@ pub(crate) fn run(options: &Prove, console: &Console) -> Result<(), Failure> {
         None => None,
     };
     let is_new = kept.is_none();
-    let (state, input) = match kept {
+    let (state, input, kind) = match kept {
         Some(state) => {
             let q = &options.quantisation;
-            let planned = options.plan_for.is_some() || options.max_memory.is_some();
+            let planned = options.plan_for.is_some();
             if q.calibration.is_some() || q.target_error.is_some() || planned {
                 console.warn(
                     "program and integers are those of the state's first run: options of quantisation and \
@@ -57,18 +57,19 @@ pub(crate) fn run(options: &Prove, console: &Console) -> Result<(), Failure> {
                 true => one_sequence(&numbers, numbers.sequences(len)?)?,
                 false => numbers.rows(len)?,
             };
-            (state, input)
+            let constant = options.wishes.constant_size;
+            (state, input, constant.then_some(ProofKind::Recursive))
         }
         None => first_run(options, &file, &numbers, console)?,
     };
     let model_file = file.into_digest();
 
     let rows = input.nrows() as u64;
-    let cost = planned_cost(&state, rows)?;
+    let cost = planned_cost(&state, kind, rows)?;
     let progress = Progress::of_proof(console, plan::steps(&state.program, rows), &cost);
     let started = Instant::now();
     let params = Params::setup(&state.program)?;
-    params.prepare_prover()?;
+    params.prepare_prover_for(kind.unwrap_or_else(|| params.expected_kind()))?;
     let keys = started.elapsed();
 
     let started = Instant::now();
@@ -95,7 +96,7 @@ pub(crate) fn run(options: &Prove, console: &Console) -> Result<(), Failure> {
     }
     let commit = started.elapsed();
 
-    let run = fold(options, &prover, &scales, &input)?;
+    let run = fold(options, &prover, kind, &scales, &input)?;
     let bytes = run.proof.to_bytes();
     progress.say("verifying");
     let started = Instant::now();
@@ -119,13 +120,14 @@ pub(crate) fn run(options: &Prove, console: &Console) -> Result<(), Failure> {
     .tell(console)
 }
 
-/// Imports, quantises and plans; gives the input too.
+/// Imports, quantises and plans; gives the input too, and the kind of proof if it is not to follow from
+/// the memory that it takes.
 fn first_run(
     options: &Prove,
     file: &ModelFile,
     numbers: &Numbers,
     console: &Console,
-) -> Result<(State, Array2<f32>), Failure> {
+) -> Result<(State, Array2<f32>, Option<ProofKind>), Failure> {
     let float = file.import(&options.model)?;
     for note in &float.report.notes {
         console.warn(note.as_str());
@@ -134,7 +136,7 @@ fn first_run(
     let integer = float.quantise(&calibration, &options.quantisation)?;
     integer.warn_of_error(console);
     let rows = options.plan_for.unwrap_or(input.nrows() as u64);
-    let planned = integer.plan(rows, options.max_memory)?;
+    let planned = integer.plan(rows, &options.wishes)?;
     let seed = match &options.blinding {
         Some(path) => seed_at(path)?,
         None => BlindingSeed::random(),
@@ -146,7 +148,9 @@ fn first_run(
         is_sequence: matches!(float.network, Network::Sequence(_)),
         seed,
     };
-    Ok((state, input))
+    // A session makes a trace by itself, and may go over to recursion.
+    let kind = (planned.chosen.kind == ProofKind::Recursive).then_some(ProofKind::Recursive);
+    Ok((state, input, kind))
 }
 
 /// What is proved, and what ranges are taken from.
@@ -190,8 +194,8 @@ fn one_sequence(
     }
 }
 
-fn planned_cost(state: &State, rows: u64) -> Result<Cost, Failure> {
-    let cost = Planner::default().cost(&state.program, rows);
+fn planned_cost(state: &State, kind: Option<ProofKind>, rows: u64) -> Result<Cost, Failure> {
+    let cost = Planner::default().kind(kind).cost(&state.program, rows);
     cost.map_err(|e| Failure::new(Kind::Unsupported, e.to_string()))
 }
 
@@ -223,10 +227,15 @@ fn context(options: &Prove) -> &[u8] {
 fn fold(
     options: &Prove,
     prover: &Prover,
+    kind: Option<ProofKind>,
     scales: &Scales,
     input: &Array2<f32>,
 ) -> Result<Run, Failure> {
     let mut session = prover.session_with_context(visibility(options), context(options))?;
+    if let Some(mib) = options.wishes.max_memory {
+        session.set_memory_limit(bytes(mib));
+    }
+    session.set_kind(kind)?;
     let last_only = prover.params().program().emission() == Emission::Last;
     let mut outputs = Vec::new();
     let mut cut = Cut::default();
@@ -251,6 +260,17 @@ fn fold(
         times,
         cut,
     })
+}
+
+/// Bytes of so many MiB.
+fn bytes(mib: f64) -> u64 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "positive, and saturates"
+    )]
+    let bytes = (mib * f64::from(1 << 20)) as u64;
+    bytes
 }
 
 /// Inputs that were beyond the range of their integers.
@@ -436,19 +456,26 @@ struct Told<'a> {
 
 impl Told<'_> {
     fn tell(&self, console: &Console) -> Result<(), Failure> {
-        console.tell(&self.text()?, self.to_json())
+        console.tell(&self.text()?, self.to_json()?)
+    }
+
+    /// Of a step that was folded.
+    fn step_constraints(&self) -> Result<Option<usize>, Failure> {
+        match self.statement.kind {
+            ProofKind::Trace => Ok(None),
+            _ => Ok(Some(self.params.constraints()?.step())),
+        }
     }
 
     fn text(&self) -> Result<String, Failure> {
         let Self {
             files, run, params, ..
         } = self;
-        let constraints = params.constraints();
         let times = &run.times;
         let mut text = String::new();
-        let steps = if run.steps == 1 { "step" } else { "steps" };
         let wall: Duration = [
             times.inference,
+            times.prove,
             times.sumcheck,
             times.fold,
             times.compress,
@@ -456,18 +483,28 @@ impl Told<'_> {
         ]
         .iter()
         .sum();
-        writeln!(
-            text,
-            "keys      {:.2?}; {} constraints a step",
-            self.keys,
-            constraints.step()
-        )?;
+        write!(text, "keys      {:.2?}", self.keys)?;
+        match self.step_constraints()? {
+            Some(constraints) => writeln!(text, "; {constraints} constraints a step")?,
+            None => writeln!(text)?,
+        }
         writeln!(text, "commit    {:.2?}", self.commit)?;
-        writeln!(
+        write!(
             text,
-            "prove     {wall:.2?}: inference {:.2?}, sumcheck {:.2?}, {} {steps} {:.2?}, compress {:.2?}, opening {:.2?}",
-            times.inference, times.sumcheck, run.steps, times.fold, times.compress, times.opening
+            "prove     {wall:.2?}: inference {:.2?}, ",
+            times.inference
         )?;
+        match self.statement.kind {
+            ProofKind::Trace => writeln!(text, "trace {:.2?}", times.prove)?,
+            _ => {
+                let steps = if run.steps == 1 { "step" } else { "steps" };
+                writeln!(
+                    text,
+                    "sumcheck {:.2?}, {} {steps} {:.2?}, compress {:.2?}, opening {:.2?}",
+                    times.sumcheck, run.steps, times.fold, times.compress, times.opening
+                )?;
+            }
+        }
         writeln!(
             text,
             "proof     {} bytes, {}\n",
@@ -492,11 +529,10 @@ impl Told<'_> {
         Ok(text)
     }
 
-    fn to_json(&self) -> Value {
-        let constraints = self.params.constraints();
+    fn to_json(&self) -> Result<Value, Failure> {
         let times = &self.run.times;
         let real = real(&self.run.outputs, self.scales);
-        json!({
+        Ok(json!({
             "statement": self.statement,
             "program": program_json(self.params.program()),
             "outputs": real,
@@ -507,17 +543,18 @@ impl Told<'_> {
                 "scales": self.files.scales,
             },
             "proof_bytes": self.bytes,
-            "step_constraints": constraints.step(),
+            "step_constraints": self.step_constraints()?,
             "seconds": {
                 "keys": self.keys.as_secs_f64(),
                 "commit": self.commit.as_secs_f64(),
                 "inference": times.inference.as_secs_f64(),
+                "trace": times.prove.as_secs_f64(),
                 "sumcheck": times.sumcheck.as_secs_f64(),
                 "fold": times.fold.as_secs_f64(),
                 "compress": times.compress.as_secs_f64(),
                 "opening": times.opening.as_secs_f64(),
                 "verify": self.verify.as_secs_f64(),
             },
-        })
+        }))
     }
 }

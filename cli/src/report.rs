@@ -7,7 +7,7 @@ use ndarray::{Array1, Array2};
 use serde_json::{Value, json};
 
 use crate::{
-    args::Report,
+    args::{Report, Wishes},
     console::{Console, Failure, Kind},
     data::Numbers,
     inspect::without_cost,
@@ -48,7 +48,7 @@ pub(crate) fn run(options: &Report, console: &Console) -> Result<(), Failure> {
             return Err(Failure::new(Kind::Defect, problem));
         }
     };
-    let plan = integer.plan(options.rows, None)?;
+    let plan = integer.plan(options.rows, &Wishes::default())?;
     let progress = Progress::of_stages(console);
     let program = || integer.program(plan.chosen.schedule);
     let expected = Expected::new(&plan, options.rows, told.parts.take(), program)?;

@@ -85,6 +85,7 @@ fn two_commands_from_a_model_to_a_verified_proof() {
     );
     assert_eq!(code, 0, "{proved}");
     assert_eq!(proved["statement"]["frames"], 6);
+    assert_eq!(proved["statement"]["kind"], "trace");
     assert_eq!(proved["statement"]["context"], "00ff");
     assert_eq!(
         proved["integers"],
@@ -235,7 +236,7 @@ fn tampered(folder: &TempDir) {
         assert_eq!(verify(&flipped(index)), 1, "{index}");
     }
     // The statement, points of the argument, the opening.
-    for index in [80, proof.len() / 2, proof.len() - 1] {
+    for index in [81, proof.len() / 2, proof.len() - 1] {
         assert!([1, 4].contains(&verify(&flipped(index))), "{index}");
     }
     assert_eq!(verify(&flipped(0)), 4);
@@ -301,18 +302,28 @@ fn a_sequence_is_proved_with_kept_blinds() {
     let secret = fs::read_to_string(folder.path().join("model.secret")).unwrap();
     assert!(!text.contains(secret.trim()));
     assert_eq!(run(&folder, &VERIFY).status.code(), Some(0));
+    // Folded, under the same commitment.
+    let folded = [&arguments[..], &["--constant-size"]].concat();
+    let (code, folded) = json(&folder, &folded);
+    assert_eq!(code, 0, "{folded}");
+    assert_eq!(folded["statement"]["kind"], "recursive");
+    assert_eq!(folded["integers"], proved["integers"]);
+    assert_eq!(run(&folder, &VERIFY).status.code(), Some(0));
     let report = ["report", "net-gru.onnx", "--samples", "frames.csv"];
     let (code, report) = json(&folder, &report);
     assert_eq!(code, 0);
     assert_eq!(report["sequences"].as_array().unwrap().len(), 1);
-    assert!(report["expected"]["cpu_s"].as_f64().unwrap() > 0.1);
+    assert!(report["expected"]["cpu_s"].as_f64().unwrap() > 0.01);
+    assert_eq!(report["expected"]["kind"], "trace");
 }
 
 #[test]
 fn inspect_and_report() {
     let folder = folder();
-    let (code, found) = json(&folder, &["inspect", "net-mlp.onnx"]);
+    let constant = ["inspect", "net-mlp.onnx", "--constant-size"];
+    let (code, found) = json(&folder, &constant);
     assert_eq!(code, 0);
+    assert_eq!(found["expected"]["kind"], "recursive");
     let warning = found["warnings"][0].as_str().unwrap();
     assert!(warning.contains("NO CALIBRATION"), "{warning}");
     assert_eq!(found["import"]["output_shape"], serde_json::json!([1, 4]));
@@ -345,6 +356,16 @@ fn inspect_and_report() {
     let (code, found) = json(&folder, &calibrated);
     assert_eq!((code, found["warnings"].as_array().unwrap().len()), (0, 0));
     assert!(!found["plan"]["rejected"].as_array().unwrap().is_empty());
+    // A trace has no constraints.
+    assert_eq!(found["expected"]["kind"], "trace");
+    assert_eq!(found["plan"]["chosen"]["step_constraints"], 0);
+    assert_eq!(found["expected"]["constraints_by_part"], Value::Null);
+    let folded = [&calibrated[..], &["--constant-size"]].concat();
+    let (code, found) = json(&folder, &folded);
+    assert_eq!(
+        (code, &found["expected"]["kind"]),
+        (0, &Value::from("recursive"))
+    );
     assert_eq!(parts(&found), found["plan"]["chosen"]["step_constraints"]);
     let text = String::from_utf8(run(&folder, &calibrated).stdout).unwrap();
     for part in ["chosen ", "rejected ", "expected  ", "top-1"] {
@@ -370,7 +391,8 @@ fn inspect_and_report() {
     assert_eq!(code, 0, "{found}");
     assert_eq!(found["accuracy"]["samples"], 6);
     assert_eq!(found["report"]["samples"], 6);
-    assert!(found["expected"]["key_bytes"].as_u64().unwrap() > 1 << 20);
+    assert_eq!(found["expected"]["kind"], "trace");
+    assert!(found["expected"]["key_bytes"].as_u64().unwrap() > 1 << 10);
     fs::write(folder.path().join("labels.csv"), "0\n1\n").unwrap();
     fails(&folder, &report, 3, "2 labels for 6 samples");
 }

@@ -22,7 +22,7 @@ use halo2curves::{CurveAffine, CurveExt as _};
 use nova_snark::{provider::traits::DlogGroup, traits::Engine};
 use rayon::prelude::*;
 
-use crate::program::shake;
+use crate::{hex, program::shake};
 
 /// An affine point of an engine's group.
 pub(crate) type Affine<E> = <<E as Engine>::GE as DlogGroup>::AffineGroupElement;
@@ -218,15 +218,7 @@ fn pinned(curve: &str, label: &[u8], log: u32) -> Option<[u8; 32]> {
     PINNED
         .iter()
         .find(|p| p.curve == curve && p.label == label && p.log == log)
-        .and_then(|p| hex(p.digest))
-}
-
-fn hex(text: &str) -> Option<[u8; 32]> {
-    let mut out = [0; 32];
-    for (i, byte) in out.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(text.get(2 * i..2 * i + 2)?, 16).ok()?;
-    }
-    Some(out)
+        .and_then(|p| hex::decode(p.digest)?.try_into().ok())
 }
 
 /// The digest of the first `2^log + 1` points of a label.

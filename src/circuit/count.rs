@@ -136,30 +136,22 @@ impl ConstraintSystem<F> for Counter {
     }
 }
 
-/// What a step takes: its constraints, and its variables without `z_i`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct StepSize {
-    pub(crate) constraints: usize,
-    pub(crate) variables: usize,
-}
-
 /// Variables that stand for `z_i`.
 const STATE: usize = 2;
 
-/// The size of a step.
-pub(crate) fn step_size(step: &Unrolled) -> StepSize {
-    Counter::run(step, false).map_or_else(StepSize::default, |counter| StepSize {
-        constraints: counter.constraints,
-        variables: counter.variables - STATE,
-    })
+/// Constraints of a step; none for a program without a circuit.
+pub(crate) fn step_constraints(step: &Unrolled) -> usize {
+    Counter::run(step, false).map_or(0, |counter| counter.constraints)
 }
 
 /// Constraints of a step by part, in the order of synthesis; none for a program without a circuit.
-pub(crate) fn count_constraints(program: &Program) -> Vec<(String, usize)> {
-    Counter::run(&Unrolled::new(program), true).map_or_else(Vec::new, |c| c.parts)
+pub(crate) fn count_constraints(step: &Unrolled) -> Vec<(String, usize)> {
+    Counter::run(step, true).map_or_else(Vec::new, |c| c.parts)
 }
 
-/// Constraints of each node of a step, what is hashed or checked by the sumcheck not counted.
+/// Constraints of each node of a step, what is hashed or checked by the sumcheck not counted; `None`
+/// for a program whose steps are too large for a circuit.
 pub(crate) fn count_operations(program: &Program) -> Option<Vec<usize>> {
+    program.check_step().ok()?;
     Counter::run(&Unrolled::new(program), true).map(|c| c.operations)
 }

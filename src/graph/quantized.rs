@@ -193,7 +193,7 @@ impl QuantizedGraph {
     /// # Errors
     /// If the network is too large for any schedule.
     pub fn program(&self) -> Result<Program, Error> {
-        let plan = self.plan(&Planner::default(), 1)?;
+        let plan = self.plan(&Planner::default().brief(), 1)?;
         self.program_with(plan.chosen.schedule)
     }
 

@@ -10,7 +10,7 @@ use crate::{
     circuit::{count_constraints, count_operations},
     error::Error,
     plan::{Cost, Planner},
-    program::{Register, Schedule, interpreter::StepTrace},
+    program::{Register, Schedule, Unrolled, interpreter::StepTrace},
     quant::{Accuracy, Samples, check_samples, count_right, top1},
 };
 
@@ -74,8 +74,8 @@ pub struct StageReport {
     pub max_weight: Option<u16>,
     /// Weights that are not zero.
     pub weights: usize,
-    /// Constraints of its operations, if one step has room for the network; what a step hashes and
-    /// its sumcheck are not among them.
+    /// Constraints of its operations in a recursive proof, if one step has room for the network; what a
+    /// step hashes and its sumcheck are not among them.
     pub constraints: Option<usize>,
     /// How many times the calibrated scale its sums have: 1, or more if the integers did not fit.
     pub enlarged: f64,
@@ -97,9 +97,9 @@ pub struct GraphCost {
     pub schedule: Schedule,
     /// The kind of proof.
     pub kind: ProofKind,
-    /// Constraints of a step by part, those of the recursion left out.
+    /// Constraints of a step by part, those of the recursion left out; none in a trace.
     pub constraints: Vec<(String, usize)>,
-    /// Constraints of a step, those of the recursion left out.
+    /// Constraints of a step, those of the recursion left out; none in a trace.
     pub step_constraints: usize,
     /// Steps of one inference.
     pub steps: u64,
@@ -320,12 +320,18 @@ impl QuantizedGraph {
     /// # Errors
     /// If the network is too large for any schedule.
     pub fn cost(&self) -> Result<GraphCost, Error> {
-        let chosen = self.plan(&Planner::default(), 1)?.chosen;
-        let program = self.program_with(chosen.schedule)?;
+        let chosen = self.plan(&Planner::default().brief(), 1)?.chosen;
+        let constraints = match chosen.kind {
+            ProofKind::Trace => Vec::new(),
+            ProofKind::Recursive => {
+                let program = self.program_with(chosen.schedule)?;
+                count_constraints(&Unrolled::new(&program))
+            }
+        };
         Ok(GraphCost {
             schedule: chosen.schedule,
             kind: chosen.kind,
-            constraints: count_constraints(&program),
+            constraints,
             step_constraints: chosen.step_constraints,
             steps: chosen.steps,
             cost: chosen.cost,
@@ -441,21 +447,33 @@ impl fmt::Display for GraphReport {
 
 impl fmt::Display for GraphCost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
+        write!(
             f,
-            "proof of one inference, expected: {}, {}, {} {} of {} constraints; {:.2} CPU s, {:.0} MiB, about {:.1} kB, keys of about {:.0} MiB; {} weights",
-            self.kind,
-            self.schedule,
-            self.steps,
-            if self.steps == 1 { "step" } else { "steps" },
-            self.step_constraints,
+            "proof of one inference, expected: {}, {}; ",
+            self.kind, self.schedule,
+        )?;
+        if self.kind == ProofKind::Recursive {
+            write!(
+                f,
+                "{} {} of {} constraints; ",
+                self.steps,
+                if self.steps == 1 { "step" } else { "steps" },
+                self.step_constraints,
+            )?;
+        }
+        write!(
+            f,
+            "{:.2} CPU s, {:.0} MiB, about {:.1} kB, keys of about {:.1} MiB; {} weights",
             self.cost.total(),
             self.cost.peak_mib,
             self.proof_bytes as f64 / 1000.0,
             self.key_bytes as f64 / f64::from(1 << 20),
             self.weights,
         )?;
-        write!(f, "constraints:")?;
+        if self.constraints.is_empty() {
+            return Ok(());
+        }
+        write!(f, "\nconstraints:")?;
         for (part, count) in &self.constraints {
             write!(f, " {part} {count};")?;
         }

@@ -20,17 +20,20 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::{
     Prover, Session, Visibility,
+    folded::{Claims, Folded},
     folder::Folder,
+    kept::Kept,
     params::Recursive,
     salts::{Salt, SaltKey, Salts},
-    session::{Proved, Settings},
+    session::{Fixed, Way},
 };
 use crate::{
+    ProofKind,
     backend::{Backend, DefaultBackend, F},
     circuit::{RunState, state::carried_digest},
     error::{DecodeError, Error},
     program::{
-        Emission, Program,
+        Emission, Program, Spread,
         interpreter::{Execution, check_vector},
         shake,
     },
@@ -39,7 +42,7 @@ use crate::{
 };
 
 const MAGIC: &[u8; 8] = b"LFsecret";
-const FORMAT: u16 = 2;
+const FORMAT: u16 = 3;
 const HEADER: usize = MAGIC.len() + 3;
 const CHECK: usize = 32;
 const WHAT: &str = "checkpoint";
@@ -55,12 +58,28 @@ struct Body {
     visibility: Visibility,
     context: Vec<u8>,
     parameters: Vec<i64>,
-    mask: Vec<Element>,
-    mask_blind: Element,
+    /// The kind of proof that was asked for, if so.
+    kind: Option<ProofKind>,
     input_salts: Option<[u8; 32]>,
     output_salts: Option<[u8; 32]>,
-    /// Salts that somebody else chose, of pending frames, by index.
+    /// Salts that somebody else chose, of frames that are not folded, by index.
     given_salts: Vec<(u64, Element)>,
+    run: RunBody,
+}
+
+/// Where the run stands.
+#[derive(Serialize, Deserialize)]
+enum RunBody {
+    /// All frames, in order.
+    Kept(Vec<Vec<i64>>),
+    Folded(Box<FoldedBody>),
+}
+
+/// A run that is folded on the way.
+#[derive(Serialize, Deserialize)]
+struct FoldedBody {
+    mask: Vec<Element>,
+    mask_blind: Element,
     frames: u64,
     inputs: Element,
     outputs: Element,
@@ -80,11 +99,19 @@ struct Body {
 
 impl Drop for Body {
     fn drop(&mut self) {
-        self.mask.zeroize();
-        self.mask_blind.zeroize();
         self.input_salts.zeroize();
         self.output_salts.zeroize();
         self.given_salts.iter_mut().for_each(|(_, s)| s.zeroize());
+        if let RunBody::Kept(frames) = &mut self.run {
+            frames.zeroize();
+        }
+    }
+}
+
+impl Drop for FoldedBody {
+    fn drop(&mut self) {
+        self.mask.zeroize();
+        self.mask_blind.zeroize();
         self.carried.zeroize();
         self.carried_salt.zeroize();
         self.pending.zeroize();
@@ -134,70 +161,55 @@ fn expected_lengths(primary: (usize, usize), secondary: (usize, usize)) -> Vec<u
     lengths
 }
 
+fn malformed() -> Error {
+    DecodeError::Malformed { what: WHAT }.into()
+}
+
 impl Session {
     /// The session as bytes, from which [`Prover::resume`] goes on: in this process or another, at
     /// any frame, and more than once.
     ///
-    /// **Secret material**: they hold the inputs that are not folded yet, what the folded ones left
-    /// in the state, the mask and all blinds, in the clear. Encrypt them if they leave the machine.
-    /// They are erased from memory when dropped. They do not hold the weights, nor the
+    /// **Secret material**: they hold the inputs that are kept or not folded yet, what the folded ones
+    /// left in the state, the mask and all blinds, in the clear. Encrypt them if they leave the
+    /// machine. They are erased from memory when dropped. They do not hold the weights, nor the
     /// [seed](Prover::blinding_seed) of their commitment.
     ///
-    /// The size depends on the program and on what is public, not on the number of frames.
+    /// A session that keeps its frames for a [trace](crate::ProofKind::Trace) is as large as they are,
+    /// and resuming it runs the model on them again. The size of one that is folded depends on the
+    /// program and on what is public, not on the number of frames. A kind of proof that
+    /// [was asked for](Self::set_kind) is part of it; a
+    /// [memory limit](Self::set_memory_limit) is not.
     ///
-    /// A session that has kept its steps for a [flat proof](crate::ProofKind::Flat) folds them now, and
-    /// is recursive from then on, as is every session that is resumed after the first step. A kind that
-    /// [was asked for](Self::set_kind) is not part of it.
-    ///
-    /// **All copies of a session share one mask**, which hides the weights for only so many proofs
-    /// of all of them together: see [`proofs_allowed`](Self::proofs_allowed). Copies that one
+    /// **All copies of a folded session share one mask**, which hides the weights for only so many
+    /// proofs of all of them together: see [`proofs_allowed`](Self::proofs_allowed). Copies that one
     /// [`Prover`] resumes are counted together. Nobody counts those of several processes, nor
     /// proofs that were made after a checkpoint to which one goes back: a checkpoint is for going on
     /// after a stop, not for answering many requests from one warmed-up state.
     ///
     /// # Errors
-    /// If a step could not be folded, which valid inputs do not cause; if the session
-    /// [must end in a flat proof](Self::set_kind) and has steps.
+    /// If a step could not be folded, which valid inputs do not cause.
     pub fn checkpoint(&self) -> Result<Zeroizing<Vec<u8>>, Error> {
-        let mut folder = self.folder.lock().unwrap_or_else(PoisonError::into_inner);
-        let recursive = folder.recursive()?.cloned();
-        let step = &self.params.0.step;
-        let bytes = |xs: &[F]| xs.iter().map(element_bytes).collect::<Vec<_>>();
+        let fixed = &self.fixed;
         let key = |k: &Option<SaltKey>| k.as_ref().map(|k| *k.as_bytes());
-        let state = &self.run.state;
         let body = Body {
-            params: *self.params.digest(),
-            model: self.bank.commitment().digest().0,
-            visibility: self.visibility,
-            context: self.context.clone(),
-            parameters: self.parameters.clone(),
-            mask: bytes(&self.mask.row),
-            mask_blind: element_bytes(&self.mask.blind),
-            input_salts: key(&self.salts.inputs),
-            output_salts: key(&self.salts.outputs),
-            given_salts: self
+            params: *fixed.params.digest(),
+            model: fixed.bank.commitment().digest().0,
+            visibility: fixed.visibility,
+            context: fixed.context.clone(),
+            parameters: fixed.parameters.clone(),
+            kind: self.asked,
+            input_salts: key(&fixed.salts.inputs),
+            output_salts: key(&fixed.salts.outputs),
+            given_salts: fixed
                 .salts
                 .given
                 .iter()
                 .map(|(index, salt)| (*index, salt.to_bytes()))
                 .collect(),
-            frames: state.frames,
-            inputs: element_bytes(&state.inputs),
-            outputs: element_bytes(&state.outputs),
-            point: bytes(&state.claim.point),
-            value: element_bytes(&state.claim.value),
-            carried: self.run.carried.clone(),
-            carried_salt: element_bytes(&self.run.carried_salt),
-            steps: self.run.steps,
-            pending: self
-                .pending
-                .as_ref()
-                .map_or_else(Vec::new, |e| e.frames(step)),
-            public_frames: self.public_frames.clone(),
-            public_outputs: self.public_outputs.clone(),
-            proved_steps: self.proved.steps,
-            proved_claims: self.proved.claims,
-            recursive,
+            run: match &self.way {
+                Way::Kept(kept) => RunBody::Kept(kept.frames().to_vec()),
+                Way::Folded(folded) => RunBody::Folded(Box::new(self.folded_body(folded)?)),
+            },
         };
         // All at once: a vector that grows would leave copies behind.
         let fail = |e| Error::proving("checkpoint", e);
@@ -213,6 +225,32 @@ impl Session {
         Ok(out)
     }
 
+    fn folded_body(&self, folded: &Folded) -> Result<FoldedBody, Error> {
+        let mut folder = folded.folder.lock().unwrap_or_else(PoisonError::into_inner);
+        let recursive = folder.recursive()?.cloned();
+        let bytes = |xs: &[F]| xs.iter().map(element_bytes).collect::<Vec<_>>();
+        let run = &folded.run;
+        let state = &run.state;
+        Ok(FoldedBody {
+            mask: bytes(&folded.mask.row),
+            mask_blind: element_bytes(&folded.mask.blind),
+            frames: state.frames,
+            inputs: element_bytes(&state.inputs),
+            outputs: element_bytes(&state.outputs),
+            point: bytes(&state.claim.point),
+            value: element_bytes(&state.claim.value),
+            carried: run.carried.clone(),
+            carried_salt: element_bytes(&run.carried_salt),
+            steps: run.steps,
+            pending: folded.pending_frames(),
+            public_frames: self.public_frames.clone(),
+            public_outputs: self.public_outputs.clone(),
+            proved_steps: folded.proved.steps,
+            proved_claims: folded.proved.claims,
+            recursive,
+        })
+    }
+
     pub(super) fn resume(prover: &Prover, bytes: &[u8]) -> Result<Self, Error> {
         let body = read(bytes)?;
         if body.params != *prover.params().digest() {
@@ -225,7 +263,62 @@ impl Session {
                 "the checkpoint is of a session with another model, or other blinds of its commitment",
             ));
         }
-        let malformed = || Error::from(DecodeError::Malformed { what: WHAT });
+        let program = prover.params().program();
+        let shown = Visibility::flags(body.visibility);
+        let kind = match body.run {
+            RunBody::Kept(_) => ProofKind::Trace,
+            RunBody::Folded(_) => ProofKind::Recursive,
+        };
+        let fits = body.context.len() <= crate::proof::MAX_CONTEXT
+            && shown == [body.input_salts.is_none(), body.output_salts.is_none()].map(u8::from)
+            && (shown[0] == 0 || body.given_salts.is_empty())
+            && body.kind.is_none_or(|asked| asked == kind)
+            && (kind == ProofKind::Recursive || matches!(program.spread, Spread::Frames { .. }));
+        if !fits {
+            return Err(malformed());
+        }
+        let salts = Salts {
+            inputs: body.input_salts.map(SaltKey::from_bytes),
+            outputs: body.output_salts.map(SaltKey::from_bytes),
+            given: body
+                .given_salts
+                .iter()
+                .map(|(index, salt)| Ok((*index, Salt(element(salt)?))))
+                .collect::<Result<_, DecodeError>>()?,
+        };
+        let fixed = Fixed {
+            params: prover.params.clone(),
+            bank: prover.bank.clone(),
+            visibility: body.visibility,
+            context: body.context.clone(),
+            parameters: body.parameters.clone(),
+            salts,
+            fast: false,
+        };
+        let mut session = match &body.run {
+            RunBody::Kept(frames) => Self::resume_kept(fixed, prover, frames)?,
+            RunBody::Folded(folded) => Self::resume_folded(fixed, prover, folded)?,
+        };
+        session.asked = body.kind;
+        Ok(session)
+    }
+
+    /// Runs the model on the frames again.
+    fn resume_kept(fixed: Fixed, prover: &Prover, frames: &[Vec<i64>]) -> Result<Self, Error> {
+        let count = frames.len() as u64;
+        let strange = |index: &u64| *index >= count;
+        if count > prover.params().program().max_frames() || fixed.salts.given.keys().any(strange) {
+            return Err(malformed());
+        }
+        let way = Way::Kept(Kept::new(&fixed)?);
+        let mut session = Self::with_way(fixed, prover.scales, way);
+        for frame in frames {
+            session.push_on(frame)?;
+        }
+        Ok(session)
+    }
+
+    fn resume_folded(fixed: Fixed, prover: &Prover, body: &FoldedBody) -> Result<Self, Error> {
         let program = prover.params().program();
         let dimensions = program.bank();
         let mask = Mask {
@@ -233,24 +326,21 @@ impl Session {
             blind: element(&body.mask_blind)?,
         };
         let column_bits = prover.bank.commitment().column_bits();
-        let shown = Visibility::flags(body.visibility);
         let fits = mask.row.len() == Mask::len(&dimensions, column_bits)
-            && body.context.len() <= crate::proof::MAX_CONTEXT
-            && shown == [body.input_salts.is_none(), body.output_salts.is_none()].map(u8::from)
             && body.point.len() == dimensions.rounds()
             && body.carried.len() == program.carried_shapes().len()
             && body.recursive.is_some() == (body.steps > 0)
             && body.pending.len() < program.frames_per_step() as usize
             && counts(program, body.steps, body.frames)
             && body.frames < u64::MAX / 2
-            && body.frames + body.pending.len() as u64 <= program.max_frames()
-            && (shown[0] == 0 || body.given_salts.is_empty());
+            && body.frames + body.pending.len() as u64 <= program.max_frames();
         if !fits {
             return Err(malformed());
         }
         for (part, shape) in body.carried.iter().zip(program.carried_shapes()) {
             check_vector("carried vector", part, &shape)?;
         }
+        let shown = Visibility::flags(fixed.visibility);
         let frames = body.frames + body.pending.len() as u64;
         let emitted = match program.emission() {
             Emission::Each => frames,
@@ -276,75 +366,62 @@ impl Session {
                 return Err(malformed());
             }
         }
-
-        let salts = Salts {
-            inputs: body.input_salts.map(SaltKey::from_bytes),
-            outputs: body.output_salts.map(SaltKey::from_bytes),
-            given: body
-                .given_salts
-                .iter()
-                .map(|(index, salt)| Ok((*index, Salt(element(salt)?))))
-                .collect::<Result<_, DecodeError>>()?,
-        };
-        let settings = Settings {
-            visibility: body.visibility,
-            context: body.context.clone(),
-            parameters: body.parameters.clone(),
-        };
-        let mut session = Self::with_mask(
-            prover.params.clone(),
-            prover.bank.clone(),
-            prover.scales,
-            settings,
-            mask,
-            salts,
-        )?;
-        let run = &mut session.run;
-        if body.steps > 0 {
-            run.state = RunState {
-                binding: run.state.binding,
-                frames: body.frames,
-                phase: 0,
-                inputs: element(&body.inputs)?,
-                outputs: element(&body.outputs)?,
-                claim: WeightClaim {
-                    point: elements(&body.point)?,
-                    value: element(&body.value)?,
-                },
-            };
-            run.carried = body.carried.clone();
-            run.carried_salt = element(&body.carried_salt)?;
-            run.steps = body.steps;
-            let shapes = program.carried_shapes();
-            let activations = carried_digest(run.carried_salt, &run.carried, &shapes);
-            run.z = [activations, run.state.digest()];
-        }
-        if let Some(recursive) = &body.recursive {
-            let (primary, secondary) = prover.params.0.recursive_sizes()?;
-            let same = sequence_lengths(recursive) == Some(expected_lengths(primary, secondary))
-                && recursive.outputs() == run.z
-                && recursive.num_steps() as u64 == body.steps;
-            if !same {
-                return Err(malformed());
-            }
-        }
-        session.folder = Mutex::new(Folder::new(prover.params.clone(), body.recursive.clone()));
-        session.proved = Proved {
-            steps: body.proved_steps,
-            claims: body.proved_claims,
-        };
+        let folded = resumed(&fixed, prover, body, mask)?;
+        let way = Way::Folded(Box::new(folded));
+        let mut session = Self::with_way(fixed, prover.scales, way);
         session.public_frames = body.public_frames.clone();
         session.public_outputs = body.public_outputs.clone();
-        if !body.pending.is_empty() {
-            let step = &prover.params.0.step;
-            let mut execution = Execution::begin(step, 0, &session.run.carried)?;
-            for frame in &body.pending {
-                execution.push(step, prover.bank.bank(), frame)?;
-            }
-            session.pending = Some(execution);
-        }
         Ok(session)
     }
+}
+
+/// The run that was folded, from a body whose counts and lengths fit the program.
+fn resumed(fixed: &Fixed, prover: &Prover, body: &FoldedBody, mask: Mask) -> Result<Folded, Error> {
+    let program = prover.params().program();
+    let mut folded = Folded::new(fixed, mask)?;
+    let run = &mut folded.run;
+    if body.steps > 0 {
+        run.state = RunState {
+            binding: run.state.binding,
+            frames: body.frames,
+            phase: 0,
+            inputs: element(&body.inputs)?,
+            outputs: element(&body.outputs)?,
+            claim: WeightClaim {
+                point: elements(&body.point)?,
+                value: element(&body.value)?,
+            },
+        };
+        run.carried = body.carried.clone();
+        run.carried_salt = element(&body.carried_salt)?;
+        run.steps = body.steps;
+        let shapes = program.carried_shapes();
+        let activations = carried_digest(run.carried_salt, &run.carried, &shapes);
+        run.z = [activations, run.state.digest()];
+    }
+    if let Some(recursive) = &body.recursive {
+        let (primary, secondary) = prover.params.0.recursive_sizes()?;
+        let same = sequence_lengths(recursive) == Some(expected_lengths(primary, secondary))
+            && recursive.outputs() == run.z
+            && recursive.num_steps() as u64 == body.steps;
+        if !same {
+            return Err(malformed());
+        }
+    }
+    folded.folder = Mutex::new(Folder::new(prover.params.clone(), body.recursive.clone()));
+    folded.proved = Claims {
+        steps: body.proved_steps,
+        claims: body.proved_claims,
+    };
+    if !body.pending.is_empty() {
+        let step = prover.params.0.step()?;
+        let mut execution = Execution::begin(step, 0, &folded.run.carried)?;
+        for frame in &body.pending {
+            execution.push(step, prover.bank.bank(), frame)?;
+        }
+        folded.pending = Some(execution);
+    }
+    Ok(folded)
 }
 
 fn read(bytes: &[u8]) -> Result<Body, DecodeError> {

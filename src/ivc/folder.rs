@@ -1,8 +1,7 @@
 //! Steps that are prepared, on their way into a proof.
 //!
-//! As long as a run may end in a flat proof its steps are kept as they are. From then on each is
-//! folded into a recursive one, if wanted beside what comes next: a step needs the state that the one
-//! before was *prepared* to lead to, not its fold.
+//! Each is folded, if wanted beside what comes next: a step needs the state that the one before was
+//! *prepared* to lead to, not its fold.
 
 use std::{
     panic::resume_unwind,
@@ -17,19 +16,13 @@ use std::{
 
 use super::{Params, params::Recursive, step::PreparedStep};
 use crate::{
-    ProofKind,
     backend::F,
     circuit::{InferenceStep, StepWitness},
     error::Error,
-    flat::{Folded, KeptStep},
 };
 
 /// Prepared steps that may wait while one is folded.
 const WAITING: usize = 1;
-
-const TOO_LARGE: &str =
-    "a step of this program is too large for a flat proof: set another kind of proof";
-const TOO_MANY_STEPS: &str = "the run has as many steps as a flat proof of 16 kB has room for: end it, or set another kind of proof";
 
 /// A step to be folded.
 struct Step {
@@ -59,12 +52,6 @@ impl Shared {
 /// The run so far. Steps are folded in order, by a thread that lives while there are any.
 pub(super) struct Folder {
     params: Params,
-    /// Steps that are not folded, `None` if the run is recursive.
-    kept: Option<Vec<KeptStep>>,
-    /// The kind of proof that was asked for, if so.
-    asked: Option<ProofKind>,
-    /// Most steps that are kept.
-    pub(super) most: u64,
     /// Everything so far, `None` before the first step and while a worker has it.
     recursive: Option<Recursive>,
     worker: Option<Worker>,
@@ -88,16 +75,8 @@ struct Outcome {
 
 impl Folder {
     pub(super) fn new(params: Params, recursive: Option<Recursive>) -> Self {
-        // A run that was folded stays folded.
-        let most = match recursive {
-            None => params.flat_steps_worthwhile(),
-            Some(_) => 0,
-        };
         Self {
             params,
-            kept: (most > 0).then(Vec::new),
-            asked: None,
-            most,
             recursive,
             worker: None,
             shared: Arc::default(),
@@ -106,110 +85,14 @@ impl Folder {
         }
     }
 
-    /// The kind of proof that the run would end in now.
-    pub(super) fn kind(&self) -> ProofKind {
-        if self.kept.is_some() {
-            ProofKind::Flat
-        } else {
-            ProofKind::Recursive
-        }
-    }
-
-    /// Fixes the kind of proof, or lets it follow from the number of steps, of which `waiting` are not
-    /// full, and not here yet.
-    pub(super) fn set_kind(&mut self, kind: Option<ProofKind>, waiting: u64) -> Result<(), Error> {
-        self.check()?;
-        let most = match kind {
-            Some(ProofKind::Recursive) => 0,
-            Some(ProofKind::Flat) => self.params.0.most_flat_steps(),
-            None => self.params.flat_steps_worthwhile(),
-        };
-        let empty = self.recursive.is_none() && self.worker.is_none();
-        let steps = self.kept.as_ref().map_or(0, |kept| kept.len() as u64);
-        let is_too_long = steps.saturating_add(waiting) > most;
-        if kind == Some(ProofKind::Flat) {
-            if self.kept.is_none() && !empty {
-                return Err(Error::usage(
-                    "the steps of this session are folded already: it ends in a recursive proof",
-                ));
-            }
-            if most == 0 {
-                return Err(Error::usage(TOO_LARGE));
-            }
-            if is_too_long {
-                return Err(Error::usage(TOO_MANY_STEPS));
-            }
-        }
-        self.asked = kind;
-        self.most = most;
-        match &self.kept {
-            None if empty && most > 0 => self.kept = Some(Vec::new()),
-            Some(_) if is_too_long || most == 0 => self.go_recursive()?,
-            _ => {}
-        }
-        Ok(())
-    }
-
-    /// Whether a run of so many steps can end in the kind of proof that was asked for.
-    pub(super) fn check_room(&self, steps: u64) -> Result<(), Error> {
-        if self.asked == Some(ProofKind::Flat) && steps > self.most {
-            return Err(Error::usage(TOO_MANY_STEPS));
-        }
-        Ok(())
-    }
-
-    /// The steps, if they are kept for a flat proof.
-    pub(super) fn kept(&self) -> Option<&[KeptStep]> {
-        self.kept.as_deref()
-    }
-
-    /// Folds what is kept, if anything is: the run ends in a recursive proof.
-    pub(super) fn go_recursive(&mut self) -> Result<(), Error> {
-        let kept = self.kept.take().unwrap_or_default();
-        if !kept.is_empty() {
-            tracing::debug!(steps = kept.len(), "the session goes over to recursion");
-        }
-        kept.into_iter().try_for_each(|step| self.fold_kept(step))
-    }
-
-    /// Folds the steps of a flat proof. They stay as they are.
-    pub(super) fn fold_flat(&self, steps: &[KeptStep], binding: F) -> Result<Folded, Error> {
-        let inner = &self.params.0;
-        let key = inner.flat_prover()?;
-        let started = Instant::now();
-        let folded =
-            tracing::info_span!("fold_step").in_scope(|| key.fold(&inner.step, binding, steps));
-        self.shared.spent(started);
-        folded
-    }
-
-    /// Takes a step that was prepared in the state `z`, and keeps it or folds it, now or soon. Waits
-    /// while there are as many unfolded steps as there is room for.
+    /// Takes a step that was prepared in the state `z`, and folds it, now or soon. Waits while there are
+    /// as many unfolded steps as there is room for.
     pub(super) fn fold(&mut self, z: [F; 2], step: PreparedStep) -> Result<(), Error> {
         self.check()?;
-        let step = KeptStep {
+        let step = Step {
             z,
             witness: step.witness,
             next: step.next.z,
-        };
-        if let Some(kept) = &mut self.kept {
-            if (kept.len() as u64) < self.most {
-                kept.push(step);
-                return Ok(());
-            }
-            if self.asked == Some(ProofKind::Flat) {
-                return Err(Error::usage(TOO_MANY_STEPS));
-            }
-        }
-        self.go_recursive()?;
-        self.fold_kept(step)
-    }
-
-    fn fold_kept(&mut self, step: KeptStep) -> Result<(), Error> {
-        let step = Step {
-            z: step.z,
-            witness: step.witness,
-            next: step.next,
             span: tracing::info_span!("fold_step"),
         };
         if !self.overlap {
@@ -262,17 +145,8 @@ impl Folder {
         self.check()
     }
 
-    /// The run with all steps folded, `None` if there is none. A run that was kept for a flat proof
-    /// is recursive from now on.
+    /// The run with all steps folded, `None` if there is none.
     pub(super) fn recursive(&mut self) -> Result<Option<&Recursive>, Error> {
-        if self.kept.as_ref().is_some_and(|kept| !kept.is_empty()) {
-            if self.asked == Some(ProofKind::Flat) {
-                return Err(Error::usage(
-                    "a session that must end in a flat proof cannot be folded: it has no checkpoint",
-                ));
-            }
-            self.go_recursive()?;
-        }
         self.drain()?;
         Ok(self.recursive.as_ref())
     }
@@ -356,10 +230,10 @@ fn fold(
     shared: &Shared,
     step: Step,
 ) -> Result<(), Error> {
-    let public = params.0.public()?;
+    let (public, unrolled) = (params.0.public()?, params.0.step()?);
     let started = Instant::now();
     let fail = |e| Error::proving("fold", e);
-    let circuit = InferenceStep::new(params.0.step.clone(), step.witness);
+    let circuit = InferenceStep::new(unrolled.clone(), step.witness);
     let result = step.span.in_scope(|| {
         let recursive = match recursive {
             Some(recursive) => recursive,
@@ -416,14 +290,15 @@ mod tests {
     fn session(prover: &Prover) -> Session {
         let visibility = Visibility::public_inputs().public_outputs();
         let mut session = prover.session(visibility).unwrap();
-        session.set_kind(Some(ProofKind::Recursive)).unwrap();
         session.set_overlap(true);
         session
     }
 
-    fn trace(session: &Session, phase: u64, frame: &[i64]) -> StepTrace {
-        let (step, bank) = (&session.params.0.step, session.bank.bank());
-        let mut execution = Execution::begin(step, phase, &session.run.carried).unwrap();
+    fn trace(session: &mut Session, phase: u64, frame: &[i64]) -> StepTrace {
+        let carried = session.folded().run.carried.clone();
+        let fixed = &session.fixed;
+        let (step, bank) = (fixed.params.0.step().unwrap(), fixed.bank.bank());
+        let mut execution = Execution::begin(step, phase, &carried).unwrap();
         execution.push(step, bank, frame).unwrap();
         execution.finish(step, bank).unwrap()
     }
@@ -468,7 +343,7 @@ mod tests {
         let prover = prover();
         let mut session = session(&prover);
         session.push_integers(&[1, 2, 3]).unwrap();
-        let shared = Arc::downgrade(&session.folder().shared);
+        let shared = Arc::downgrade(&session.folded().folder().shared);
         drop(session);
         assert!(shared.upgrade().is_none(), "the thread has ended");
     }
@@ -481,7 +356,7 @@ mod tests {
             |s: &mut Session| s.snapshot().map(|_| ()),
             |s: &mut Session| s.fold_pending(),
             |s: &mut Session| {
-                while !s.folder().worker.as_ref().unwrap().ended() {
+                while !s.folded().folder().worker.as_ref().unwrap().ended() {
                     std::thread::yield_now();
                 }
                 s.push_integers(&[0; 3]).map(|_| ())
@@ -489,8 +364,8 @@ mod tests {
         ] {
             let mut session = session(&prover);
             for phase in 0..2 {
-                let trace = trace(&session, phase, &[0, 0, 0]);
-                let mut step = session.prepare(&trace).unwrap();
+                let trace = trace(&mut session, phase, &[0, 0, 0]);
+                let mut step = session.prepare(&trace);
                 step.next.z[1] += F::from(phase);
                 session.fold(step).unwrap();
             }

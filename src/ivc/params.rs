@@ -18,10 +18,11 @@ use crate::{
         Backend, DefaultBackend, E1, E2, Snark,
         generators::{self, BANK_LABEL},
     },
-    circuit::{InferenceStep, count_constraints, step_size},
-    error::Error,
-    flat::{FlatProver, FlatSize, FlatVerifier},
-    program::{Program, Unrolled, shake},
+    circuit::{InferenceStep, count_constraints, step_constraints},
+    error::{Error, Reason},
+    hex,
+    program::{Program, Spread, Unrolled, shake},
+    trace::TraceKey,
 };
 
 pub(crate) type Public = PublicParams<E1, E2, InferenceStep>;
@@ -34,20 +35,20 @@ const KEYS: u16 = 2;
 pub(crate) const NOVA_CONSTRAINTS: (usize, usize) = (9_819, 10_349);
 
 pub(crate) struct Inner {
-    pub(crate) step: Arc<Unrolled>,
+    pub(crate) program: Program,
     pub(crate) program_digest: [u8; 32],
     pub(crate) digest: [u8; 32],
-    /// Of the plain step circuit.
-    pub(crate) size: FlatSize,
     /// Where generators are cached.
     directory: Option<PathBuf>,
-    // Each is made when it is first asked for: the kinds need different ones, and a verifier's key
-    // holds a copy of all matrices.
+    // Each is made when it is first asked for: the kinds need different ones, a step is synthesised to
+    // know its size, and a verifier's key holds a copy of all matrices.
+    step: OnceLock<Arc<Unrolled>>,
+    frame: OnceLock<Arc<Unrolled>>,
+    constraints: OnceLock<usize>,
+    trace: OnceLock<TraceKey>,
     public: OnceLock<Public>,
     prover_key: OnceLock<CompressionKey>,
     verifier_key: OnceLock<VerificationKey>,
-    flat_prover: OnceLock<FlatProver>,
-    flat_verifier: OnceLock<FlatVerifier>,
     /// Held while any of these is made.
     making: Mutex<()>,
 }
@@ -72,16 +73,61 @@ impl Inner {
         if let Some(made) = cell.get() {
             return Ok(made);
         }
-        let made = generators::with_directory(self.directory.as_deref(), || {
-            tracing::info_span!("setup").in_scope(make)
-        })?;
+        let made = self.with_generators(|| tracing::info_span!("setup").in_scope(make))?;
         Ok(cell.get_or_init(|| made))
+    }
+
+    /// Runs `f` where generators that it asks for are cached.
+    pub(crate) fn with_generators<T>(&self, f: impl FnOnce() -> T) -> T {
+        generators::with_directory(self.directory.as_deref(), f)
+    }
+
+    /// A step of the recursive kind, all its frames.
+    ///
+    /// # Errors
+    /// If it is too large for a circuit.
+    pub(crate) fn step(&self) -> Result<&Arc<Unrolled>, Error> {
+        if let Some(step) = self.step.get() {
+            return Ok(step);
+        }
+        self.program.check_step().map_err(Reason::Step)?;
+        Ok(self
+            .step
+            .get_or_init(|| Arc::new(Unrolled::new(&self.program))))
+    }
+
+    /// What is done for one frame, or in one step of a layered schedule.
+    pub(crate) fn frame(&self) -> &Arc<Unrolled> {
+        self.frame
+            .get_or_init(|| Arc::new(Unrolled::of_one_frame(&self.program)))
+    }
+
+    /// Constraints of a step of the recursive kind, Nova's own not counted.
+    fn constraints(&self) -> Result<usize, Error> {
+        let step = self.step()?;
+        Ok(*self.constraints.get_or_init(|| step_constraints(step)))
+    }
+
+    /// What traces need.
+    ///
+    /// # Errors
+    /// If the steps of the program are not frames, or it is too large.
+    pub(crate) fn trace(&self) -> Result<&TraceKey, Error> {
+        if !matches!(self.program.spread, Spread::Frames { .. }) {
+            return Err(Error::usage(
+                "the steps of this program are not whole inferences: there is no trace of it",
+            ));
+        }
+        self.made(&self.trace, || {
+            TraceKey::new(&self.program, self.program_digest)
+        })
     }
 
     /// What folding needs in the recursive kind.
     pub(crate) fn public(&self) -> Result<&Public, Error> {
+        let step = self.step()?;
         self.made(&self.public, || {
-            let step = InferenceStep::shape(self.step.clone());
+            let step = InferenceStep::shape(step.clone());
             Public::setup(&step, &*default_ck_hint(), &*default_ck_hint())
                 .map_err(|e| Error::proving("setup", e))
         })
@@ -109,19 +155,6 @@ impl Inner {
             Ok(keys.1)
         })
     }
-
-    pub(crate) fn flat_prover(&self) -> Result<&FlatProver, Error> {
-        self.made(&self.flat_prover, || FlatProver::new(&self.step))
-    }
-
-    pub(crate) fn flat_verifier(&self) -> Result<&FlatVerifier, Error> {
-        self.made(&self.flat_verifier, || FlatVerifier::new(&self.step))
-    }
-
-    /// Most steps of a flat proof; 0 if there is none.
-    pub(crate) fn most_flat_steps(&self) -> u64 {
-        crate::flat::most_steps(self.size, &self.step.program.bank())
-    }
 }
 
 /// Proving and verifying keys of a program.
@@ -129,16 +162,16 @@ impl Inner {
 /// There is no trusted setup: generators are hashed to the curve from public labels, everything
 /// else follows from the program. Prover and verifier each make their own. Cheap to clone.
 ///
-/// Each [kind of proof](ProofKind) has keys of its own, made and kept when they are first needed; a
-/// session that outgrows the flat kind makes those of the recursive one on the way. See
-/// [`prepare`](Self::prepare).
+/// Each [kind of proof](ProofKind) has keys of its own, made and kept when they are first needed: those
+/// of traces at once, those of the recursive kind in seconds. A session that goes over to recursion
+/// makes them on the way. See [`prepare`](Self::prepare).
 #[derive(Clone)]
 pub struct Params(pub(crate) Arc<Inner>);
 
 impl fmt::Debug for Params {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Params")
-            .field("constraints", &self.constraint_counts())
+            .field("program", &hex::encode(&self.0.program_digest))
             .finish_non_exhaustive()
     }
 }
@@ -177,7 +210,6 @@ impl Params {
     #[tracing::instrument(name = "setup", skip_all)]
     fn make(program: &Program, directory: Option<&Path>) -> Result<Self, Error> {
         program.validate()?;
-        let step = Arc::new(Unrolled::new(program));
         let program_digest = program.digest();
         let mut digest = [0; 32];
         shake(
@@ -187,50 +219,43 @@ impl Params {
         );
         // Loaded while the directory is known: provers and verifiers of models need them.
         generators::with_directory(directory, || {
-            let columns = 1 << program.bank().default_column_bits();
+            // As many as are kept in a file at least: rows of a trace may be longer.
+            let columns = 1 << program.default_column_bits().max(10);
             let _ = generators::get::<E1>(BANK_LABEL, columns + 1);
         });
         Ok(Self(Arc::new(Inner {
             program_digest,
             digest,
-            size: step_size(&step).into(),
-            step,
+            program: program.clone(),
             directory: directory.map(Path::to_path_buf),
+            step: OnceLock::new(),
+            frame: OnceLock::new(),
+            constraints: OnceLock::new(),
+            trace: OnceLock::new(),
             public: OnceLock::new(),
             prover_key: OnceLock::new(),
             verifier_key: OnceLock::new(),
-            flat_prover: OnceLock::new(),
-            flat_verifier: OnceLock::new(),
             making: Mutex::new(()),
         })))
     }
 
-    /// The kind of proof that one inference is expected to end in: the cheaper one, by the default
-    /// [costs](crate::plan::CostModel), of those that are possible.
+    /// The kind of proof that a session makes if it is not [told](crate::Session::set_kind) another:
+    /// a trace if the steps of the program are whole inferences, and not too large for one; a recursive
+    /// one otherwise.
     #[must_use]
     pub fn expected_kind(&self) -> ProofKind {
-        if self.program().steps_per_frame() <= self.flat_steps_worthwhile() {
-            ProofKind::Flat
-        } else {
-            ProofKind::Recursive
+        match self.0.trace() {
+            Ok(_) => ProofKind::Trace,
+            Err(_) => ProofKind::Recursive,
         }
     }
 
-    /// Steps up to which a flat proof is possible, and not expected to be dearer than a recursive
-    /// one.
-    pub(crate) fn flat_steps_worthwhile(&self) -> u64 {
-        let costs = crate::plan::CostModel::default();
-        let cheaper = |n: &u64| costs.flat_is_cheaper(self.0.size, *n);
-        let most = self.0.most_flat_steps();
-        (1..=most).take_while(cheaper).last().unwrap_or(0)
-    }
-
     /// Makes the part of the keys that only provers need, if it is not there yet, for
-    /// [the kind that one inference ends in](Self::expected_kind). The first
+    /// [the kind that sessions begin with](Self::expected_kind). The first
     /// [`Prover`](crate::Prover) does it too. Keys of the other kind are made when they are needed.
     ///
     /// # Errors
-    /// None for programs that are valid.
+    /// If the program is too large for that kind.
     pub fn prepare_prover(&self) -> Result<(), Error> {
         self.prepare_prover_for(self.expected_kind())
     }
@@ -238,10 +263,15 @@ impl Params {
     /// The same for provers of one kind.
     ///
     /// # Errors
-    /// As [`prepare_prover`](Self::prepare_prover).
+    /// If the program is too large for that kind, or its steps are not frames and a trace is asked
+    /// for.
     pub fn prepare_prover_for(&self, kind: ProofKind) -> Result<(), Error> {
         match kind {
-            ProofKind::Flat => self.0.flat_prover().map(|_| ()),
+            ProofKind::Trace => {
+                let key = self.0.trace()?;
+                self.0.with_generators(|| key.prepare());
+                Ok(())
+            }
             ProofKind::Recursive => self.0.prover_key().map(|_| ()),
         }
     }
@@ -250,22 +280,19 @@ impl Params {
     /// preparing unasked.
     pub(crate) fn kind_in_use(&self) -> ProofKind {
         let inner = &self.0;
-        let flat = inner.flat_prover.get().is_some() || inner.flat_verifier.get().is_some();
-        let recursive = inner.public.get().is_some();
-        match (flat, recursive) {
-            (false, true) => ProofKind::Recursive,
-            (true, false) => ProofKind::Flat,
+        match (inner.trace.get(), inner.public.get()) {
+            (None, Some(_)) => ProofKind::Recursive,
             _ => self.expected_kind(),
         }
     }
 
     /// Makes the part of the keys that only verifiers need, a copy of all matrices, if it is not
-    /// there yet, for [the kind that one inference ends in](Self::expected_kind). The first
+    /// there yet, for [the kind that sessions begin with](Self::expected_kind). The first
     /// [`Verifier`](crate::Verifier) does it too. Keys of the other kind are made when a proof of
     /// that kind is verified.
     ///
     /// # Errors
-    /// None for programs that are valid.
+    /// As [`prepare_prover`](Self::prepare_prover).
     pub fn prepare_verifier(&self) -> Result<(), Error> {
         self.prepare_verifier_for(self.expected_kind())
     }
@@ -276,7 +303,7 @@ impl Params {
     /// As [`prepare_verifier`](Self::prepare_verifier).
     pub fn prepare_verifier_for(&self, kind: ProofKind) -> Result<(), Error> {
         match kind {
-            ProofKind::Flat => self.0.flat_verifier().map(|_| ()),
+            ProofKind::Trace => self.0.trace().map(|_| ()),
             ProofKind::Recursive => self.0.verifier_key().map(|_| ()),
         }
     }
@@ -284,7 +311,7 @@ impl Params {
     /// Makes all keys of one kind that are not there yet.
     ///
     /// # Errors
-    /// None for programs that are valid.
+    /// As [`prepare_prover_for`](Self::prepare_prover_for).
     pub fn prepare(&self, kind: ProofKind) -> Result<(), Error> {
         self.prepare_prover_for(kind)?;
         self.prepare_verifier_for(kind)
@@ -293,7 +320,7 @@ impl Params {
     /// The program.
     #[must_use]
     pub fn program(&self) -> &Program {
-        &self.0.step.program
+        &self.0.program
     }
 
     /// Names the keys, of both kinds, 32 bytes: a digest of the program, the backend and the version
@@ -305,46 +332,41 @@ impl Params {
 
     /// Constraints of the two circuits of the recursive kind, Nova's own included: primary,
     /// secondary.
-    #[must_use]
-    pub fn constraint_counts(&self) -> (usize, usize) {
-        let step = self.0.size.step().constraints;
-        (step + NOVA_CONSTRAINTS.0, NOVA_CONSTRAINTS.1)
+    ///
+    /// # Errors
+    /// If a step is too large for a circuit.
+    pub fn constraint_counts(&self) -> Result<(usize, usize), Error> {
+        let step = self.0.constraints()?;
+        Ok((step + NOVA_CONSTRAINTS.0, NOVA_CONSTRAINTS.1))
     }
 
-    /// Constraints of one step by part.
-    #[must_use]
-    pub fn constraints(&self) -> ConstraintReport {
-        ConstraintReport {
-            parts: count_constraints(self.program()),
-            primary: self.constraint_counts().0,
-            secondary: self.constraint_counts().1,
-        }
+    /// Constraints of one step of the recursive kind by part.
+    ///
+    /// # Errors
+    /// As [`constraint_counts`](Self::constraint_counts).
+    pub fn constraints(&self) -> Result<ConstraintReport, Error> {
+        let (primary, secondary) = self.constraint_counts()?;
+        Ok(ConstraintReport {
+            parts: count_constraints(self.0.step()?),
+            primary,
+            secondary,
+        })
     }
 
-    /// Bytes of the keys that were made so far, matrices and generators: those of both kinds, of
-    /// provers and verifiers.
+    /// Bytes of the keys that were made so far, matrices and generators, of provers and verifiers. A
+    /// trace has no matrices, and generators that all programs share: it counts as nothing.
     #[must_use]
     pub fn key_bytes(&self) -> usize {
         const POINT: usize = 64;
         let inner = &self.0;
-        let mut bytes = 0;
-        let mut points = 0;
-        if let Some(public) = inner.public.get() {
-            bytes += postcard::experimental::serialized_size(public).unwrap_or(0);
-            let (primary, secondary) = public.num_constraints();
-            let (vars_1, vars_2) = public.num_variables();
-            points = primary.max(vars_1).next_power_of_two();
-            bytes += POINT * secondary.max(vars_2).next_power_of_two();
-        }
-        let flat = [
-            inner.flat_prover.get().map(FlatProver::matrix_bytes),
-            inner.flat_verifier.get().map(FlatVerifier::matrix_bytes),
-        ];
-        if flat.iter().any(Option::is_some) {
-            // Both kinds have the same generators.
-            points = points.max(1 << inner.size.log());
-        }
-        bytes + flat.iter().flatten().sum::<usize>() + POINT * points
+        let Some(public) = inner.public.get() else {
+            return 0;
+        };
+        let (primary, secondary) = public.num_constraints();
+        let (vars_1, vars_2) = public.num_variables();
+        let points =
+            primary.max(vars_1).next_power_of_two() + secondary.max(vars_2).next_power_of_two();
+        postcard::experimental::serialized_size(public).unwrap_or(0) + POINT * points
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use super::{Params, Session, Visibility, session::Settings};
+use super::{Params, Session, Visibility, salts::Salts, session::Fixed};
 use crate::{
     error::Error,
     quant::{Quantized, Scales},
@@ -132,24 +132,23 @@ impl Prover {
         if context.len() > crate::proof::MAX_CONTEXT {
             return Err(Error::usage("the context is longer than 64 KiB"));
         }
-        let settings = Settings {
+        let fixed = Fixed {
+            params: self.params.clone(),
+            bank: self.bank.clone(),
             visibility,
             context: context.to_vec(),
             parameters: parameters.to_vec(),
+            salts: Salts::random(visibility),
+            fast: false,
         };
-        Session::begin(
-            self.params.clone(),
-            self.bank.clone(),
-            self.scales,
-            settings,
-        )
+        Session::begin(fixed, self.scales)
     }
 
     /// Goes on with a session from the bytes that [`Session::checkpoint`] made, in this process or
     /// another. The prover must be that of the session: the same keys, the same weights and
     /// [blinds](Self::blinding_seed). Resuming twice from one checkpoint works, and gives two runs
-    /// that share their past, **and their mask**: too many proofs of them together give the weights
-    /// away. See [`Session::checkpoint`].
+    /// that share their past, and, if they are recursive, **their mask**: too many proofs of them
+    /// together give the weights away. See [`Session::checkpoint`].
     ///
     /// # Errors
     /// [`DecodeError`](crate::DecodeError), as an [`Error`] of kind

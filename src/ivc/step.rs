@@ -102,7 +102,8 @@ impl StepContext<'_> {
                 Emission::Each => {
                     let there = step.slots.iter().zip(&mut output_salts).zip(&trace.on);
                     let there = there.filter(|(_, on)| **on);
-                    let first = frames - trace.on.iter().filter(|on| **on).count() as u64;
+                    let count = trace.on.iter().filter(|on| **on).count() as u64;
+                    let first = frames.saturating_sub(count);
                     for (k, ((slot, salt), _)) in (first..).zip(there) {
                         *salt = self.salts.output(k);
                         outputs = absorb_output(outputs, digest(*salt, slot.output));

@@ -2,16 +2,18 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::flat::FlatSize;
+use crate::program::{Operation, Program, RegisterShape};
 
 /// Expected cost of one proof.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Cost {
+    /// CPU seconds of a trace: commitments, lookups, opening; none in the recursive kind.
+    pub trace_s: f64,
     /// CPU seconds of folding.
     pub fold_s: f64,
-    /// CPU seconds of work on the weights outside the circuit.
+    /// CPU seconds of work on the weights.
     pub weights_s: f64,
-    /// CPU seconds of compression and opening.
+    /// CPU seconds of compression and opening of what was folded.
     pub compress_s: f64,
     /// Peak memory in MiB.
     pub peak_mib: f64,
@@ -21,7 +23,7 @@ impl Cost {
     /// CPU seconds in all.
     #[must_use]
     pub fn total(&self) -> f64 {
-        self.fold_s + self.weights_s + self.compress_s
+        self.trace_s + self.fold_s + self.weights_s + self.compress_s
     }
 }
 
@@ -41,48 +43,106 @@ pub struct CostModel {
     /// Compression and opening for primary circuits of `2^14`, `2^15`, … constraints; beyond the
     /// last, each doubles.
     pub compress: Vec<f64>,
-    /// Of flat proofs.
+    /// Of traces.
     #[serde(default)]
-    pub flat: FlatCosts,
-    /// MiB that everything but the circuit takes.
+    pub trace: TraceCosts,
+    /// MiB that everything but the circuit or the trace takes.
     pub base_mib: f64,
     /// MiB for each constraint of the primary circuit's size, when it is compressed.
     pub mib_per_constraint: f64,
 }
 
-/// CPU seconds of the parts of a flat proof.
+/// CPU seconds of the parts of a trace.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct FlatCosts {
-    /// A step: its hashes, whatever else it does.
-    pub step: f64,
-    /// A constraint of a step: witness, commitment and cross term.
-    pub per_constraint: f64,
-    /// A constraint of the random instance that is folded into the others.
-    pub per_random_constraint: f64,
-    /// The SNARK and the opening, whatever their size.
-    pub snark: f64,
-    /// The SNARK, for each constraint of a step, rounded up to a power of two.
-    pub snark_per_constraint: f64,
-    /// MiB for each constraint of a step.
-    pub mib_per_constraint: f64,
+pub struct TraceCosts {
+    /// Whatever the program and the run are.
+    pub fixed: f64,
+    /// A value that is looked up in a table.
+    pub per_lookup: f64,
+    /// An integer that is committed to.
+    pub per_cell: f64,
+    /// A weight, once for all frames.
+    pub per_weight: f64,
 }
 
-impl Default for FlatCosts {
+impl Default for TraceCosts {
     fn default() -> Self {
         Self {
-            step: 0.034,
-            per_constraint: 0.9e-6,
-            per_random_constraint: 5.6e-6,
-            snark: 0.045,
-            snark_per_constraint: 6.7e-6,
-            mib_per_constraint: 4.4e-3,
+            fixed: 0.02,
+            per_lookup: 0.3e-6,
+            per_cell: 0.3e-6,
+            per_weight: 3e-9,
         }
     }
 }
 
-/// MiB that are kept of each constraint of each step of a flat proof: its witness and what it is
-/// folded into.
-const FLAT_MIB_PER_CONSTRAINT_AND_STEP: f64 = 180.0 / (1 << 20) as f64;
+/// How large the trace of a run is, about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct TraceSize {
+    /// Values that are looked up.
+    pub(crate) lookups: u64,
+    /// Integers that are committed to.
+    pub(crate) cells: u64,
+}
+
+impl TraceSize {
+    /// Of a run of a valid program of so many frames.
+    pub(crate) fn of(program: &Program, frames: u64) -> Self {
+        let shapes = program.register_shapes();
+        let body = program.operations();
+        let (of_frame, rest) = shapes[2..].split_at(body.len());
+        let input = Self::each(program.frame_shape().len, 1, 1);
+        let frame = Self::of_operations(body, of_frame).plus(input);
+        let times = |n: u64| n.saturating_mul(frames);
+        Self {
+            lookups: times(frame.lookups),
+            cells: times(frame.cells),
+        }
+        .plus(Self::of_operations(program.head(), rest))
+    }
+
+    fn each(entries: usize, lookups: u64, cells: u64) -> Self {
+        Self {
+            lookups: lookups * entries as u64,
+            cells: cells * entries as u64,
+        }
+    }
+
+    fn plus(self, other: Self) -> Self {
+        Self {
+            lookups: self.lookups.saturating_add(other.lookups),
+            cells: self.cells.saturating_add(other.cells),
+        }
+    }
+
+    fn of_operations(operations: &[Operation], results: &[RegisterShape]) -> Self {
+        let own = |(operation, result): (&Operation, &RegisterShape)| match operation {
+            // Parts of other registers, and sums that follow from them.
+            Operation::Slice { .. }
+            | Operation::Concat { .. }
+            | Operation::Carried { .. }
+            | Operation::Select { .. }
+            | Operation::Accumulate { .. }
+            | Operation::Dot { .. } => Self::default(),
+            Operation::Affine { .. } | Operation::Combine { .. } | Operation::Polynomial { .. } => {
+                Self::each(result.len, 0, 1)
+            }
+            // What is kept, and what is cut off.
+            Operation::Requantize { .. } => Self::each(result.len, 2, 2),
+            Operation::Relu { .. } | Operation::Table { .. } | Operation::Layer { .. } => {
+                Self::each(result.len, 1, 1)
+            }
+            // Comparisons of wide sums, in parts.
+            Operation::Sign { .. }
+            | Operation::Zero { .. }
+            | Operation::Indicators { .. }
+            | Operation::ArgMax { .. } => Self::each(result.len, 4, 4),
+        };
+        let all = operations.iter().zip(results).map(own);
+        all.fold(Self::default(), Self::plus)
+    }
+}
+
 /// MiB of a weight, which is held as two bytes by the model and by the prover.
 const MIB_PER_WEIGHT: f64 = 4.0 / (1 << 20) as f64;
 
@@ -93,7 +153,7 @@ impl Default for CostModel {
             per_constraint: 1.4e-6,
             per_weight: 2.5e-9,
             compress: vec![0.5, 0.65, 1.1, 1.95],
-            flat: FlatCosts::default(),
+            trace: TraceCosts::default(),
             base_mib: 90.0,
             mib_per_constraint: 3.6e-3,
         }
@@ -110,38 +170,20 @@ impl CostModel {
         known * 2f64.powi((log - log.min(last)) as i32)
     }
 
-    /// CPU seconds of the SNARK and the opening of a flat proof over a plain step circuit of `2^log`
-    /// constraints.
+    /// The cost of a trace of so many lookups and committed integers, with so many weights, whose proof
+    /// takes `peak_mib` by itself.
     #[must_use]
-    pub(crate) fn flat_snark(&self, log: u32) -> f64 {
-        self.flat.snark + self.flat.snark_per_constraint * f64::from(1u32 << log.min(31))
-    }
-
-    /// The cost of a flat proof of so many steps, of so many constraints each, with so many weights.
-    #[must_use]
-    pub fn of_flat(&self, constraints: usize, steps: u64, weights: u64) -> Cost {
-        let flat = &self.flat;
-        let log = constraints.next_power_of_two().trailing_zeros();
-        let (constraints, steps) = (constraints as f64, steps as f64);
-        let kept = FLAT_MIB_PER_CONSTRAINT_AND_STEP * constraints * steps;
+    pub fn of_trace(&self, lookups: u64, cells: u64, weights: u64, peak_mib: f64) -> Cost {
+        let trace = &self.trace;
         Cost {
-            fold_s: steps * (flat.step + flat.per_constraint * constraints)
-                + flat.per_random_constraint * constraints,
-            weights_s: self.per_weight * weights as f64 * steps,
-            compress_s: self.flat_snark(log),
-            peak_mib: self.base_mib
-                + flat.mib_per_constraint * constraints
-                + kept
-                + MIB_PER_WEIGHT * weights as f64,
+            trace_s: trace.fixed
+                + trace.per_lookup * lookups as f64
+                + trace.per_cell * cells as f64,
+            fold_s: 0.0,
+            weights_s: trace.per_weight * weights as f64,
+            compress_s: 0.0,
+            peak_mib: self.base_mib + peak_mib + MIB_PER_WEIGHT * weights as f64,
         }
-    }
-
-    /// Whether a flat proof of so many steps is not expected to be dearer than a recursive one.
-    pub(crate) fn flat_is_cheaper(&self, size: FlatSize, steps: u64) -> bool {
-        let step = size.step().constraints;
-        let flat = self.of_flat(step, steps, 0);
-        let recursive = self.of(step + super::NOVA_CONSTRAINTS, steps, 0);
-        flat.total() <= recursive.total()
     }
 
     /// The cost of a recursive proof of so many steps, of a primary circuit of so many constraints, with so
@@ -152,6 +194,7 @@ impl CostModel {
         let each = self.fold + self.per_constraint * step as f64;
         let size = constraints.next_power_of_two();
         Cost {
+            trace_s: 0.0,
             // The first step is not folded: half of the work.
             fold_s: (steps as f64 - 0.5) * each,
             weights_s: self.per_weight * weights as f64 * steps as f64,
@@ -169,9 +212,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn costs_of_a_file_that_does_not_know_of_flat_proofs_are_the_usual_ones() {
+    fn costs_of_a_file_that_does_not_know_of_traces_are_the_usual_ones() {
         let mut json = serde_json::to_value(CostModel::default()).unwrap();
-        json.as_object_mut().unwrap().remove("flat");
+        json.as_object_mut().unwrap().remove("trace");
         let read: CostModel = serde_json::from_value(json).unwrap();
         assert_eq!(read, CostModel::default());
     }

@@ -1,36 +1,38 @@
-//! The choice of a schedule and a kind of proof by cost: how many layers or frames share a step, and
-//! how the steps are put together.
+//! The choice of a schedule and a kind of proof by cost.
 //!
-//! A step has a cost of its own, whatever it does; so has every constraint in it; and the end of a
-//! run costs in proportion to the step's size, rounded up to a power of two. All three are smaller in
-//! a flat proof, which has room for some tens of steps. [`Planner`] weighs
-//! these with a [`CostModel`], which `cargo bench --bench calibrate` measures on another machine,
-//! and a [`Plan`] says what was chosen, what was rejected and why.
+//! A [trace](ProofKind::Trace) has no circuit and needs no choice: every step is a whole inference.
+//! Recursion has a cost for each step, whatever it does; one for every constraint in it; and the end of
+//! a run costs in proportion to the step's size, rounded up to a power of two: how many layers or
+//! frames share a step is weighed. [`Planner`] does so with a [`CostModel`], which
+//! `cargo bench --bench calibrate` measures on another machine, and a [`Plan`] says what was chosen,
+//! what was rejected and why.
 
 mod cost;
 
 use std::fmt;
 
-pub use cost::{Cost, CostModel, FlatCosts};
+pub use cost::{Cost, CostModel, TraceCosts};
 use serde::Serialize;
 
 use crate::{
-    ProofKind,
-    circuit::step_size,
+    DEFAULT_MEMORY_LIMIT, ProofKind,
+    circuit::step_constraints,
     error::Error,
-    flat::{FlatSize, MOST_STEPS, most_steps},
-    program::{Claim, NetworkShape, Program, ProgramError, Schedule, SequenceShape, Unrolled},
+    program::{
+        Claim, NetworkShape, Program, ProgramError, Schedule, SequenceShape, Spread, Unrolled,
+    },
     quant::QuantizedModel,
+    trace::TraceKey,
 };
+use cost::TraceSize;
 
 /// Nova's own constraints in the primary circuit.
 pub(crate) const NOVA_CONSTRAINTS: usize = crate::ivc::NOVA_CONSTRAINTS.0;
 /// Sizes of the circuit that are tried, as powers of two.
 const SIZES: std::ops::RangeInclusive<u32> = 13..=20;
-/// Memory beyond which nothing is chosen unasked, in MiB: steps of up to `2^17` constraints.
+/// Memory beyond which no recursive proof is chosen unasked, in MiB: steps of up to `2^17` constraints.
 const USUAL_PEAK_MIB: f64 = 700.0;
-/// Bytes of the matrices of a flat prover for each constraint.
-const FLAT_KEY_BYTES: usize = 415;
+const MIB: f64 = (1 << 20) as f64;
 /// Numbers of layers to a step that are estimated for each size, and of these counted.
 const TRIED: usize = 24;
 const COUNTED: usize = 3;
@@ -46,12 +48,12 @@ pub struct Candidate {
     pub schedule: Schedule,
     /// The kind of proof.
     pub kind: ProofKind,
-    /// Steps of the run.
+    /// Steps of the run; a trace has one.
     pub steps: u64,
-    /// Constraints of a step, without those of the recursion.
+    /// Constraints of a step, without those of the recursion; none in a trace.
     pub step_constraints: usize,
-    /// The circuit that the SNARK at the end is about, the primary one if there are two, has `2^size`
-    /// constraints at most.
+    /// The primary circuit, which the SNARK at the end is about, has `2^size` constraints at most; a
+    /// trace so many committed integers.
     pub size: u32,
     /// What a proof is expected to cost.
     pub cost: Cost,
@@ -63,24 +65,31 @@ impl Candidate {
     /// Bytes of a proof, about; public vectors, context and parameters come on top.
     #[must_use]
     pub fn proof_bytes(&self) -> usize {
-        let doublings = self.size.saturating_sub(14) as usize;
         match self.kind {
-            ProofKind::Flat => 5_850 + 640 * doublings + 128 * self.steps.min(1 << 20) as usize,
-            ProofKind::Recursive => 11_300 + 450 * doublings,
+            // A point for each row, and what all traces have.
+            ProofKind::Trace => {
+                8_000 + (32usize << self.size.saturating_sub(TRACE_ROW_BITS).min(30))
+            }
+            ProofKind::Recursive => 11_300 + 450 * self.size.saturating_sub(14) as usize,
         }
     }
 
     /// Bytes of the keys of a prover, about: matrices and generators.
     #[must_use]
     pub fn key_bytes(&self) -> usize {
-        let generators = 64usize << self.size.clamp(10, 40);
         match self.kind {
-            ProofKind::Flat => generators + FLAT_KEY_BYTES * self.step_constraints,
+            ProofKind::Trace => 64 << TRACE_ROW_BITS,
             // Nova's own circuits have dense constraints.
-            ProofKind::Recursive => 16_200_000 + generators + 415 * self.step_constraints,
+            ProofKind::Recursive => {
+                let generators = 64usize << self.size.clamp(10, 40);
+                16_200_000 + generators + 415 * self.step_constraints
+            }
         }
     }
 }
+
+/// Bits of the length of a row of a trace, about.
+const TRACE_ROW_BITS: u32 = 12;
 
 /// The schedule that is expected to be cheapest, and what it was compared with.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -101,12 +110,23 @@ impl Plan {
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let line = |f: &mut fmt::Formatter<'_>, c: &Candidate| {
-            write!(
+        let line = |f: &mut fmt::Formatter<'_>, c: &Candidate| match c.kind {
+            ProofKind::Trace => write!(
+                f,
+                "{:<22} {:<9} 2^{} committed integers: {:>8.2} CPU s (trace {:.2}, weights {:.2}), {:.0} MiB",
+                c.schedule.to_string(),
+                c.kind,
+                c.size,
+                c.cost.total(),
+                c.cost.trace_s,
+                c.cost.weights_s,
+                c.cost.peak_mib,
+            ),
+            ProofKind::Recursive => write!(
                 f,
                 "{:<22} {:<9} {:>6} {} of {:>8} constraints, 2^{}: {:>8.2} CPU s (fold {:.2}, weights {:.2}, compress {:.2}), {:.0} MiB",
                 c.schedule.to_string(),
-                c.kind.to_string(),
+                c.kind,
                 c.steps,
                 if c.steps == 1 { "step " } else { "steps" },
                 c.step_constraints,
@@ -116,7 +136,7 @@ impl fmt::Display for Plan {
                 c.cost.weights_s,
                 c.cost.compress_s,
                 c.cost.peak_mib,
-            )
+            ),
         };
         write!(f, "chosen    ")?;
         line(f, &self.chosen)?;
@@ -152,9 +172,10 @@ pub struct Planner {
     costs: CostModel,
     max_peak_mib: Option<f64>,
     kind: Option<ProofKind>,
+    constant_size: bool,
+    /// Whether only what is chosen counts: no circuit is counted if a trace can be had.
+    brief: bool,
 }
-
-const KINDS: [ProofKind; 2] = [ProofKind::Flat, ProofKind::Recursive];
 
 impl Planner {
     /// With the costs of another machine.
@@ -166,42 +187,62 @@ impl Planner {
         }
     }
 
-    /// Plans for one kind of proof only; `None` for the cheaper. A session makes the kind that it
-    /// expects to be cheaper by itself, and must be [told](crate::Session::set_kind) another.
+    /// Plans for one kind of proof only; `None` for the cheaper, which is a trace where there is one. A
+    /// session makes a trace by itself where it can, and must be [told](crate::Session::set_kind) to be
+    /// recursive.
     #[must_use]
     pub fn kind(mut self, kind: Option<ProofKind>) -> Self {
         self.kind = kind;
         self
     }
 
-    fn allows(&self, kind: ProofKind) -> bool {
-        self.kind.is_none_or(|only| only == kind)
+    /// Whether the size of a proof, and the memory that it takes, must not depend on the number of
+    /// frames, nor the size on that of layers: then it is recursive.
+    #[must_use]
+    pub fn constant_size(mut self, constant: bool) -> Self {
+        self.constant_size = constant;
+        self
     }
 
-    fn kinds(&self) -> impl Iterator<Item = ProofKind> {
-        KINDS.into_iter().filter(|kind| self.allows(*kind))
+    /// Weighs no more than is needed to choose.
+    pub(crate) fn brief(mut self) -> Self {
+        self.brief = true;
+        self
+    }
+
+    fn allows(&self, kind: ProofKind) -> bool {
+        self.kind.is_none_or(|only| only == kind)
+            && !(self.constant_size && kind == ProofKind::Trace)
     }
 
     /// The cost of so many steps of so many constraints, Nova's not counted.
-    fn estimate(&self, kind: ProofKind, constraints: usize, steps: u64, weights: u64) -> Cost {
-        match kind {
-            ProofKind::Flat => self.costs.of_flat(constraints, steps, weights),
-            ProofKind::Recursive => self
-                .costs
-                .of(constraints + NOVA_CONSTRAINTS, steps, weights),
-        }
+    fn estimate(&self, constraints: usize, steps: u64, weights: u64) -> Cost {
+        self.costs
+            .of(constraints + NOVA_CONSTRAINTS, steps, weights)
     }
 
-    /// The cost of the end of a run, if its circuit has `2^log` constraints.
-    fn end(&self, kind: ProofKind, log: u32) -> f64 {
-        match kind {
-            ProofKind::Flat => self.costs.flat_snark(log),
-            ProofKind::Recursive => self.costs.compress(1 << log),
+    /// The trace of a run: how large it is, what it costs, and the bytes of memory that a session counts.
+    /// `None` if the program has none.
+    fn trace(
+        &self,
+        program: &Program,
+        frames: u64,
+        weights: u64,
+    ) -> Option<(TraceSize, Cost, u64)> {
+        if !matches!(program.spread, Spread::Frames { .. }) {
+            return None;
         }
+        let key = TraceKey::new(program, program.digest()).ok()?;
+        let bytes = key.memory_bytes(frames);
+        let size = TraceSize::of(program, frames);
+        let peak = bytes as f64 / MIB;
+        let cost = self.costs.of_trace(size.lookups, size.cells, weights, peak);
+        Some((size, cost, bytes))
     }
 
-    /// Refuses what is expected to take more memory, in MiB. Without it, what is expected to take
-    /// more than 700 MiB is chosen only if there is nothing else.
+    /// Refuses what is expected to take more memory, in MiB. Without it, a recursive proof that is
+    /// expected to take more than 700 MiB, or a trace that takes more than sessions
+    /// [allow](DEFAULT_MEMORY_LIMIT), is chosen only if there is nothing else.
     #[must_use]
     pub fn max_peak_mib(mut self, mib: f64) -> Self {
         self.max_peak_mib = Some(mib);
@@ -216,15 +257,15 @@ impl Planner {
         let layers = network.layers.iter();
         let weights = layers.map(|l| u64::from(l.inputs) * u64::from(l.outputs));
         let mut search = Search::new(self, inferences.max(1), weights.sum());
-        search.layers(network)?;
-        let neurons: f64 = network.layers.iter().map(|l| f64::from(l.outputs)).sum();
-        // A network that is cheaper in several steps need not be counted in one.
-        let log = log_of((PER_NEURON * neurons) as usize);
-        if self
-            .kinds()
-            .any(|kind| self.end(kind, log) < search.least())
-        {
-            search.frames(&|frames| network.program(of_frames(frames)))?;
+        search.trace(&|| network.program(Schedule::WholeNetwork));
+        if search.wants_recursion() {
+            search.layers(network)?;
+            let neurons: f64 = network.layers.iter().map(|l| f64::from(l.outputs)).sum();
+            // A network that is cheaper in several steps need not be counted in one.
+            let log = log_of((PER_NEURON * neurons) as usize);
+            if self.costs.compress(1 << log) < search.least() {
+                search.frames(&|frames| network.program(of_frames(frames)))?;
+            }
         }
         search.plan()
     }
@@ -240,7 +281,7 @@ impl Planner {
         frames: u64,
     ) -> Result<Plan, ProgramError> {
         let mut search = Search::new(self, frames.max(1), 0);
-        search.frames(&|frames| network.claim_program(claim, frames))?;
+        search.all_frames(&|frames| network.claim_program(claim, frames))?;
         search.plan()
     }
 
@@ -250,7 +291,7 @@ impl Planner {
     /// [`ProgramError`] if the network has no program.
     pub fn plan_sequence(&self, shape: &SequenceShape, frames: u64) -> Result<Plan, ProgramError> {
         let mut search = Search::new(self, frames.max(1), 0);
-        search.frames(&|frames| shape.program(frames))?;
+        search.all_frames(&|frames| shape.program(frames))?;
         search.plan()
     }
 
@@ -264,46 +305,45 @@ impl Planner {
         program: &dyn Fn(u32) -> Result<Program, ProgramError>,
     ) -> Result<Plan, ProgramError> {
         let mut search = Search::new(self, frames.max(1), weights);
-        if let Some(network) = layers {
-            search.layers(network)?;
+        search.trace(&|| program(1));
+        if search.wants_recursion() {
+            if let Some(network) = layers {
+                search.layers(network)?;
+            }
+            search.frames(program)?;
         }
-        search.frames(program)?;
         search.plan()
     }
 
     /// What a program is expected to cost in a run of so many frames.
     ///
     /// # Errors
-    /// [`ProgramError`] if the program is not valid.
+    /// [`ProgramError`] if the program is not valid, or has no proof of a kind that is allowed.
     pub fn cost(&self, program: &Program, frames: u64) -> Result<Cost, ProgramError> {
         program.validate()?;
-        let weights = program.maps().iter();
-        let weights = weights.map(|m| u64::from(m.rows) * u64::from(m.columns));
-        let weights = weights.sum();
-        let steps = steps(program, frames.max(1));
-        let size = size_of(program);
-        let kinds = self
-            .kinds()
-            .filter(|kind| possible(*kind, program, size, steps));
-        let costs = kinds.map(|kind| self.estimate(kind, size.step().constraints, steps, weights));
-        let cheapest = costs.min_by(|a, b| a.total().total_cmp(&b.total()));
-        cheapest.ok_or(ProgramError::Structure(
-            "the run has too many steps for a flat proof",
-        ))
+        let (frames, weights) = (frames.max(1), weights_of(program));
+        if self.allows(ProofKind::Trace)
+            && let Some((_, cost, bytes)) = self.trace(program, frames, weights)
+            && (bytes <= DEFAULT_MEMORY_LIMIT || !self.allows(ProofKind::Recursive))
+        {
+            return Ok(cost);
+        }
+        if !self.allows(ProofKind::Recursive) {
+            return Err(ProgramError::Structure(
+                "the program has no proof of a kind that is allowed",
+            ));
+        }
+        program.check_step()?;
+        let step = step_constraints(&Unrolled::new(program));
+        Ok(self.estimate(step, steps(program, frames), weights))
     }
 }
 
-/// Of the plain step circuit.
-fn size_of(program: &Program) -> FlatSize {
-    step_size(&Unrolled::new(program)).into()
-}
-
-/// Whether so many steps can be put together in this way.
-fn possible(kind: ProofKind, program: &Program, size: FlatSize, steps: u64) -> bool {
-    match kind {
-        ProofKind::Flat => steps <= most_steps(size, &program.bank()),
-        ProofKind::Recursive => true,
-    }
+/// All that could be in the program's maps.
+fn weights_of(program: &Program) -> u64 {
+    let maps = program.maps().iter();
+    maps.map(|m| u64::from(m.rows) * u64::from(m.columns))
+        .fold(0, u64::saturating_add)
 }
 
 fn steps(program: &Program, frames: u64) -> u64 {
@@ -313,14 +353,6 @@ fn steps(program: &Program, frames: u64) -> u64 {
 
 fn log_of(constraints: usize) -> u32 {
     constraints.next_power_of_two().trailing_zeros()
-}
-
-/// Constraints that the kind adds to a step.
-fn added(kind: ProofKind) -> usize {
-    match kind {
-        ProofKind::Flat => crate::circuit::PLAIN_CONSTRAINTS,
-        ProofKind::Recursive => NOVA_CONSTRAINTS,
-    }
 }
 
 fn of_frames(frames: u32) -> Schedule {
@@ -351,40 +383,73 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Enters a schedule with every kind of proof that it can end in; gives the constraints of its
-    /// step.
+    /// Enters the trace of a program whose steps are whole inferences, if there is one.
+    fn trace(&mut self, program: &dyn Fn() -> Result<Program, ProgramError>) {
+        let planner = self.planner;
+        if !planner.allows(ProofKind::Trace) {
+            return;
+        }
+        let Ok(program) = program() else { return };
+        let weights = match self.weights {
+            0 => weights_of(&program),
+            weights => weights,
+        };
+        let Some((size, cost, bytes)) = planner.trace(&program, self.frames, weights) else {
+            return;
+        };
+        let (over, most) = match planner.max_peak_mib {
+            Some(most) => (cost.peak_mib > most, most),
+            None => (
+                bytes > DEFAULT_MEMORY_LIMIT,
+                DEFAULT_MEMORY_LIMIT as f64 / MIB,
+            ),
+        };
+        self.candidates.push(Candidate {
+            schedule: of_frames(1),
+            kind: ProofKind::Trace,
+            steps: 1,
+            step_constraints: 0,
+            size: size.cells.max(1).next_power_of_two().trailing_zeros(),
+            cost,
+            refused: over.then(|| format!("more than {most:.0} MiB")),
+        });
+    }
+
+    /// Whether recursion is to be weighed.
+    fn wants_recursion(&self) -> bool {
+        let found = self.candidates.iter().any(|c| c.refused.is_none());
+        self.planner.allows(ProofKind::Recursive) && !(self.planner.brief && found)
+    }
+
+    /// Enters a schedule for recursion; gives the constraints of its step. The step
+    /// [fits](Program::check_step) a circuit.
     fn consider(&mut self, schedule: Schedule, program: &Program) -> usize {
         if let Some((_, step)) = self.known.iter().find(|(known, _)| *known == schedule) {
             return *step;
         }
-        let size = size_of(program);
-        let step = size.step().constraints;
+        let step = step_constraints(&Unrolled::new(program));
         self.known.push((schedule, step));
         let steps = steps(program, self.frames);
         let planner = self.planner;
         let most = planner.max_peak_mib.unwrap_or(USUAL_PEAK_MIB);
-        for kind in planner.kinds() {
-            if !possible(kind, program, size, steps) {
-                continue;
-            }
-            let cost = planner.estimate(kind, step, steps, self.weights);
-            let refused = (cost.peak_mib > most).then(|| format!("more than {most:.0} MiB"));
-            self.candidates.push(Candidate {
-                schedule,
-                kind,
-                steps,
-                step_constraints: step,
-                size: log_of(step + added(kind)),
-                cost,
-                refused,
-            });
-        }
+        let cost = planner.estimate(step, steps, self.weights);
+        let refused = (cost.peak_mib > most).then(|| format!("more than {most:.0} MiB"));
+        self.candidates.push(Candidate {
+            schedule,
+            kind: ProofKind::Recursive,
+            steps,
+            step_constraints: step,
+            size: log_of(step + NOVA_CONSTRAINTS),
+            cost,
+            refused,
+        });
         step
     }
 
-    /// The least that was found so far.
+    /// The least that was found so far of the schedules for recursion.
     fn least(&self) -> f64 {
-        let allowed = self.candidates.iter().filter(|c| c.refused.is_none());
+        let recursive = self.candidates.iter();
+        let allowed = recursive.filter(|c| c.kind == ProofKind::Recursive && c.refused.is_none());
         allowed
             .map(|c| c.cost.total())
             .fold(f64::INFINITY, f64::min)
@@ -392,13 +457,6 @@ impl<'a> Search<'a> {
 
     /// Numbers of layers to a step: for each size of the step those that promise most of what fits.
     fn layers(&mut self, network: &NetworkShape) -> Result<(), ProgramError> {
-        let kinds: Vec<ProofKind> = self.planner.kinds().collect();
-        kinds
-            .into_iter()
-            .try_for_each(|kind| self.layers_of(kind, network))
-    }
-
-    fn layers_of(&mut self, kind: ProofKind, network: &NetworkShape) -> Result<(), ProgramError> {
         let layers = network.layers.len() as u32;
         if layers < 2 {
             return Ok(());
@@ -409,10 +467,10 @@ impl<'a> Search<'a> {
         let mut below = 0;
         for log in SIZES {
             // The end alone is dearer than all of what is known.
-            if self.planner.end(kind, log) > self.least() {
+            if self.planner.costs.compress(1 << log) > self.least() {
                 break;
             }
-            let room = (1usize << log).saturating_sub(added(kind)) as f64;
+            let room = (1usize << log).saturating_sub(NOVA_CONSTRAINTS) as f64;
             if room < fixed {
                 continue;
             }
@@ -426,11 +484,7 @@ impl<'a> Search<'a> {
                     let (steps, entries) = network.slots(slots)?;
                     let step = fixed + PER_NEURON * entries as f64;
                     let steps = steps.saturating_mul(self.frames);
-                    if kind == ProofKind::Flat && steps > MOST_STEPS as u64 {
-                        return None;
-                    }
-                    let planner = self.planner;
-                    let cost = planner.estimate(kind, step as usize, steps, self.weights);
+                    let cost = self.planner.estimate(step as usize, steps, self.weights);
                     Some((cost.total(), slots, step))
                 })
                 .collect();
@@ -457,14 +511,31 @@ impl<'a> Search<'a> {
         Ok(())
     }
 
+    /// The trace, and numbers of frames to a step.
+    fn all_frames(
+        &mut self,
+        program: &dyn Fn(u32) -> Result<Program, ProgramError>,
+    ) -> Result<(), ProgramError> {
+        self.trace(&|| program(1));
+        if self.wants_recursion() {
+            self.frames(program)?;
+        }
+        Ok(())
+    }
+
     /// Numbers of frames to a step: for each size of the step as many as fit.
     fn frames(
         &mut self,
         program: &dyn Fn(u32) -> Result<Program, ProgramError>,
     ) -> Result<(), ProgramError> {
+        let program = |frames: u32| {
+            let program = program(frames)?;
+            program.check_step()?;
+            Ok(program)
+        };
         let one = match program(1) {
             Ok(program) => self.consider(of_frames(1), &program),
-            // Layers may be spread over steps instead.
+            // There may be a trace, or layers spread over steps.
             Err(_) if !self.candidates.is_empty() => return Ok(()),
             Err(e) => return Err(e),
         };
@@ -474,24 +545,9 @@ impl<'a> Search<'a> {
         }
         let Ok(two) = program(2) else { return Ok(()) };
         let per_frame = self.consider(of_frames(2), &two).saturating_sub(one).max(1);
-        let kinds: Vec<ProofKind> = self.planner.kinds().collect();
-        for kind in kinds {
-            self.frames_of(kind, one, per_frame, most, program);
-        }
-        Ok(())
-    }
-
-    fn frames_of(
-        &mut self,
-        kind: ProofKind,
-        one: usize,
-        per_frame: usize,
-        most: u32,
-        program: &dyn Fn(u32) -> Result<Program, ProgramError>,
-    ) {
         for log in SIZES {
-            let room = (1usize << log).saturating_sub(added(kind));
-            let smallest = self.planner.estimate(kind, room, 1, self.weights);
+            let room = (1usize << log).saturating_sub(NOVA_CONSTRAINTS);
+            let smallest = self.planner.estimate(room, 1, self.weights);
             let allowed = self.planner.max_peak_mib.unwrap_or(USUAL_PEAK_MIB);
             if smallest.peak_mib > allowed || room < one {
                 continue;
@@ -520,6 +576,7 @@ impl<'a> Search<'a> {
                 break;
             }
         }
+        Ok(())
     }
 
     fn plan(self) -> Result<Plan, ProgramError> {
@@ -568,7 +625,7 @@ impl Schedule {
     /// # Errors
     /// [`ProgramError`] if the network has no program.
     pub fn plan_for(network: &NetworkShape, inferences: u64) -> Result<Self, ProgramError> {
-        let plan = Planner::default().plan(network, inferences)?;
+        let plan = Planner::default().brief().plan(network, inferences)?;
         Ok(plan.chosen.schedule)
     }
 
@@ -588,7 +645,7 @@ impl NetworkShape {
     /// # Errors
     /// As [`claim_program`](Self::claim_program).
     pub fn plan_claim(&self, claim: Claim, frames: u64) -> Result<u32, ProgramError> {
-        let plan = Planner::default().plan_claim(self, claim, frames)?;
+        let plan = Planner::default().brief().plan_claim(self, claim, frames)?;
         Ok(plan.chosen.schedule.frames_per_step())
     }
 }
@@ -602,7 +659,7 @@ impl SequenceShape {
     /// # Errors
     /// [`ProgramError`] if the network has no program.
     pub fn plan(&self, frames: u64) -> Result<u32, ProgramError> {
-        let plan = Planner::default().plan_sequence(self, frames)?;
+        let plan = Planner::default().brief().plan_sequence(self, frames)?;
         Ok(plan.chosen.schedule.frames_per_step())
     }
 }
@@ -627,7 +684,12 @@ mod tests {
     };
 
     fn constraints(program: &Program) -> usize {
-        size_of(program).step().constraints
+        step_constraints(&Unrolled::new(program))
+    }
+
+    /// For steps that are folded.
+    fn recursive() -> Planner {
+        Planner::default().constant_size(true)
     }
 
     fn network(widths: &[u32]) -> NetworkShape {
@@ -653,22 +715,20 @@ mod tests {
         for widths in [&[3, 2][..], &[20, 32, 16, 1]] {
             let program = network(widths).program(Schedule::WholeNetwork).unwrap();
             let params = Params::setup(&program).unwrap();
-            let report = params.constraints();
+            let report = params.constraints().unwrap();
             assert_eq!(report.primary - report.step(), NOVA_CONSTRAINTS);
             let ((primary, _), (secondary, _)) = params.0.recursive_sizes().unwrap();
             assert_eq!((report.primary, report.secondary), (primary, secondary));
-            assert_eq!(params.constraint_counts(), (primary, secondary));
+            assert_eq!(params.constraint_counts().unwrap(), (primary, secondary));
         }
     }
 
     #[test]
     fn batches_share_steps() {
         let small = network(&[20, 32, 16, 1]);
-        assert_eq!(
-            Schedule::plan_for(&small, 1).unwrap(),
-            Schedule::WholeNetwork
-        );
-        let Schedule::FramesPerStep(frames) = Schedule::plan_for(&small, 100).unwrap() else {
+        let schedule = |frames| recursive().plan(&small, frames).unwrap().chosen.schedule;
+        assert_eq!(schedule(1), Schedule::WholeNetwork);
+        let Schedule::FramesPerStep(frames) = schedule(100) else {
             panic!("one inference a step");
         };
         assert!((4..=50).contains(&frames), "{frames}");
@@ -689,8 +749,14 @@ mod tests {
             shift: 9,
             bits: 22,
         };
-        assert_eq!(shape.plan(1).unwrap(), 1);
-        let [short, long, endless] = [32, 128, 100_000].map(|t| shape.plan(t).unwrap());
+        let frames_per_step = |frames| {
+            let plan = recursive().plan_sequence(&shape, frames).unwrap();
+            plan.chosen.schedule.frames_per_step()
+        };
+        assert_eq!(frames_per_step(1), 1);
+        // Steps do not matter where there is a trace.
+        assert_eq!(shape.plan(100).unwrap(), 1);
+        let [short, long, endless] = [32, 128, 100_000].map(frames_per_step);
         assert!(
             1 < short && short <= long && long <= endless && short < endless,
             "{short} {long} {endless}"
@@ -702,8 +768,10 @@ mod tests {
     #[test]
     fn a_limit_on_memory_makes_steps_smaller() {
         let deep = network(&[128; 65]);
-        for kind in [None, Some(ProofKind::Flat), Some(ProofKind::Recursive)] {
-            let planner = Planner::default().kind(kind);
+        for planner in [
+            recursive(),
+            Planner::default().kind(Some(ProofKind::Recursive)),
+        ] {
             let free = planner.plan(&deep, 1).unwrap();
             let most = free.chosen.cost.peak_mib - 1.0;
             let limited = planner.clone().max_peak_mib(most).plan(&deep, 1).unwrap();
@@ -719,7 +787,7 @@ mod tests {
         let mut widths = vec![784];
         widths.extend([100, 200].iter().cycle().take(99));
         widths.push(1000);
-        let plan = Planner::default().plan(&network(&widths), 1).unwrap();
+        let plan = recursive().plan(&network(&widths), 1).unwrap();
         let program = network(&widths).program(plan.chosen.schedule).unwrap();
         assert!(program.steps_per_frame() > 1);
         assert!(program.maps().iter().all(|m| m.rows <= 200));
@@ -732,29 +800,48 @@ mod tests {
     }
 
     #[test]
-    fn short_runs_are_flat_and_long_ones_recursive() {
-        let kind = |shape: &NetworkShape, inferences| {
-            let plan = Planner::default().plan(shape, inferences).unwrap();
-            (plan.chosen.kind, plan)
-        };
-        let small = network(&[20, 32, 16, 1]);
-        assert_eq!(kind(&small, 1).0, ProofKind::Flat);
-        assert_eq!(kind(&network(&[128; 17]), 1).0, ProofKind::Flat);
-        let (long, plan) = kind(&small, 100_000);
-        assert_eq!(long, ProofKind::Recursive);
-        assert!(plan.explain().contains("recursive"));
-        // What the planner chooses is what a session does by itself.
-        for (shape, inferences) in [(&small, 1), (&network(&[128; 17]), 1), (&small, 30)] {
-            let chosen = kind(shape, inferences).1.chosen;
+    fn a_trace_is_chosen_where_there_is_room_for_it() {
+        for widths in [&[20, 32, 16, 1][..], &[128; 17], &[128; 501]] {
+            let shape = network(widths);
+            let plan = Planner::default().plan(&shape, 1).unwrap();
+            let chosen = &plan.chosen;
+            assert_eq!(
+                (chosen.kind, chosen.schedule, chosen.steps),
+                (ProofKind::Trace, Schedule::WholeNetwork, 1)
+            );
+            // It is compared with recursion, and chosen without if only the choice counts.
+            assert!(plan.rejected.iter().any(|c| c.kind == ProofKind::Recursive));
+            let text = plan.explain();
+            assert!(
+                text.contains("committed integers") && text.contains("recursive"),
+                "{text}"
+            );
+            let brief = Planner::default().brief().plan(&shape, 1).unwrap();
+            assert_eq!(brief.chosen, plan.chosen);
+            assert!(brief.rejected.is_empty());
+            assert_eq!(Schedule::plan(&shape).unwrap(), Schedule::WholeNetwork);
+            // What the planner chooses is what a session does by itself.
             let params = Params::setup(&shape.program(chosen.schedule).unwrap()).unwrap();
-            let flat = chosen.steps <= params.flat_steps_worthwhile();
-            assert_eq!(flat, chosen.kind == ProofKind::Flat);
+            assert_eq!(params.expected_kind(), ProofKind::Trace);
+            assert_eq!(
+                Planner::default().cost(params.program(), 1).unwrap(),
+                chosen.cost
+            );
         }
+        // More than any session allows, unasked.
+        let small = network(&[20, 32, 16, 1]);
+        let long = Planner::default().plan(&small, 100_000_000).unwrap();
+        assert_eq!(long.chosen.kind, ProofKind::Recursive);
+        let refused = |c: &Candidate| c.kind == ProofKind::Trace && c.refused.is_some();
+        assert!(long.rejected.iter().any(refused));
+        let program = small.program(Schedule::WholeNetwork).unwrap();
+        let cost = Planner::default().cost(&program, 100_000_000).unwrap();
+        assert!(cost.trace_s == 0.0 && cost.fold_s > 0.0);
     }
 
     #[test]
     fn a_planner_for_one_kind_chooses_no_other() {
-        for only in KINDS {
+        for only in [ProofKind::Trace, ProofKind::Recursive] {
             let planner = Planner::default().kind(Some(only));
             for shape in [network(&[20, 32, 16, 1]), network(&[128; 33])] {
                 let plan = planner.plan(&shape, 2).unwrap();
@@ -762,21 +849,29 @@ mod tests {
                 assert!(plan.rejected.iter().all(|c| c.kind == only));
             }
         }
-        // A flat proof has no room for so many steps.
-        let planner = Planner::default().kind(Some(ProofKind::Flat));
-        let program = network(&[3, 2]).program(Schedule::WholeNetwork).unwrap();
-        assert!(planner.cost(&program, 10_000).is_err());
-        assert!(planner.cost(&program, 10).is_ok());
+        // A trace has no constant size, and a layered program no trace.
+        let trace = Planner::default().kind(Some(ProofKind::Trace));
+        let shape = network(&[3, 3, 2]);
+        assert!(trace.clone().constant_size(true).plan(&shape, 1).is_err());
+        let layered = shape.program(Schedule::LayersPerStep(1)).unwrap();
+        assert!(trace.cost(&layered, 1).is_err());
+        assert!(Planner::default().cost(&layered, 1).unwrap().fold_s > 0.0);
+        // Nor recursion a step of any size.
+        let deep = network(&[128; 501])
+            .program(Schedule::WholeNetwork)
+            .unwrap();
+        assert!(recursive().cost(&deep, 1).is_err());
+        assert!(Planner::default().cost(&deep, 1).is_ok());
     }
 
     #[test]
     fn shallow_networks_take_one_step_and_deep_ones_several() {
-        assert_eq!(
-            Schedule::plan(&network(&[784, 128, 10])).unwrap(),
-            Schedule::WholeNetwork
-        );
-        let deep = Schedule::plan(&network(&[128; 65])).unwrap();
-        let Schedule::LayersPerStep(k) = deep else {
+        let schedule = |widths: &[u32]| {
+            let plan = recursive().plan(&network(widths), 1).unwrap();
+            plan.chosen.schedule
+        };
+        assert_eq!(schedule(&[784, 128, 10]), Schedule::WholeNetwork);
+        let Schedule::LayersPerStep(k) = schedule(&[128; 65]) else {
             panic!("a deep network in one step");
         };
         assert!((5..=11).contains(&k), "{k}");

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Program;
+use super::{MapShape, Program};
 
 /// Numbers of index bits of the bank `W(l, i, j)`: map, row, column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -38,16 +38,29 @@ impl BankDimensions {
     pub fn index_bits(&self) -> u32 {
         self.lambda + self.mu + self.nu
     }
+}
 
-    /// Column bits of the commitment if none are chosen: `⌈(λ+μ+ν)/2⌉ − 2`, between 7 and 12, and at
-    /// most `ν`, so that a committed row is a part of one row of one map.
+impl Program {
+    /// Column bits of the commitment to the weights if none are chosen: the least from 7 to 12, and
+    /// at most `ν`, with which no more than `2^13` rows are committed, or a quarter more than are
+    /// needed.
     ///
-    /// Short rows make the opening cheap, which decides what a small proof costs; many rows cost the
-    /// verifier.
+    /// A committed row is a part of one row of one map. Short rows make the opening cheap, which
+    /// decides what a small proof costs; many rows cost the verifier.
     #[must_use]
     pub fn default_column_bits(&self) -> u32 {
-        let half = self.index_bits().div_ceil(2);
-        half.saturating_sub(2).clamp(7, 12).min(self.nu)
+        const FEW: u64 = 1 << 13;
+        let most = self.bank().nu.min(12);
+        let rows = |bits: u32| -> u64 {
+            let of = |m: &MapShape| {
+                u64::from(m.rows).saturating_mul((u64::from(m.columns) + 1).div_ceil(1 << bits))
+            };
+            self.maps.iter().map(of).fold(0, u64::saturating_add)
+        };
+        let enough = FEW.max(rows(most).saturating_mul(5) / 4);
+        (most.min(7)..most)
+            .find(|bits| rows(*bits) <= enough)
+            .unwrap_or(most)
     }
 }
 

@@ -132,6 +132,13 @@ impl Execution {
         Ok(self.registers[register.index()][..len].to_vec())
     }
 
+    /// Parts of the carried vector after the last frame so far, of which there is one.
+    pub(crate) fn carried(&self, step: &Unrolled) -> Vec<Vec<i64>> {
+        let after = &step.slots[self.present.saturating_sub(1)].carried;
+        let part = |r: &Register| self.registers[r.index()].clone();
+        after.iter().map(part).collect()
+    }
+
     /// Runs the slots without a frame, and the head.
     pub(crate) fn finish(mut self, step: &Unrolled, bank: &WeightBank) -> Result<StepTrace, Error> {
         let zeros = vec![0; step.program.frame().len as usize];
@@ -511,11 +518,7 @@ impl<'a> Interpreter<'a> {
             let mut execution = Execution::begin(step, phase, &self.carried)?;
             execution.push(step, self.bank, if phase == 0 { frame } else { &zeros })?;
             output = execution.output(step, self.bank)?;
-            let after = &step.slots[0].carried;
-            self.carried = after
-                .iter()
-                .map(|r| execution.registers[r.index()].clone())
-                .collect();
+            self.carried = execution.carried(step);
         }
         self.frames += 1;
         Ok(output)

@@ -1,19 +1,21 @@
 //! Validity of a program: every reference, size and width that the protocol relies on.
 
 use super::{
-    Activation, BankDimensions, Emission, MapRef, Monomial, Operation, Program, Register,
-    RegisterShape, Spread, Term,
+    Activation, Emission, MapRef, Monomial, Operation, Program, Register, RegisterShape, Spread,
+    Term,
 };
 
 /// Largest length of a register, and of all registers of a step together.
 const MAX_ENTRIES: u64 = 1 << 24;
 /// Largest number of rows of all maps together.
 const MAX_ROWS: u64 = 1 << 26;
-/// Largest number of bits of all registers of a step together: each is a constraint or more.
-const MAX_BITS: u64 = 1 << 20;
-/// Largest number of constraints of a step, estimated from above.
+/// Largest number of bits of all registers of a step together, if its steps are frames.
+const MAX_BITS: u64 = 1 << 26;
+/// The same of a step that has a circuit: each is a constraint or more.
+const MAX_STEP_BITS: u64 = 1 << 20;
+/// Largest number of constraints of a step that has a circuit, estimated from above.
 const MAX_CONSTRAINTS: u64 = 1 << 22;
-/// Largest number of terms in the constraints of a step, estimated from above.
+/// Largest number of terms in these constraints, estimated from above.
 const MAX_TERMS: u64 = 1 << 25;
 /// Largest number of phases times entries of a step, and of entries that products read.
 const MAX_WORK: u64 = 1 << 28;
@@ -91,7 +93,9 @@ impl Program {
     /// Checks references, sizes and widths.
     ///
     /// Every program that this library builds is valid; one that came as bytes is validated when
-    /// it is read.
+    /// it is read. A program whose steps are frames may be valid and yet too large for
+    /// [recursion](crate::ProofKind::Recursive), which has a circuit for each step: see
+    /// [`check_step`](Self::check_step).
     ///
     /// # Errors
     /// The first rule that is broken.
@@ -104,7 +108,25 @@ impl Program {
         )?;
         let shapes = self.validate_language()?;
         self.validate_sizes(&shapes)?;
-        self.validate_bank()
+        self.validate_bank()?;
+        match self.spread {
+            Spread::Frames { .. } => Ok(()),
+            // There is no other kind of proof for these.
+            Spread::Layers { .. } => self.validate_step(&shapes),
+        }
+    }
+
+    /// Whether a step is small enough for a circuit, which a [recursive](crate::ProofKind::Recursive)
+    /// proof needs, and a [trace](crate::ProofKind::Trace) does not.
+    ///
+    /// # Errors
+    /// If the program is not valid, or the step is too large: what is too many of it.
+    pub fn check_step(&self) -> Result<(), ProgramError> {
+        self.validate()?;
+        match self.spread {
+            Spread::Frames { .. } => self.validate_step(&self.register_shapes()),
+            Spread::Layers { .. } => Ok(()),
+        }
     }
 
     /// The rules of the language, without bounds on the size of a step: all that the interpreter
@@ -730,11 +752,22 @@ impl Program {
         let entries = shapes.iter().map(|s| s.len as u64);
         let total = entries.sum::<u64>().saturating_mul(frames);
         within("entries of all registers", total, 1, MAX_ENTRIES)?;
-        let bits = shapes.iter().map(|s| s.len as u64 * u64::from(s.width));
-        let bits = bits.sum::<u64>().saturating_mul(frames);
-        within("bits of all registers", bits, 1, MAX_BITS)?;
+        within("bits of all registers", self.bits(shapes), 1, MAX_BITS)?;
         let work = total.saturating_mul(self.steps_per_frame());
-        within("phases times entries", work, 1, MAX_WORK)?;
+        within("phases times entries", work, 1, MAX_WORK)
+    }
+
+    /// Bits of all registers of a step.
+    fn bits(&self, shapes: &[RegisterShape]) -> u64 {
+        let bits = shapes.iter().map(|s| s.len as u64 * u64::from(s.width));
+        let frames = u64::from(self.frames_per_step());
+        bits.fold(0, u64::saturating_add).saturating_mul(frames)
+    }
+
+    /// Bounds on the circuit of a step, all its frames together.
+    fn validate_step(&self, shapes: &[RegisterShape]) -> Result<(), ProgramError> {
+        let frames = u64::from(self.frames_per_step());
+        within("bits of all registers", self.bits(shapes), 1, MAX_STEP_BITS)?;
         let constraints = self
             .all_operations()
             .zip(&shapes[2..])
@@ -744,7 +777,30 @@ impl Program {
         let constraints = constraints.saturating_mul(frames);
         within("constraints of a step", constraints, 1, MAX_CONSTRAINTS)?;
         let terms = self.most_terms(shapes).saturating_mul(frames);
-        within("terms of all constraints of a step", terms, 1, MAX_TERMS)
+        within("terms of all constraints of a step", terms, 1, MAX_TERMS)?;
+        let affine = self.affine_operations(frames);
+        within(
+            "affine operations of a step",
+            affine,
+            1,
+            MAX_OPERATIONS as u64,
+        )?;
+        // The powers of ρ that separate the accumulators.
+        within(
+            "affine operations times 2^μ",
+            affine << self.bank().mu,
+            1,
+            (1 << 32) - 1,
+        )
+    }
+
+    /// Affine operations of so many frames and the head.
+    fn affine_operations(&self, frames: u64) -> u64 {
+        let count = |operations: &[Operation]| {
+            let affine = |o: &&Operation| matches!(o, Operation::Affine { .. });
+            operations.iter().filter(affine).count() as u64
+        };
+        (count(&self.operations).saturating_mul(frames)).saturating_add(count(&self.head))
     }
 
     /// At least as many terms as the operations of a frame read: sums that are not range-checked are
@@ -915,14 +971,6 @@ impl Program {
             });
             affine.flatten().collect()
         };
-        let count = |operations: &[Operation]| {
-            let affine = operations.iter();
-            affine
-                .filter(|o| matches!(o, Operation::Affine { .. }))
-                .count() as u64
-        };
-        let affine = (count(&self.operations) * u64::from(self.frames_per_step()))
-            .saturating_add(count(&self.head));
         let mut used = vec![false; self.maps.len()];
         for term in terms(&self.operations).iter().chain(&terms(&self.head)) {
             for phase in 0..self.steps_per_frame() {
@@ -934,20 +982,17 @@ impl Program {
         if used.contains(&false) {
             return Err(ProgramError::Structure("a map is used by no operation"));
         }
-        within("affine operations", affine, 1, MAX_OPERATIONS as u64)?;
-        let BankDimensions { mu, .. } = self.bank();
+        within(
+            "affine operations",
+            self.affine_operations(1),
+            1,
+            MAX_OPERATIONS as u64,
+        )?;
         within(
             "index bits of the bank",
             self.bank().index_bits().into(),
             2,
             40,
-        )?;
-        // The powers of ρ that separate the accumulators.
-        within(
-            "affine operations times 2^μ",
-            affine << mu,
-            1,
-            (1 << 32) - 1,
         )
     }
 }
@@ -1174,8 +1219,9 @@ mod tests {
                 });
             }),
             ("registers of many bits", |p| {
-                p.frame.len = 1 << 18;
-                p.maps[0].columns = 1 << 18;
+                p.frame.len = 1 << 23;
+                p.frame.width = 16;
+                p.maps[0].columns = 1 << 23;
             }),
             ("no term", |p| {
                 if let Operation::Affine { terms, .. } = operation(p, 0) {
@@ -1304,6 +1350,52 @@ mod tests {
             lie(&mut p);
             assert!(p.validate().is_err(), "{name}");
         }
+    }
+
+    #[test]
+    fn a_step_that_is_too_large_for_a_circuit_is_a_frame_all_the_same() {
+        let layer = LayerShape {
+            inputs: 128,
+            outputs: 128,
+            activation: Activation::Relu,
+        };
+        let deep = |layers: usize, schedule| {
+            NetworkShape {
+                reads: Vec::new(),
+                layers: vec![layer; layers],
+                tables: vec![],
+                width: 8,
+                bits: 20,
+                shift: 9,
+            }
+            .program(schedule)
+        };
+        let too_large = |p: &Program| {
+            p.validate().unwrap();
+            p.check_step().unwrap_err()
+        };
+        let program = deep(500, Schedule::WholeNetwork).unwrap();
+        assert!(matches!(
+            too_large(&program),
+            ProgramError::Dimension {
+                what: "bits of all registers",
+                most: MAX_STEP_BITS,
+                ..
+            }
+        ));
+        assert_eq!(Program::from_bytes(&program.to_bytes()), Ok(program));
+        // Many frames to a step make it too large just as well.
+        too_large(&deep(20, Schedule::FramesPerStep(20)).unwrap());
+        for small in [
+            deep(20, Schedule::WholeNetwork),
+            deep(500, Schedule::LayersPerStep(5)),
+        ] {
+            small.unwrap().check_step().unwrap();
+        }
+        // A layered program has no other kind of proof.
+        assert!(deep(500, Schedule::LayersPerStep(250)).is_err());
+        // And no program is larger than any machine has room for.
+        assert!(deep(1000, Schedule::FramesPerStep(100)).is_err());
     }
 
     #[test]

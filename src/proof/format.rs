@@ -4,10 +4,11 @@
 //! magic     8 bytes  "LFproof\0"
 //! format    2 bytes  little-endian
 //! backend   1 byte
-//! kind      1 byte: 1 recursive, 2 flat
-//! public    postcard: digests of program and model, steps, frames, context, parameters, inputs,
-//!           outputs
-//! argument  postcard: C_m, P, V, the chain of steps, the opening; at most 64 KiB
+//! kind      1 byte: 1 recursive, 3 trace
+//! public    postcard: digests of program and model, steps, frames, whether vectors have rows of their
+//!           own, context, parameters, inputs, outputs
+//! argument  postcard: 0, C_m, P, V, the chain of steps, the opening; at most 64 KiB;
+//!           or 1, bits of a row, bits of the tail, points and scalars; at most 1 MiB
 //! ```
 //!
 //! The encoding is canonical: what decodes encodes to the same bytes, and nothing follows it.
@@ -17,20 +18,24 @@ use std::fmt;
 use halo2curves::group::Group as _;
 use serde::{Deserialize, Serialize};
 
-use super::{Chain, ProofKind, Vectors};
+use super::{ProofKind, Vectors};
 use crate::{
     backend::{Backend, Commitment, DefaultBackend, E1, F},
     error::DecodeError,
+    ivc::Compressed,
+    trace::TraceProof,
     weights::OpeningProof,
 };
 
 const MAGIC: &[u8; 8] = b"LFproof\0";
-const FORMAT: u16 = 2;
+const FORMAT: u16 = 3;
 const HEADER: usize = MAGIC.len() + 4;
 /// Longest context.
 pub(crate) const MAX_CONTEXT: usize = 1 << 16;
-/// Longest argument; real ones have some 7 to 16 kB.
-const MAX_ARGUMENT: usize = 1 << 16;
+/// Longest recursive argument; real ones have some 11 to 16 kB.
+const MAX_RECURSIVE: usize = 1 << 16;
+/// Longest argument about a trace: of long runs it has many rows.
+const MAX_TRACE: usize = 1 << 20;
 /// Longest proof, public frames and outputs included.
 ///
 /// Public entries take at least a byte each and eight in memory, twice and more while a list grows:
@@ -44,6 +49,8 @@ pub(crate) struct PublicPart {
     pub(crate) model: [u8; 32],
     pub(crate) steps: u64,
     pub(crate) frames: u64,
+    /// Whether every frame and output has a digest of its own; only a trace can be of such.
+    pub(crate) own_rows: bool,
     pub(crate) context: Vec<u8>,
     /// Of the statement, one after the other.
     pub(crate) parameters: Vec<i64>,
@@ -54,19 +61,36 @@ pub(crate) struct PublicPart {
 /// Why it should be believed.
 #[derive(Serialize, Deserialize)]
 #[serde(bound = "")]
-pub(crate) struct Argument {
+pub(crate) enum Argument {
+    Recursive(Box<RecursiveArgument>),
+    Trace(TraceProof),
+}
+
+impl Argument {
+    pub(crate) fn kind(&self) -> ProofKind {
+        match self {
+            Self::Recursive(_) => ProofKind::Recursive,
+            Self::Trace(_) => ProofKind::Trace,
+        }
+    }
+}
+
+/// That a chain of steps holds, and the claim about the weights that it leads to.
+#[derive(Serialize, Deserialize)]
+#[serde(bound = "")]
+pub(crate) struct RecursiveArgument {
     pub(crate) mask: Commitment<E1>,
     pub(crate) point: Vec<F>,
     pub(crate) value: F,
-    pub(crate) chain: Chain,
+    pub(crate) chain: Compressed,
     pub(crate) opening: OpeningProof,
 }
 
 /// A proof that a committed model ran on some inputs.
 ///
-/// It hides weights, private inputs and hidden outputs. Its size does not depend on depth or on
-/// the number of frames, but for what is public; a [flat](ProofKind::Flat) one grows with the number
-/// of steps.
+/// It hides weights, private inputs and hidden outputs. The size of a
+/// [recursive](ProofKind::Recursive) one does not depend on depth or on the number of frames, but for
+/// what is public; a [trace](ProofKind::Trace) grows slowly with both.
 pub struct Proof {
     pub(crate) public: PublicPart,
     pub(crate) argument: Argument,
@@ -89,10 +113,10 @@ impl Proof {
         self.public.steps
     }
 
-    /// How its steps are put together.
+    /// How the run is proved.
     #[must_use]
     pub fn kind(&self) -> ProofKind {
-        self.argument.chain.kind()
+        self.argument.kind()
     }
 
     /// The canonical bytes.
@@ -150,10 +174,14 @@ impl Proof {
                 got: public.context.len() as u64,
             });
         }
-        if rest.len() > MAX_ARGUMENT {
+        let limit = match kind {
+            ProofKind::Recursive => MAX_RECURSIVE,
+            ProofKind::Trace => MAX_TRACE,
+        };
+        if rest.len() > limit {
             return Err(DecodeError::TooLong {
                 what: "argument",
-                limit: MAX_ARGUMENT as u64,
+                limit: limit as u64,
                 got: rest.len() as u64,
             });
         }
@@ -161,13 +189,15 @@ impl Proof {
         if !rest.is_empty() {
             return Err(DecodeError::TrailingBytes { count: rest.len() });
         }
-        if argument.chain.kind() != kind {
+        if argument.kind() != kind {
             return Err(DecodeError::Kind {
                 expected: kind,
-                got: argument.chain.kind(),
+                got: argument.kind(),
             });
         }
-        if bool::from(argument.mask.comm.is_identity()) {
+        if let Argument::Recursive(argument) = &argument
+            && bool::from(argument.mask.comm.is_identity())
+        {
             return Err(DecodeError::Malformed {
                 what: "commitment to the mask",
             });
@@ -177,6 +207,39 @@ impl Proof {
             return Err(DecodeError::NotCanonical);
         }
         Ok(proof)
+    }
+}
+
+/// What tests need that lie.
+#[cfg(test)]
+#[expect(clippy::panic, reason = "tests")]
+impl Proof {
+    pub(crate) fn recursive(&self) -> &RecursiveArgument {
+        match &self.argument {
+            Argument::Recursive(argument) => argument,
+            Argument::Trace(_) => panic!("the proof of a trace"),
+        }
+    }
+
+    pub(crate) fn recursive_mut(&mut self) -> &mut RecursiveArgument {
+        match &mut self.argument {
+            Argument::Recursive(argument) => argument,
+            Argument::Trace(_) => panic!("the proof of a trace"),
+        }
+    }
+
+    pub(crate) fn into_recursive(self) -> RecursiveArgument {
+        match self.argument {
+            Argument::Recursive(argument) => *argument,
+            Argument::Trace(_) => panic!("the proof of a trace"),
+        }
+    }
+
+    pub(crate) fn trace_mut(&mut self) -> &mut TraceProof {
+        match &mut self.argument {
+            Argument::Trace(argument) => argument,
+            Argument::Recursive(_) => panic!("a recursive proof"),
+        }
     }
 }
 

@@ -12,7 +12,6 @@ pub use kind::ProofKind;
 pub use statement::{Inputs, Outputs, Statement, VectorDigest};
 pub use verifier::{Verifier, VerifyError};
 
-pub(crate) use chain::Chain;
-pub(crate) use format::{Argument, MAX_CONTEXT, PublicPart};
-pub(crate) use shape::{sequence_lengths, snark_lengths};
+pub(crate) use format::{Argument, MAX_CONTEXT, PublicPart, RecursiveArgument};
+pub(crate) use shape::sequence_lengths;
 pub(crate) use statement::Vectors;

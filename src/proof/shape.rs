@@ -33,7 +33,7 @@ pub(super) fn expected_lengths(primary: (usize, usize), secondary: (usize, usize
 }
 
 /// Lengths of the sequences of a SNARK about vectors of `2^log` elements.
-pub(crate) fn snark_lengths(log: usize, lengths: &mut Vec<usize>) {
+fn snark_lengths(log: usize, lengths: &mut Vec<usize>) {
     // A message of degree k has k coefficients, the linear one being left out.
     let mut sumcheck = |rounds: usize, coefficients: usize| {
         lengths.push(rounds);

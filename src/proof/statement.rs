@@ -1,23 +1,24 @@
 //! What a verified proof says.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
-use serde::{Deserialize, Serialize, Serializer, ser::SerializeStruct};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser::SerializeStruct};
 
 use super::ProofKind;
-use crate::{
-    backend::F,
-    ivc::Visibility,
-    program::Claim,
-    weights::{ModelDigest, element_bytes},
-};
+use crate::{error::DecodeError, hex, ivc::Visibility, program::Claim, weights::ModelDigest};
 
-/// 32 canonical bytes of a running digest.
+/// A salted digest of vectors, 32 bytes: of the frames or outputs of a run, or of a frame alone. Those
+/// of the two [kinds of proof](ProofKind) differ.
+///
+/// As text, and serialised in formats that people read, it is 64 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct VectorDigest(pub(crate) [u8; 32]);
 
 impl VectorDigest {
-    pub(crate) fn new(bytes: [u8; 32]) -> Self {
+    /// The digest of these bytes. Any bytes will do; those that are not a digest are not that of any
+    /// vectors.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
@@ -30,7 +31,7 @@ impl VectorDigest {
 
 impl fmt::Display for VectorDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|b| write!(f, "{b:02x}"))
+        f.write_str(&hex::encode(&self.0))
     }
 }
 
@@ -40,12 +41,44 @@ impl fmt::Debug for VectorDigest {
     }
 }
 
+impl FromStr for VectorDigest {
+    type Err = DecodeError;
+
+    /// Reads 64 hexadecimal digits.
+    fn from_str(text: &str) -> Result<Self, DecodeError> {
+        let malformed = DecodeError::Malformed {
+            what: "digest of vectors",
+        };
+        let bytes = hex::decode(text).and_then(|bytes| bytes.try_into().ok());
+        bytes.map(Self).ok_or(malformed)
+    }
+}
+
+impl Serialize for VectorDigest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            return serializer.collect_str(self);
+        }
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for VectorDigest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if deserializer.is_human_readable() {
+            let text = String::deserialize(deserializer)?;
+            return text.parse().map_err(de::Error::custom);
+        }
+        <[u8; 32]>::deserialize(deserializer).map(Self)
+    }
+}
+
 /// What a proof says of its input frames.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Inputs {
     /// A salted digest of the frames, in order.
     Private {
-        /// The running digest after the last frame.
+        /// The digest of all of them.
         digest: VectorDigest,
     },
     /// The frames themselves, as integers.
@@ -60,7 +93,7 @@ pub enum Inputs {
 pub enum Outputs {
     /// A salted digest of the outputs, in order.
     Hidden {
-        /// The running digest after the last output.
+        /// The digest of all of them.
         digest: VectorDigest,
     },
     /// The outputs themselves, as integers.
@@ -70,10 +103,12 @@ pub enum Outputs {
     },
 }
 
-/// Vectors of a proof as it travels: one list of entries, or their running digest.
-#[derive(Clone, Serialize, Deserialize)]
+/// Vectors of a proof as it travels: one list of entries, or their digest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Vectors {
-    Digest(#[serde(with = "element")] F),
+    /// The running digest of a recursive proof, a canonical field element, or that of the rows of a
+    /// trace.
+    Digest([u8; 32]),
     /// All vectors, one after the other.
     Entries(Vec<i64>),
 }
@@ -82,7 +117,7 @@ impl Vectors {
     pub(super) fn into_inputs(self, len: usize) -> Inputs {
         match self {
             Self::Digest(digest) => Inputs::Private {
-                digest: VectorDigest(element_bytes(&digest)),
+                digest: VectorDigest(digest),
             },
             Self::Entries(entries) => Inputs::Public {
                 frames: split(&entries, len),
@@ -93,7 +128,7 @@ impl Vectors {
     pub(super) fn into_outputs(self, len: usize) -> Outputs {
         match self {
             Self::Digest(digest) => Outputs::Hidden {
-                digest: VectorDigest(element_bytes(&digest)),
+                digest: VectorDigest(digest),
             },
             Self::Entries(entries) => Outputs::Public {
                 vectors: split(&entries, len),
@@ -106,24 +141,6 @@ fn split(entries: &[i64], len: usize) -> Vec<Vec<i64>> {
     entries.chunks(len.max(1)).map(<[i64]>::to_vec).collect()
 }
 
-/// Field elements as 32 canonical bytes.
-mod element {
-    use ff::PrimeField;
-    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
-
-    use super::{F, element_bytes};
-
-    pub(super) fn serialize<S: Serializer>(x: &F, serializer: S) -> Result<S::Ok, S::Error> {
-        element_bytes(x).serialize(serializer)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<F, D::Error> {
-        let bytes = <[u8; 32]>::deserialize(deserializer)?;
-        Option::from(F::from_repr(bytes.into()))
-            .ok_or_else(|| D::Error::custom("a field element over the modulus"))
-    }
-}
-
 /// What was proved: everything the verifier did not fix itself must be looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -132,9 +149,9 @@ pub struct Statement {
     pub model: ModelDigest,
     /// Digest of the program.
     pub program: [u8; 32],
-    /// How the steps are put together.
+    /// How the run was proved.
     pub kind: ProofKind,
-    /// Steps of the run.
+    /// Steps of the run; a trace has one, whatever the number of frames.
     pub steps: u64,
     /// Frames consumed, one inference each.
     pub frames: u64,
@@ -213,10 +230,6 @@ pub(super) fn visibility(inputs: &Vectors, outputs: &Vectors) -> Visibility {
     )
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
-}
-
 impl Serialize for Statement {
     /// The form of `docs/statement.schema.json`: digests, program and context as hexadecimal text.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -240,11 +253,11 @@ impl Serialize for Statement {
         };
         let mut out = serializer.serialize_struct("Statement", 9)?;
         out.serialize_field("model", &self.model.to_string())?;
-        out.serialize_field("program", &hex(&self.program))?;
+        out.serialize_field("program", &hex::encode(&self.program))?;
         out.serialize_field("kind", &self.kind)?;
         out.serialize_field("steps", &self.steps)?;
         out.serialize_field("frames", &self.frames)?;
-        out.serialize_field("context", &hex(&self.context))?;
+        out.serialize_field("context", &hex::encode(&self.context))?;
         out.serialize_field("parameters", &self.parameters)?;
         let inputs = match &self.inputs {
             Inputs::Private { digest } => hidden("private", digest),
@@ -282,7 +295,7 @@ impl fmt::Display for Statement {
             Ok(text) if text.chars().all(|c| !c.is_control()) => {
                 write!(f, ", context \"{text}\"")?;
             }
-            _ => write!(f, ", context 0x{}", hex(&self.context))?,
+            _ => write!(f, ", context 0x{}", hex::encode(&self.context))?,
         }
         if !self.parameters.is_empty() {
             write!(f, ", parameters {:?}", self.parameters)?;

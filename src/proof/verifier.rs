@@ -1,11 +1,11 @@
 //! Verification (protocol notes, 7): everything is recomputed, nothing but bytes is taken from the
 //! prover.
 
-use ff::Field;
+use ff::{Field, PrimeField};
 
 use super::{
     Proof, ProofKind, Statement, VectorDigest, Vectors,
-    format::{Argument, PublicPart},
+    format::{Argument, PublicPart, RecursiveArgument},
     shape::sequence_lengths,
     statement::visibility,
 };
@@ -16,8 +16,9 @@ use crate::{
         state::{absorb_input, absorb_output, initial_z, vector_digest},
     },
     ivc::{Params, Visibility, binding::BindingParts},
-    program::{Emission, RegisterShape},
-    weights::{ModelCommitment, ModelDigest, OpeningStatement, WeightClaim, element_bytes},
+    program::{Emission, RegisterShape, Spread},
+    trace::{PublicVectors, TraceError, TraceProof, TraceStatement},
+    weights::{ModelCommitment, ModelDigest, OpeningStatement, WeightClaim},
 };
 
 /// Why a proof does not hold.
@@ -78,6 +79,12 @@ pub enum VerifyError {
         /// The width.
         width: u32,
     },
+    /// What a recursive proof shows of private inputs or hidden outputs is no digest.
+    #[error("the digest of the {what} is none")]
+    NoDigest {
+        /// Inputs or outputs.
+        what: &'static str,
+    },
     /// The proof contradicts what the verifier expects.
     #[error("the proof has another {what} than expected")]
     Unexpected {
@@ -96,6 +103,9 @@ pub enum VerifyError {
     /// The claim about the weights does not hold for the committed model.
     #[error("the matrix products are not those of the committed weights")]
     WeightClaim,
+    /// The argument about the trace of the run does not hold.
+    #[error("the trace is not that of a run of the committed model")]
+    Trace,
 }
 
 /// Verifies proofs of one committed model under one program.
@@ -130,7 +140,7 @@ impl Expected {
         match (self, got) {
             // Lengths are those of the program, or the digest is refused later.
             (Self::Entries(expected), Vectors::Entries(got)) => expected == got,
-            (Self::Digest(expected), Vectors::Digest(got)) => *expected == element_bytes(got),
+            (Self::Digest(expected), Vectors::Digest(got)) => expected == got,
             _ => false,
         }
     }
@@ -140,7 +150,8 @@ impl Verifier {
     /// A verifier of proofs about a committed model.
     ///
     /// Both kinds of proof are accepted, unless [`kind`](Self::kind) says otherwise, and the keys of a
-    /// kind are made when the first proof of it comes, be it valid or not.
+    /// kind are made when the first proof of it comes, be it valid or not: those of the recursive kind
+    /// take seconds.
     ///
     /// Make `params` yourself, from the program you accept; take the commitment from where the
     /// model was published.
@@ -178,7 +189,7 @@ impl Verifier {
     }
 
     /// Accepts only proofs of this kind. Both kinds prove the same; this is for a verifier that wants
-    /// one size of proof, or to make the keys of one kind only.
+    /// proofs of one size, or to make the keys of one kind only.
     #[must_use]
     pub fn kind(mut self, kind: ProofKind) -> Self {
         // As in `new`.
@@ -242,37 +253,16 @@ impl Verifier {
         if self.kind.is_some_and(|kind| kind != proof.kind()) {
             return Err(VerifyError::Unexpected { what: "kind" });
         }
-        self.check_counts(public)?;
+        self.check_counts(public, proof.kind())?;
         let carried = self
             .params
             .program()
             .initial_with(&public.parameters)
             .map_err(|_| VerifyError::Parameters)?;
-        self.check_lengths(&proof.argument, public.steps)?;
-        let binding = self.binding(public, &proof.argument.mask);
-        let z_0 = initial_z(self.params.program(), binding, &carried);
-        // Either kind of argument; all else is the same for both.
-        let chain = &proof.argument.chain;
-        let z_n = chain
-            .verify(&self.params, binding, public.steps, z_0)
-            .map_err(|_| VerifyError::Steps)?;
-        // Public vectors are hashed only now: there may be many.
-        let claim = WeightClaim {
-            point: proof.argument.point.clone(),
-            value: proof.argument.value,
-        };
-        let end = self.end_of_run(public, binding, claim);
-        check_final_state(&z_n, &end)?;
-        proof
-            .argument
-            .opening
-            .verify(&OpeningStatement {
-                model: &self.model,
-                mask: proof.argument.mask,
-                binding: end.binding,
-                claim: &end.claim,
-            })
-            .map_err(|_| VerifyError::WeightClaim)?;
+        match &proof.argument {
+            Argument::Recursive(argument) => self.verify_recursive(public, argument, &carried)?,
+            Argument::Trace(argument) => self.verify_trace(public, argument)?,
+        }
         Ok(Statement {
             model: self.digest,
             program: public.program,
@@ -292,13 +282,77 @@ impl Verifier {
         })
     }
 
+    /// The chain of steps begins and ends where the statement says, and the claim that it leads to is
+    /// true of the committed weights. The program begins with `carried`.
+    fn verify_recursive(
+        &self,
+        public: &PublicPart,
+        argument: &RecursiveArgument,
+        carried: &[Vec<i64>],
+    ) -> Result<(), VerifyError> {
+        // Before keys are made.
+        for (what, vectors) in [("inputs", &public.inputs), ("outputs", &public.outputs)] {
+            if let Vectors::Digest(digest) = vectors {
+                digest_element(what, digest)?;
+            }
+        }
+        self.check_lengths(argument)?;
+        let binding = self.binding(public, &argument.mask);
+        let z_0 = initial_z(self.params.program(), binding, carried);
+        let z_n = argument
+            .verify_chain(&self.params, public.steps, z_0)
+            .map_err(|_| VerifyError::Steps)?;
+        // Public vectors are hashed only now: there may be many.
+        let claim = WeightClaim {
+            point: argument.point.clone(),
+            value: argument.value,
+        };
+        let end = self.end_of_run(public, binding, claim)?;
+        check_final_state(&z_n, &end)?;
+        argument
+            .opening
+            .verify(&OpeningStatement {
+                model: &self.model,
+                mask: argument.mask,
+                binding: end.binding,
+                claim: &end.claim,
+            })
+            .map_err(|_| VerifyError::WeightClaim)
+    }
+
+    /// The committed integers are those of the run that the statement describes.
+    fn verify_trace(&self, public: &PublicPart, argument: &TraceProof) -> Result<(), VerifyError> {
+        let key = self
+            .params
+            .0
+            .trace()
+            .map_err(|_| VerifyError::ArgumentShape)?;
+        let statement = TraceStatement {
+            model: &self.model,
+            context: &public.context,
+            parameters: &public.parameters,
+            frames: public.frames,
+            own_rows: public.own_rows,
+            inputs: public_vectors(&public.inputs),
+            outputs: public_vectors(&public.outputs),
+        };
+        let verified = self
+            .params
+            .0
+            .with_generators(|| key.verify(&statement, argument));
+        verified.map_err(|error| match error {
+            TraceError::Shape => VerifyError::ArgumentShape,
+            TraceError::Invalid => VerifyError::Trace,
+        })
+    }
+
     /// Every sequence of the argument has the length that the keys ask for: nova's verifier takes
     /// that for granted.
-    fn check_lengths(&self, argument: &Argument, steps: u64) -> Result<(), VerifyError> {
+    fn check_lengths(&self, argument: &RecursiveArgument) -> Result<(), VerifyError> {
         let opening = crate::ipa::lengths(self.model.column_bits() as usize);
         if argument.point.len() == self.params.program().bank().rounds()
-            && argument.chain.fits(&self.params, steps)
             && sequence_lengths(&argument.opening) == Some(opening.to_vec())
+            && argument.chain_fits(&self.params)
         {
             Ok(())
         } else {
@@ -345,19 +399,33 @@ impl Verifier {
         Ok(())
     }
 
-    /// Numbers of steps and frames, and the public entries, are those of a run of this program.
-    fn check_counts(&self, public: &PublicPart) -> Result<(), VerifyError> {
+    /// Numbers of steps and frames, and the public entries, are those of a run of this program, and
+    /// of this kind of proof.
+    fn check_counts(&self, public: &PublicPart, kind: ProofKind) -> Result<(), VerifyError> {
         let program = self.params.program();
-        // Whole inferences, each of one frame or more: at least one in a step, and not more than
-        // the step takes.
-        let per_frame = program.steps_per_frame();
-        let inferences = public.steps / per_frame;
-        let most = inferences.checked_mul(program.frames_per_step().into());
-        if public.steps == 0
-            || !public.steps.is_multiple_of(per_frame)
-            || public.frames < inferences
-            || most.is_none_or(|most| public.frames > most)
-        {
+        let possible = match kind {
+            ProofKind::Recursive => {
+                if public.own_rows {
+                    return Err(VerifyError::ArgumentShape);
+                }
+                // Whole inferences, each of one frame or more: at least one in a step, and not more
+                // than the step takes.
+                let per_frame = program.steps_per_frame();
+                let inferences = public.steps / per_frame;
+                let most = inferences.checked_mul(program.frames_per_step().into());
+                public.steps > 0
+                    && public.steps.is_multiple_of(per_frame)
+                    && public.frames >= inferences
+                    && most.is_some_and(|most| public.frames <= most)
+            }
+            ProofKind::Trace => {
+                if !matches!(program.spread, Spread::Frames { .. }) {
+                    return Err(VerifyError::ArgumentShape);
+                }
+                public.steps == 1 && public.frames > 0
+            }
+        };
+        if !possible {
             return Err(VerifyError::StepCount {
                 steps: public.steps,
                 frames: public.frames,
@@ -405,23 +473,23 @@ impl Verifier {
         .digest()
     }
 
-    /// The state that the run must have ended in, if the statement is true. Whatever proves the
-    /// chain of steps, this is what its last state is compared with. Public entries are in range.
+    /// The state that the run must have ended in, if the statement is true: what the last state of the
+    /// chain is compared with. Public entries are in range.
     pub(crate) fn end_of_run(
         &self,
         public: &PublicPart,
         binding: F,
         claim: WeightClaim,
-    ) -> RunState {
+    ) -> Result<RunState, VerifyError> {
         let [input, output] = self.public_shapes();
-        RunState {
+        Ok(RunState {
             binding,
             frames: public.frames,
             phase: 0,
-            inputs: running_digest(&public.inputs, &input, absorb_input),
-            outputs: running_digest(&public.outputs, &output, absorb_output),
+            inputs: running_digest("inputs", &public.inputs, &input, absorb_input)?,
+            outputs: running_digest("outputs", &public.outputs, &output, absorb_output)?,
             claim,
-        }
+        })
     }
 }
 
@@ -458,14 +526,32 @@ fn check_public(
     }
 }
 
-/// The running digest of public vectors, or the one that is stated.
-fn running_digest(vectors: &Vectors, shape: &RegisterShape, absorb: fn(F, F) -> F) -> F {
+/// Vectors as a trace's verifier takes them.
+fn public_vectors(vectors: &Vectors) -> PublicVectors<'_> {
     match vectors {
-        Vectors::Digest(digest) => *digest,
-        Vectors::Entries(entries) => entries
+        Vectors::Digest(digest) => PublicVectors::Digest(digest),
+        Vectors::Entries(entries) => PublicVectors::Entries(entries),
+    }
+}
+
+/// The element that the stated digest of a recursive proof is.
+fn digest_element(what: &'static str, bytes: &[u8; 32]) -> Result<F, VerifyError> {
+    Option::from(F::from_repr((*bytes).into())).ok_or(VerifyError::NoDigest { what })
+}
+
+/// The running digest of public vectors, or the one that is stated.
+fn running_digest(
+    what: &'static str,
+    vectors: &Vectors,
+    shape: &RegisterShape,
+    absorb: fn(F, F) -> F,
+) -> Result<F, VerifyError> {
+    match vectors {
+        Vectors::Digest(digest) => digest_element(what, digest),
+        Vectors::Entries(entries) => Ok(entries
             .chunks(shape.len.max(1))
             .fold(F::ZERO, |running, vector| {
                 absorb(running, vector_digest(F::ZERO, vector, shape))
-            }),
+            })),
     }
 }

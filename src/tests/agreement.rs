@@ -189,12 +189,14 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 3, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn interpreter_and_folded_proof_agree(case in case(1..=16)) {
-        let program = program(&case);
-        let params = Params::setup(&program).unwrap();
-        let bank = bank(&case);
-        let prover = Prover::from_bank(&params, bank).unwrap();
-        for kind in [ProofKind::Flat, ProofKind::Recursive] {
+    fn interpreter_and_proofs_of_both_kinds_agree(case in case(1..=16)) {
+        for kind in [ProofKind::Trace, ProofKind::Recursive] {
+            let program = match kind {
+                ProofKind::Trace => case.shape.program(Schedule::WholeNetwork).unwrap(),
+                ProofKind::Recursive => program(&case),
+            };
+            let params = Params::setup(&program).unwrap();
+            let prover = Prover::from_bank(&params, bank(&case)).unwrap();
             let visibility = Visibility::public_inputs().public_outputs();
             let mut session = prover.session(visibility).unwrap();
             session.set_kind(Some(kind)).unwrap();

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::fixtures::{Bench, bank, frame, network, of_kind};
+use super::fixtures::{Bench, assert_refused, bank, frame, kind, network, of_kind, of_trace};
 use crate::{
     DigestBuilder, ErrorKind, Inputs, Outputs, Params, Proof, Prover, Salt, Verifier, VerifyError,
     Visibility, digest_of_frames, frame_digest,
@@ -21,6 +21,8 @@ in_both_kinds! {
     more_frames_than_a_sum_has_room_for_are_refused,
     a_proof_under_another_context_is_rejected,
     inputs_that_somebody_vouches_for,
+    several_inputs_some_of_which_somebody_vouches_for,
+    statements_in_words_and_as_json,
 }
 
 const INPUTS: u32 = 4;
@@ -333,10 +335,8 @@ impl Case {
     /// A proof over labelled and grouped frames, with hidden inputs and a public result.
     fn prove(&self, frames: &[Vec<i64>], parameters: &[i64], context: &[u8]) -> Proof {
         let visibility = Visibility::private_inputs().public_outputs();
-        let mut session = self
-            .prover
-            .session_with(visibility, context, parameters)
-            .unwrap();
+        let session = self.prover.session_with(visibility, context, parameters);
+        let mut session = of_kind(session.unwrap());
         for frame in frames {
             session.push_integers(frame).unwrap();
         }
@@ -381,7 +381,7 @@ fn a_threshold_at_below_and_above_the_score() {
         );
         // The other answer.
         lie(&mut proof)[0] ^= 1;
-        assert_eq!(case.verifier().verify(&proof), Err(VerifyError::FinalState));
+        assert_refused(case.verifier().verify(&proof), &VerifyError::FinalState);
         // A result that is no bit.
         lie(&mut proof)[0] = 2;
         assert!(matches!(
@@ -392,7 +392,7 @@ fn a_threshold_at_below_and_above_the_score() {
     // A proof for one threshold under the name of another.
     let mut proof = case.prove(&[x], &[score + 1], b"");
     proof.public.parameters = vec![score];
-    assert_eq!(case.verifier().verify(&proof), Err(VerifyError::Steps));
+    assert_refused(case.verifier().verify(&proof), &VerifyError::Steps);
     for wrong in [vec![], vec![score, 1], vec![1 << 39], vec![i64::MIN]] {
         proof.public.parameters = wrong;
         assert_eq!(case.verifier().verify(&proof), Err(VerifyError::Parameters));
@@ -418,7 +418,7 @@ fn a_count_that_is_off_by_one_is_rejected() {
     for off in [-1, 1, 2] {
         let mut other = case.prove(&frames, &[], b"");
         lie(&mut other)[0] += off;
-        assert_eq!(case.verifier().verify(&other), Err(VerifyError::FinalState));
+        assert_refused(case.verifier().verify(&other), &VerifyError::FinalState);
     }
 }
 
@@ -458,15 +458,16 @@ fn samples_left_out_repeated_or_with_other_labels_are_rejected() {
         // Shown as the right one.
         proof.public.inputs = Vectors::Entries(sample.concat());
         proof.public.frames = sample.len() as u64;
-        assert!(matches!(
-            strict.verify(&proof),
-            Err(VerifyError::FinalState | VerifyError::StepCount { .. })
-        ));
+        match strict.verify(&proof) {
+            Err(VerifyError::StepCount { .. }) => assert!(!of_trace()),
+            refused => assert_refused(refused, &VerifyError::FinalState),
+        }
         // A private one: the verifier has the digest of the right one.
         let visibility = Visibility::private_inputs().public_outputs();
         let mut session = of_kind(case.prover.session(visibility).unwrap());
         let key = session.input_salts().unwrap().clone();
-        let mut digest = DigestBuilder::inputs(case.prover.params().program(), key);
+        let program = case.prover.params().program();
+        let mut digest = DigestBuilder::inputs(program, session.kind(), key);
         sample.iter().for_each(|f| digest.push(f).unwrap());
         for frame in &other {
             session.push_integers(frame).unwrap();
@@ -487,7 +488,7 @@ fn more_frames_than_a_sum_has_room_for_are_refused() {
     let x = frame(INPUTS, 1);
     let mut proof = case.prove(std::slice::from_ref(&x), &[], b"");
     proof.public.frames = most + 1;
-    proof.public.steps = most + 1;
+    proof.public.steps = if of_trace() { 1 } else { most + 1 };
     assert_eq!(
         case.verifier().verify(&proof),
         Err(VerifyError::TooManyFrames {
@@ -614,7 +615,7 @@ fn a_proof_under_another_context_is_rejected() {
         Err(VerifyError::Unexpected { what: "context" })
     );
     proof.public.context = b"lender 2, 2026-11-20".to_vec();
-    assert_eq!(other.verify(&proof), Err(VerifyError::Steps));
+    assert_refused(other.verify(&proof), &VerifyError::Steps);
 }
 
 fn inputs_that_somebody_vouches_for() {
@@ -626,14 +627,15 @@ fn inputs_that_somebody_vouches_for() {
     let x = frame(INPUTS, 3);
     // The bank digests what it knows, and signs the digest.
     let salt = Salt::random();
-    let vouched = frame_digest(program, &x, &salt).unwrap();
+    let kind = kind().unwrap();
+    let vouched = frame_digest(program, kind, &x, &salt).unwrap();
     let prove = |x: &[i64], salt: &Salt| {
         let visibility = Visibility::private_inputs().public_outputs();
         let mut session = of_kind(case.prover.session(visibility).unwrap());
-        session.push_vouched(x, salt).unwrap();
+        session.push_attested(x, salt).unwrap();
         session.finish().unwrap()
     };
-    let expected = digest_of_frames(&[vouched]).unwrap();
+    let expected = digest_of_frames(kind, &[vouched]).unwrap();
     let verifier = case.verifier().input_digest(expected);
     let statement = verifier.verify(&prove(&x, &salt)).unwrap();
     assert_eq!(statement.inputs, Inputs::Private { digest: expected });
@@ -654,22 +656,70 @@ fn inputs_that_somebody_vouches_for() {
     assert_eq!(Salt::from_bytes(salt.to_bytes()), Some(salt));
     assert_eq!(Salt::from_bytes([0xff; 32]), None);
     let visibility = Visibility::private_inputs().public_outputs();
-    let mut session = case.prover.session(visibility).unwrap();
-    session.push_vouched(&x, &salt).unwrap();
+    let mut session = of_kind(case.prover.session(visibility).unwrap());
+    session.push_attested(&x, &salt).unwrap();
     let checkpoint = session.checkpoint().unwrap();
     let resumed = case.prover.resume(&checkpoint).unwrap();
     assert!(verifier.verify(&resumed.finish().unwrap()).is_ok());
     // Public inputs have no salt.
-    let mut session = case.prover.session(Visibility::public_inputs()).unwrap();
+    let mut session = of_kind(case.prover.session(Visibility::public_inputs()).unwrap());
     assert_eq!(
-        session.push_vouched(&x, &salt).unwrap_err().kind(),
+        session.push_attested(&x, &salt).unwrap_err().kind(),
         ErrorKind::Usage
     );
-    assert!(frame_digest(program, &x[1..], &salt).is_err());
-    assert!(digest_of_frames(&[crate::VectorDigest::new([0xff; 32])]).is_none());
+    assert!(frame_digest(program, kind, &x[1..], &salt).is_err());
+    // Any bytes are a digest of a trace, of nothing that anybody knows.
+    let none = crate::VectorDigest::from_bytes([0xff; 32]);
+    assert_eq!(digest_of_frames(kind, &[none]).is_some(), of_trace());
 }
 
-#[test]
+fn several_inputs_some_of_which_somebody_vouches_for() {
+    let case = Case::new(Claim::Holds(Predicate::AtLeast {
+        entry: 0,
+        threshold: Threshold::Constant(0),
+    }));
+    let program = case.prover.params().program();
+    let kind = kind().unwrap();
+    let visibility = Visibility::private_inputs().hidden_outputs();
+    let mut session = of_kind(case.prover.session(visibility).unwrap());
+    let key = session.input_salts().unwrap().clone();
+    let mut inputs = DigestBuilder::inputs(program, kind, key);
+    let key = session.output_salts().unwrap().clone();
+    let mut outputs = DigestBuilder::outputs(program, kind, key).attested();
+    let mut vouched = Vec::new();
+    for k in 0..5 {
+        let x = frame(INPUTS, k);
+        let y = if k % 2 == 0 {
+            inputs.push(&x).unwrap();
+            session.push_integers(&x).unwrap()
+        } else {
+            let salt = Salt::random();
+            inputs.push_salted(&x, &salt).unwrap();
+            vouched.push(frame_digest(program, kind, &x, &salt).unwrap());
+            session.push_attested(&x, &salt).unwrap()
+        };
+        outputs.push(&y).unwrap();
+    }
+    let proof = session.finish().unwrap();
+    assert_eq!(proof.public.own_rows, of_trace());
+    let verifier = case
+        .verifier()
+        .input_digest(inputs.digest())
+        .output_digest(outputs.digest());
+    assert_eq!(verifier.verify(&proof).unwrap().frames, 5);
+    // The digest is not that of frames that nobody vouched for.
+    let some = digest_of_frames(kind, &vouched).unwrap();
+    assert!(case.verifier().input_digest(some).verify(&proof).is_err());
+    // Shown as if vectors shared their rows.
+    let mut lie = proof;
+    lie.public.own_rows ^= true;
+    let error = case.verifier().verify(&lie).unwrap_err();
+    assert!(matches!(
+        error,
+        VerifyError::ArgumentShape | VerifyError::Trace
+    ));
+}
+
 fn statements_in_words_and_as_json() {
     let case = Case::new(Claim::Holds(Predicate::AtLeast {
         entry: 1,

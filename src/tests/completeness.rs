@@ -5,7 +5,8 @@ use crate::{Outputs, Proof, Verifier, Visibility, program::Schedule};
 
 in_both_kinds! {
     whole_network_in_one_step,
-    several_frames_in_one_proof,
+    several_frames_in_one_proof;
+    recursive:
     layers_of_different_widths_one_a_step,
     layers_two_a_step_with_an_idle_slot,
     wide_first_and_last_layers_in_blocks,

@@ -5,12 +5,12 @@ use expect_test::expect;
 use super::fixtures::relu_network;
 use crate::{
     circuit::count_constraints,
-    program::{CellKind, CellShape, ElmanActivation, Emission, Schedule, SequenceShape},
+    program::{CellKind, CellShape, ElmanActivation, Emission, Schedule, SequenceShape, Unrolled},
 };
 
 fn report(widths: &[u32], schedule: Schedule) -> String {
     let program = relu_network(widths).program(schedule).unwrap();
-    let parts = count_constraints(&program);
+    let parts = count_constraints(&Unrolled::new(&program));
     let mut lines: Vec<String> = parts
         .iter()
         .map(|(name, n)| format!("{name}: {n}"))
@@ -96,7 +96,7 @@ fn sequence_report(kind: CellKind, frames: u32) -> String {
         shift: 10,
         bits: 22,
     };
-    let parts = count_constraints(&shape.program(frames).unwrap());
+    let parts = count_constraints(&Unrolled::new(&shape.program(frames).unwrap()));
     let total: usize = parts.iter().map(|(_, n)| n).sum();
     let operations = parts.iter().find(|(name, _)| name == "operations");
     format!("{kind:?}: {} of {total}", operations.unwrap().1)
@@ -133,7 +133,7 @@ fn weights_cost_no_constraints() {
         let program = relu_network(&widths)
             .program(Schedule::LayersPerStep(2))
             .unwrap();
-        (program.bank(), count_constraints(&program))
+        (program.bank(), count_constraints(&Unrolled::new(&program)))
     };
     let (small, few) = count(8);
     let (large, many) = count(32);

@@ -123,12 +123,33 @@ pub(super) fn of_kind(mut session: Session) -> Session {
     session
 }
 
-/// What a verifier says to a flat proof of another number of steps than stated: a recursive one has
-/// the same shape for every number.
-pub(super) fn other_steps() -> VerifyError {
-    match kind() {
-        Some(ProofKind::Flat) => VerifyError::ArgumentShape,
-        _ => VerifyError::Steps,
+/// Whether the test at hand is about traces.
+pub(super) fn of_trace() -> bool {
+    kind() == Some(ProofKind::Trace)
+}
+
+/// This schedule, or that of the only traces there are.
+pub(super) fn schedule_of_kind(recursive: Schedule) -> Schedule {
+    if of_trace() {
+        Schedule::WholeNetwork
+    } else {
+        recursive
+    }
+}
+
+/// A lie that the argument must catch: this is what the verifier says of a recursive proof. A trace
+/// either has not the shape that the lie asks for, or does not hold.
+#[track_caller]
+pub(super) fn assert_refused<T: std::fmt::Debug>(
+    got: Result<T, VerifyError>,
+    recursive: &VerifyError,
+) {
+    let got = got.unwrap_err();
+    if of_trace() {
+        let refused = matches!(got, VerifyError::Trace | VerifyError::ArgumentShape);
+        assert!(refused, "{got}");
+    } else {
+        assert_eq!(got, *recursive);
     }
 }
 
@@ -152,7 +173,7 @@ impl Bench {
     pub(super) fn new(program: Program, bank: WeightBank) -> Self {
         let dimensions = program.bank();
         Self {
-            mask: Mask::random(&dimensions, dimensions.default_column_bits()),
+            mask: Mask::random(&dimensions, program.default_column_bits()),
             step: Unrolled::new(&program),
             program,
             bank,

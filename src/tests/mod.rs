@@ -4,9 +4,9 @@
 //! from the lie is recomputed by the same code that an honest prover runs.
 
 /// Runs each of these in both kinds of proof, the sessions being [of that
-/// kind](fixtures::of_kind).
+/// kind](fixtures::of_kind); after `recursive:` those that are about recursive proofs alone.
 macro_rules! in_both_kinds {
-    ($($test:ident),* $(,)?) => {
+    ($($test:ident),* $(,)? $(; recursive: $($only:ident),* $(,)?)?) => {
         mod recursive {
             $(
                 #[test]
@@ -14,13 +14,19 @@ macro_rules! in_both_kinds {
                     crate::tests::fixtures::in_kind(crate::ProofKind::Recursive, super::$test);
                 }
             )*
+            $($(
+                #[test]
+                fn $only() {
+                    crate::tests::fixtures::in_kind(crate::ProofKind::Recursive, super::$only);
+                }
+            )*)?
         }
 
-        mod flat {
+        mod trace {
             $(
                 #[test]
                 fn $test() {
-                    crate::tests::fixtures::in_kind(crate::ProofKind::Flat, super::$test);
+                    crate::tests::fixtures::in_kind(crate::ProofKind::Trace, super::$test);
                 }
             )*
         }

@@ -12,9 +12,9 @@ use super::{
         DIGEST_ROW_BITS, digest_of_points, frames_per_block, row_blind, rows_per_block, run_digest,
     },
     end::{self, Checks, Opened},
-    equation::{Axes, Equation, Fingerprint, Functional, Pair, point_bits},
+    equation::{Axes, Equation, Fingerprint, Functional, Pair, element, point_bits},
     gates,
-    key::{MessageKey, RowKey},
+    key::{MessageKey, RowKey, value_generator},
     layout::{Layout, MOST_ROW_BITS},
     lower::{Instance, lower},
     message::{Channel, Combination},
@@ -26,11 +26,11 @@ use super::{
     witness::{Witness, registers},
 };
 use crate::{
-    backend::F,
+    backend::{CommitmentKey, E1, F, generators::BANK_LABEL},
     error::Error,
     ivc::{InputVisibility, OutputVisibility},
     program::{Emission, Program, RegisterShape},
-    weights::{CommittedBank, ModelCommitment, WeightBank, from_i64},
+    weights::{CommittedBank, ModelCommitment, WeightBank},
 };
 
 const PROTOCOL: &[u8] = b"layerfold/trace/1";
@@ -197,8 +197,7 @@ pub(crate) fn run(
     checks: &mut Checks,
 ) -> Result<Vec<PallasAffine>, TraceError> {
     let Prepared { system, layout, .. } = prepared;
-    let messages = MessageKey::get();
-    let row_key = RowKey::get(layout.row_bits as u32);
+    let messages = committed.map(|_| MessageKey::get());
     let rows = absorb_rows(prepared, channel, committed)?;
 
     let fingerprint = Fingerprint::new(channel.challenge("alpha"), channel.challenge("beta"));
@@ -281,9 +280,10 @@ pub(crate) fn run(
     let (hi, col) = ends
         .columns
         .split_at(column_bits - model.column_bits() as usize);
-    let vectors = match (&bank_rows, committed) {
-        (Some(bank_rows), Some(committed)) => Some(Vectors {
-            key: &messages,
+    let messages = messages.as_deref();
+    let vectors = match (&bank_rows, committed, messages) {
+        (Some(bank_rows), Some(committed), Some(messages)) => Some(Vectors {
+            key: messages,
             trace: &committed.trace,
             bank: combined_bank_row(bank_rows, &ends.pairs, hi, 1 << model.column_bits()),
         }),
@@ -296,10 +296,7 @@ pub(crate) fn run(
         LinearEquation::from(Combination::default()),
     );
     equations.push(last);
-    info_span!("end").in_scope(|| {
-        let key = committed.map(|_| &*messages);
-        end::equations(channel, equations, &point, key, checks)
-    })?;
+    info_span!("end").in_scope(|| end::equations(channel, equations, &point, messages, checks))?;
     let combine = |chi: F| {
         let mut points = Vec::with_capacity(rows.len() + model.row_count());
         let mut blind = F::ZERO;
@@ -320,22 +317,24 @@ pub(crate) fn run(
                 blind += factor * committed.bank.blinds()[k];
             }
         }
-        let opened = point.secret.as_ref().map(|secret| {
+        let opened = point.secret.as_ref().zip(messages).map(|(secret, key)| {
             let [trace, bank] = &secret.rows;
             let vector = trace.iter().zip(bank).map(|(z, w)| *z + chi * w).collect();
-            Opened {
-                key: &*messages,
-                vector,
-                blind,
-            }
+            Opened { key, vector, blind }
         });
         (points, opened)
     };
     info_span!("opening").in_scope(|| {
         let tail_bits = prepared.tail_bits;
-        end::opening(channel, &row_key, tail_bits, &point, combine, checks)
+        let generators =
+            committed.map_or(Vec::new(), |_| generators_of(layout).generators().to_vec());
+        end::opening(channel, &generators, tail_bits, &point, combine, checks)
     })?;
     Ok(rows)
+}
+
+fn generators_of(layout: &Layout) -> CommitmentKey<E1> {
+    CommitmentKey::of_label(BANK_LABEL, 1 << layout.row_bits)
 }
 
 /// Rows of digests, which belong to the statement, then the others; in the order of the layout.
@@ -417,7 +416,7 @@ fn value_of(functional: &Functional, axes: &Axes, columns: &[Vec<i64>]) -> F {
             }
             let inner: F = (row.iter().zip(&entries))
                 .filter(|(x, _)| **x != 0)
-                .map(|(x, e)| from_i64(*x) * e)
+                .map(|(x, e)| element(*x) * e)
                 .sum();
             sum += inner * weight;
         }
@@ -520,29 +519,41 @@ pub(crate) fn digest_of(
     Some(run_digest(place.size.time as u64, &blocks))
 }
 
-/// Bits of rows, and of what is shown at the end, for a trace: the cheapest, mostly in bytes.
+/// Bits of rows, and of what is shown at the end, for a trace.
 pub(crate) fn choose_bits(
     system: &System,
     own_rows: bool,
     least: usize,
+    fast: bool,
 ) -> Result<(usize, usize), TraceError> {
+    /// Bytes of a small proof that a microsecond more is worth.
+    const MICROSECONDS_A_BYTE: usize = 8;
     let least = least.max(DIGEST_ROW_BITS as usize);
     let mut best = None;
     for row_bits in least..=MOST_ROW_BITS {
         let Ok(layout) = Layout::new(system, row_bits, own_rows) else {
             continue;
         };
-        // In the clear up to 2^7 entries; beyond, folded to four.
-        let tail_bits = if row_bits <= 7 { row_bits } else { 2 };
-        let bytes = 32 * layout.rows.len() + 64 * (row_bits - tail_bits) + (32 << tail_bits);
-        // The opening takes about 10 µs an entry and folding; a byte is worth 2 µs.
-        let time = if tail_bits == row_bits { 10 } else { 25 } << row_bits;
-        let cost = time + 2 * bytes;
-        if best.is_none_or(|(least, _)| cost < least) {
-            best = Some((cost, (row_bits, tail_bits)));
+        // In the clear, or folded to four entries; in microseconds of a processor without wide
+        // multiplication, half of it with.
+        for (tail_bits, per_entry) in [(row_bits, 10), (2, 40)] {
+            if fast && row_bits <= 9 && tail_bits < row_bits {
+                continue;
+            }
+            let bytes = 32 * layout.rows.len() + 64 * (row_bits - tail_bits) + (32 << tail_bits);
+            let worth = if fast { 0 } else { MICROSECONDS_A_BYTE };
+            let cost = (per_entry << row_bits) + worth * bytes;
+            if best.is_none_or(|(least, _)| cost < least) {
+                best = Some((cost, (row_bits, tail_bits)));
+            }
         }
     }
     best.map(|(_, bits)| bits).ok_or(TraceError::Shape)
+}
+
+/// Bits of the rows that short runs of a program are committed to in.
+pub(crate) fn likely_row_bits(program: &Program) -> u32 {
+    program.default_column_bits().max(DIGEST_ROW_BITS)
 }
 
 /// Proves a run.
@@ -573,8 +584,9 @@ pub(crate) fn prove(
     let system = info_span!("layout")
         .in_scope(|| system_of(program, &stated))
         .ok_or_else(|| Error::usage("the program has no trace proof: fold it"))?;
+    let least = model.column_bits() as usize;
     let (row_bits, tail_bits) =
-        choose_bits(&system, run_of.own_rows, model.column_bits() as usize).map_err(too_large)?;
+        choose_bits(&system, run_of.own_rows, least, run_of.fast).map_err(too_large)?;
     let prepared = Prepared::new(program_digest, model, &stated, system, row_bits, tail_bits)
         .map_err(too_large)?;
     let witness = info_span!("inference").in_scope(|| Witness::of(&prepared.system, &registers));
@@ -714,8 +726,9 @@ pub(crate) fn verify(
             }
         }
     }
-    let key = RowKey::get(prepared.layout.row_bits as u32);
-    if checks.hold(&mut channel, &key, MessageKey::get().value) {
+    // Only now: rows may be long.
+    let key = generators_of(&prepared.layout);
+    if checks.hold(&mut channel, &key, value_generator()) {
         Ok(())
     } else {
         Err(TraceError::Invalid)
@@ -723,7 +736,7 @@ pub(crate) fn verify(
 }
 
 /// Most memory that a verifier spends on a statement.
-const MOST_MEMORY: u64 = 1 << 36;
+const MOST_MEMORY: u64 = 1 << 34;
 
 /// Bytes of memory that a proof of so many frames takes at its peak, about.
 pub(crate) fn memory_bytes(program: &Program, frames: u64) -> u64 {

@@ -9,13 +9,13 @@ use rayon::prelude::*;
 
 use super::{
     TraceError,
-    key::{MessageKey, RowKey},
+    key::MessageKey,
     message::{Channel, ROW},
     point::{LinearEquation, Point},
     system::bits_for,
 };
 use crate::{
-    backend::F,
+    backend::{CommitmentKey, E1, F},
     ipa::{
         curve::{Form, Source, with_best_form},
         fold::fold,
@@ -56,7 +56,7 @@ impl Checks {
     pub(crate) fn hold(
         mut self,
         channel: &mut Channel<'_>,
-        key: &RowKey,
+        key: &CommitmentKey<E1>,
         value: PallasAffine,
     ) -> bool {
         let weight = channel.challenge("batch");
@@ -237,18 +237,18 @@ pub(crate) struct Opened<'a> {
 
 /// Shows that the vector behind `commitment` has the inner product behind `value` with `eq(column, ·)`.
 ///
-/// `combine` is given `χ`, and gives the points and factors of the commitment and, of a prover, the
+/// A prover gives the generators of rows. `combine` is given `χ`, and gives the points and factors of the commitment and, of a prover, the
 /// vector.
 pub(crate) fn opening<'k>(
     channel: &mut Channel<'_>,
-    rows: &RowKey,
+    generators: &[PallasAffine],
     tail_bits: usize,
     point: &Point,
     combine: impl FnOnce(F) -> (Vec<(F, PallasAffine)>, Option<Opened<'k>>),
     checks: &mut Checks,
 ) -> Result<(), TraceError> {
     with_best_form!(Base, |form| opening_in(
-        form, channel, rows, tail_bits, point, combine, checks
+        form, channel, generators, tail_bits, point, combine, checks
     ))
 }
 
@@ -256,7 +256,7 @@ pub(crate) fn opening<'k>(
 fn opening_in<'k, A: Form<Base>>(
     form: A,
     channel: &mut Channel<'_>,
-    rows: &RowKey,
+    generators: &[PallasAffine],
     tail_bits: usize,
     point: &Point,
     combine: impl FnOnce(F) -> (Vec<(F, PallasAffine)>, Option<Opened<'k>>),
@@ -275,7 +275,7 @@ fn opening_in<'k, A: Form<Base>>(
     let mut secret = match (opened, &point.secret) {
         (Some(opened), Some(secret)) => {
             let blind = opened.blind + omega * (secret.blinds[0] + chi * secret.blinds[1]);
-            let generators: Vec<A::Point> = rows.generators().iter().map(|g| g.get(form)).collect();
+            let generators: Vec<A::Point> = generators.iter().map(|g| g.get(form)).collect();
             Some((opened.key, opened.vector, blind, generators))
         }
         _ => None,

@@ -3,7 +3,10 @@
 //! Every form is summed over its real cells with the weights of a point. What is linear in the trace
 //! becomes a list of terms, each a column with a vector for either axis.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock},
+};
 
 use ff::{Field, PrimeField};
 use layerfold_gadgets::mle::eq_evals;
@@ -169,7 +172,24 @@ pub(crate) struct Functional {
     pub(crate) constant: F,
 }
 
+/// A small integer as an element, from a table: most integers of a trace are small.
+pub(crate) fn element(x: i64) -> F {
+    const HALF: i64 = 1 << 11;
+    static TABLE: OnceLock<Vec<F>> = OnceLock::new();
+    let table = TABLE.get_or_init(|| (-HALF..HALF).map(from_i64).collect());
+    match usize::try_from(x.wrapping_add(HALF))
+        .ok()
+        .and_then(|at| table.get(at))
+    {
+        Some(known) if x.unsigned_abs() <= HALF as u64 => *known,
+        _ => from_i64(x),
+    }
+}
+
 pub(crate) fn from_i128(x: i128) -> F {
+    if let Ok(small) = i64::try_from(x) {
+        return element(small);
+    }
     let magnitude = F::from_u128(x.unsigned_abs());
     if x < 0 { -magnitude } else { magnitude }
 }

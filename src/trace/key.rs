@@ -1,15 +1,12 @@
 //! Generators of the trace, and tables of multiples for messages.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
-};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use ff::{Field, PrimeField};
 use halo2curves::{group::Curve, pasta::PallasAffine};
 use rayon::prelude::*;
 
-use super::message::ROW;
+use super::{digest::DIGEST_ROW_BITS, message::ROW};
 use crate::{
     backend::{
         CommitmentKey, E1, F,
@@ -24,8 +21,6 @@ use crate::{
 
 /// Generators of messages: `G_0 … G_15` and `H` of the bank, and `U`.
 pub(crate) struct MessageKey {
-    /// `U`.
-    pub(crate) value: PallasAffine,
     /// Of `G_0 … G_15`, `H`, `U`.
     multiples: Multiples,
 }
@@ -47,7 +42,6 @@ impl MessageKey {
             let mut points = bank.generators()[..ROW].to_vec();
             points.extend([*bank.blinding_generator(), value]);
             Arc::new(Self {
-                value,
                 multiples: Multiples::new(&points, WINDOW, 258),
             })
         })
@@ -88,40 +82,60 @@ impl MessageKey {
 /// Generators of rows of the trace, and tables of their multiples.
 pub(crate) struct RowKey {
     generators: CommitmentKey<E1>,
-    multiples: Multiples,
+    blocks: Vec<Arc<Block>>,
+}
+
+/// Tables of some generators.
+struct Block {
+    small: Multiples,
     /// For larger entries, which few traces have.
     large: OnceLock<Multiples>,
 }
 
+/// Generators of a block.
+const BLOCK: usize = 1 << DIGEST_ROW_BITS;
 /// Bits of the tables that most entries are found in, and of those for larger ones.
-const SMALL: usize = 16;
+const SMALL: usize = 18;
 const LARGE: usize = 40;
 
+fn window_of<A: Form<Base>>(form: A) -> usize {
+    if form.is_wide() { 6 } else { 3 }
+}
+
 impl RowKey {
-    /// Of rows of `2^bits` entries.
-    pub(crate) fn get(bits: u32) -> Arc<Self> {
-        static KEYS: Mutex<BTreeMap<u32, Arc<RowKey>>> = Mutex::new(BTreeMap::new());
-        let lock = || KEYS.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(key) = lock().get(&bits) {
-            return key.clone();
-        }
-        // Made without the lock, as generators are.
+    /// Of rows of `2^bits` entries, [`DIGEST_ROW_BITS`] or more. Tables are kept.
+    pub(crate) fn get(bits: u32) -> Self {
+        static BLOCKS: Mutex<Vec<Arc<Block>>> = Mutex::new(Vec::new());
+        let lock = || BLOCKS.lock().unwrap_or_else(PoisonError::into_inner);
         let generators = CommitmentKey::<E1>::of_label(BANK_LABEL, 1 << bits);
-        let multiples = Multiples::new(generators.generators(), 8, SMALL);
-        let key = Arc::new(Self {
+        let count = generators.generators().len().div_ceil(BLOCK);
+        let made = lock().len();
+        // Made without the lock, as generators are.
+        let more: Vec<_> = (generators.generators().chunks(BLOCK))
+            .skip(made)
+            .map(|of| {
+                // Wide tables cost more to make and less to use.
+                let width = with_best_form!(Base, |form| window_of(form));
+                Arc::new(Block {
+                    small: Multiples::new(of, width, SMALL),
+                    large: OnceLock::new(),
+                })
+            })
+            .collect();
+        let mut blocks = lock();
+        for (k, block) in (made..).zip(more) {
+            if k == blocks.len() {
+                blocks.push(block);
+            }
+        }
+        Self {
+            blocks: blocks[..count].to_vec(),
             generators,
-            multiples,
-            large: OnceLock::new(),
-        });
-        lock().entry(bits).or_insert(key).clone()
+        }
     }
 
     pub(crate) fn generators(&self) -> &[PallasAffine] {
         self.generators.generators()
-    }
-
-    pub(crate) fn blinding_generator(&self) -> &PallasAffine {
-        self.generators.blinding_generator()
     }
 
     /// `Σ_a row[a]·G_a + blind·H` for every row.
@@ -154,7 +168,9 @@ impl RowKey {
                         points.clear();
                         self.push_row(row, &mut points);
                         messages.push_blinding(blind, &mut points);
-                        points.push(Point::IDENTITY);
+                        if points.is_empty() {
+                            points.push(Point::IDENTITY);
+                        }
                         lengths.push(points.len());
                         terms.extend(points.iter().map(|p| form.enter(p)));
                     }
@@ -172,16 +188,19 @@ impl RowKey {
         let (mut large, mut bases) = (Vec::new(), Vec::new());
         for (a, x) in row.iter().enumerate() {
             let size = x.unsigned_abs();
-            let bytes = size.to_le_bytes();
             if size == 0 {
                 continue;
             }
+            let (block, at) = (&self.blocks[a / BLOCK], a % BLOCK);
+            let bytes = size.to_le_bytes();
             if size < 1 << (SMALL - 1) {
-                self.multiples.push(a, &bytes, *x < 0, points);
+                block.small.push(at, &bytes, *x < 0, points);
             } else if size < 1 << (LARGE - 1) {
-                let table =
-                    (self.large).get_or_init(|| Multiples::new(self.generators(), 4, LARGE));
-                table.push(a, &bytes, *x < 0, points);
+                let table = block.large.get_or_init(|| {
+                    let from = a - at;
+                    Multiples::new(&self.generators()[from..from + BLOCK], 4, LARGE)
+                });
+                table.push(at, &bytes, *x < 0, points);
             } else {
                 large.push(from_i64(*x));
                 bases.push(self.generators()[a]);

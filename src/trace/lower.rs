@@ -1,7 +1,10 @@
 //! A program and the parameters of a statement as a system of columns, lookups and identities
 //! (protocol notes, 13.3).
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use super::{
     axis::AxisMap,
@@ -105,6 +108,9 @@ struct Lowering<'a> {
     /// Registers that are linear, once they are.
     linear: BTreeMap<usize, Linear>,
     tables: BTreeMap<Vec<[i64; 3]>, usize>,
+    /// Where products and inputs are in the system.
+    products: HashMap<Product, usize>,
+    inputs: HashMap<Linear, usize>,
     census: Census,
     /// Of the pass before.
     known: Census,
@@ -156,7 +162,6 @@ impl<'a> Lowering<'a> {
     fn new(program: &'a Program, instance: Instance<'a>, known: Census) -> Self {
         let shapes = program.register_shapes();
         let system = System {
-            frames: instance.frames,
             map_rows: program.maps.iter().map(|m| m.rows as usize).collect(),
             // Public vector 0 is the number 1.
             publics: vec![Public {
@@ -173,6 +178,8 @@ impl<'a> Lowering<'a> {
             system,
             linear: BTreeMap::new(),
             tables: BTreeMap::new(),
+            products: HashMap::new(),
+            inputs: HashMap::new(),
             census: Census::default(),
             known,
             wide: BTreeMap::new(),
@@ -521,6 +528,7 @@ impl<'a> Lowering<'a> {
                 ..affine.clone()
             });
         }
+        let mut products = Vec::with_capacity(form.products.len());
         for (product, factor) in &form.products {
             let Product { kind, left, right } = self.system.products[*product].clone();
             if kind == ProductKind::Sum {
@@ -530,18 +538,20 @@ impl<'a> Lowering<'a> {
             let right = right.read(&time, map, size)?;
             if !left.views.is_empty() && !right.views.is_empty() {
                 let product = self.product(Product { kind, left, right });
-                out.add_product(product, *factor);
+                products.push((product, *factor));
             }
         }
+        out.add_products(products.into_iter());
         Some(out)
     }
 
     fn product(&mut self, product: Product) -> usize {
-        let there = self.system.products.iter().position(|p| *p == product);
-        there.unwrap_or_else(|| {
+        let next = self.system.products.len();
+        let at = *self.products.entry(product.clone()).or_insert(next);
+        if at == next {
             self.system.products.push(product);
-            self.system.products.len() - 1
-        })
+        }
+        at
     }
 
     /// A form of a register read through a map of its entries, committed to first if need be.
@@ -748,7 +758,7 @@ impl<'a> Lowering<'a> {
                     let right = self.read_linear(right, size.time);
                     let kind = ProductKind::Entries;
                     let product = self.product(Product { kind, left, right });
-                    form.add_product(product, factor);
+                    form.add_products(std::iter::once((product, factor)));
                 }
             }
         }
@@ -766,11 +776,12 @@ impl<'a> Lowering<'a> {
         // Slices of any map are maps.
         let read = input.read(&time, &entries, size);
         let input = self.readable(read, size);
-        let there = self.system.inputs.iter().position(|i| *i == input);
-        there.unwrap_or_else(|| {
+        let next = self.system.inputs.len();
+        let at = *self.inputs.entry(input.clone()).or_insert(next);
+        if at == next {
             self.system.inputs.push(input);
-            self.system.inputs.len() - 1
-        })
+        }
+        at
     }
 
     /// A weighted sum of the entries of a register.
@@ -1371,7 +1382,7 @@ impl<'a> Lowering<'a> {
             let initial = self.initial(part);
             let len = self.program.carried[part].shape.len as usize;
             let size = self.each(len);
-            let mut at_first = |to: usize| View {
+            let at_first = |to: usize| View {
                 source: initial,
                 time: AxisMap {
                     to,

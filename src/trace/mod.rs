@@ -75,6 +75,8 @@ pub(crate) struct TraceRun<'a> {
     pub(crate) parameters: &'a [i64],
     /// Whether every frame and output has rows, and so a digest, of its own.
     pub(crate) own_rows: bool,
+    /// Whether the opening is to be fast rather than small.
+    pub(crate) fast: bool,
     /// The frames, as integers.
     pub(crate) frames: &'a [Vec<i64>],
     /// The salt of the frame, or output, of an index; of those that are public none is asked for.
@@ -125,6 +127,12 @@ impl TraceKey {
             program: program.clone(),
             program_digest,
         })
+    }
+
+    /// Makes the tables that every prover needs, if they are not there yet.
+    pub(crate) fn prepare(&self) {
+        let _ = key::MessageKey::get();
+        let _ = key::RowKey::get(argument::likely_row_bits(&self.program));
     }
 
     /// Bytes of memory that a proof of a run of so many frames takes at its peak, about.

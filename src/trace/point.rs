@@ -11,13 +11,13 @@ use rayon::prelude::*;
 
 use super::{
     TraceError,
-    equation::{Axes, Axis, Functional},
+    equation::{Axes, Axis, Functional, element},
     key::MessageKey,
     layout::{Layout, Place},
     message::{Channel, Combination},
     products::Claim,
 };
-use crate::{backend::F, weights::from_i64};
+use crate::backend::F;
 
 /// An equation `⟨w, combination⟩ + trace·V_Z + bank·V_W = 0`.
 pub(crate) struct LinearEquation {
@@ -224,7 +224,7 @@ pub(crate) fn run(
     let mut tables = prover.map(|p| Tables {
         trace: (p.trace[..layout.reach()].par_iter())
             .with_min_len(1 << 10)
-            .map(|x| if *x == 0 { F::ZERO } else { from_i64(*x) })
+            .map(|x| if *x == 0 { F::ZERO } else { element(*x) })
             .collect(),
         functional: coefficients(&functional, axes, layout),
         bank: None,

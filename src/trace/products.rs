@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::{
     TraceError,
-    equation::{Axes, Base, Bases, Equation, Functional, from_i128},
+    equation::{Axes, Base, Bases, Equation, Functional, element, from_i128},
     message::{Channel, Combination, Gate},
     system::{ProductKind, Size, Source, System},
     tree::bind,
@@ -55,13 +55,13 @@ fn contract(column: &[i64], size: Size, weights: &[F]) -> Vec<F> {
         }
         if *weight == F::ONE {
             for (out, x) in out.iter_mut().zip(row) {
-                *out += from_i64(*x);
+                *out += element(*x);
             }
             continue;
         }
         for (out, x) in out.iter_mut().zip(row) {
             if *x != 0 {
-                *out += from_i64(*x) * weight;
+                *out += element(*x) * weight;
             }
         }
     }

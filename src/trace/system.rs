@@ -5,7 +5,7 @@
 //! columns and public vectors, matrix products with the bank, and products of linear forms. Forms are
 //! never committed to.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use super::{axis::AxisMap, digest::RowKind, fill::Fill};
 
@@ -51,7 +51,7 @@ pub(crate) struct Column {
 }
 
 /// Integers that the verifier knows.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Public {
     pub(crate) size: Size,
     /// Frame by frame.
@@ -77,7 +77,7 @@ pub(crate) struct View {
 }
 
 /// A sum of views.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Linear {
     pub(crate) size: Size,
     pub(crate) views: Vec<View>,
@@ -96,7 +96,7 @@ pub(crate) struct Affine {
 }
 
 /// What a product runs over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum ProductKind {
     /// Entry by entry: `left[t, i]·right[t, i]`.
     Entries,
@@ -105,7 +105,7 @@ pub(crate) enum ProductKind {
 }
 
 /// A product of two linear forms.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Product {
     pub(crate) kind: ProductKind,
     pub(crate) left: Linear,
@@ -116,17 +116,6 @@ impl Product {
     /// The box that it runs over.
     pub(crate) fn size(&self) -> Size {
         self.left.size
-    }
-
-    /// The box of its results.
-    pub(crate) fn result(&self) -> Size {
-        match self.kind {
-            ProductKind::Entries => self.left.size,
-            ProductKind::Sum => Size {
-                len: 1,
-                ..self.left.size
-            },
-        }
     }
 }
 
@@ -176,7 +165,6 @@ pub(crate) struct Table {
 /// What is shown of a run.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct System {
-    pub(crate) frames: usize,
     /// Rows of the maps of the bank.
     pub(crate) map_rows: Vec<usize>,
     pub(crate) columns: Vec<Column>,
@@ -188,6 +176,26 @@ pub(crate) struct System {
     pub(crate) products: Vec<Product>,
     /// What the bank is multiplied with.
     pub(crate) inputs: Vec<Linear>,
+}
+
+/// Appends terms, of which those of one key become one; terms with the factor 0 are dropped.
+fn merge<T, K: Eq + std::hash::Hash>(
+    terms: &mut Vec<T>,
+    more: impl Iterator<Item = T>,
+    key: impl Fn(&T) -> K,
+    factor: impl Fn(&mut T) -> &mut i128,
+) {
+    let mut places: HashMap<K, usize> = (terms.iter().enumerate())
+        .map(|(at, term)| (key(term), at))
+        .collect();
+    for mut term in more {
+        let at = *places.entry(key(&term)).or_insert(terms.len());
+        match terms.get_mut(at) {
+            Some(there) => *factor(there) += *factor(&mut term),
+            None => terms.push(term),
+        }
+    }
+    terms.retain_mut(|term| *factor(term) != 0);
 }
 
 impl Linear {
@@ -212,18 +220,12 @@ impl Linear {
     }
 
     pub(crate) fn add(&mut self, other: &Self, factor: i128) {
-        for view in &other.views {
-            let mut view = view.clone();
-            view.factor *= factor;
-            let same = |v: &&mut View| {
-                v.source == view.source && v.time == view.time && v.entry == view.entry
-            };
-            match self.views.iter_mut().find(same) {
-                Some(there) => there.factor += view.factor,
-                None => self.views.push(view),
-            }
-        }
-        self.views.retain(|v| v.factor != 0);
+        let more = other.views.iter().map(|view| View {
+            factor: view.factor * factor,
+            ..view.clone()
+        });
+        let key = |v: &View| (v.source, v.time.clone(), v.entry.clone());
+        merge(&mut self.views, more, key, |v| &mut v.factor);
     }
 
     /// Read through maps of both axes; `None` if a map of the views cannot be.
@@ -261,35 +263,18 @@ impl Form {
     /// Adds `factor·other`; terms that differ in the factor alone become one.
     pub(crate) fn add(&mut self, other: &Self, factor: i128) {
         self.linear.add(&other.linear, factor);
-        for affine in &other.affines {
-            let added = affine.factor * factor;
-            let same = |a: &&mut Affine| {
-                a.map == affine.map
-                    && a.input == affine.input
-                    && a.bias == affine.bias
-                    && a.rows == affine.rows
-            };
-            match self.affines.iter_mut().find(same) {
-                Some(there) => there.factor += added,
-                None => self.affines.push(Affine {
-                    factor: added,
-                    ..affine.clone()
-                }),
-            }
-        }
-        self.affines.retain(|a| a.factor != 0);
-        for (product, own) in &other.products {
-            self.add_product(*product, own * factor);
-        }
+        let more = other.affines.iter().map(|affine| Affine {
+            factor: affine.factor * factor,
+            ..affine.clone()
+        });
+        let key = |a: &Affine| (a.map, a.input, a.bias, a.rows.clone());
+        merge(&mut self.affines, more, key, |a| &mut a.factor);
+        self.add_products(other.products.iter().map(|(p, own)| (*p, own * factor)));
     }
 
-    /// Adds a multiple of a product.
-    pub(crate) fn add_product(&mut self, product: usize, factor: i128) {
-        match self.products.iter_mut().find(|(p, _)| *p == product) {
-            Some((_, there)) => *there += factor,
-            None => self.products.push((product, factor)),
-        }
-        self.products.retain(|(_, f)| *f != 0);
+    /// Adds multiples of products.
+    pub(crate) fn add_products(&mut self, more: impl Iterator<Item = (usize, i128)>) {
+        merge(&mut self.products, more, |p| p.0, |p| &mut p.1);
     }
 
     /// Number of terms.

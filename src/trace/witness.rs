@@ -16,8 +16,6 @@ pub(crate) struct Witness {
     pub(crate) columns: Vec<Vec<i64>>,
     /// For every lookup, the rows of its table.
     pub(crate) rows: Vec<Vec<u32>>,
-    /// Entries of the output, one after the other.
-    pub(crate) outputs: Vec<i64>,
 }
 
 /// Runs a program on integers and keeps every register.
@@ -67,7 +65,6 @@ impl Witness {
         Self {
             columns: columns.collect(),
             rows: rows.collect(),
-            outputs: Vec::new(),
         }
     }
 }

@@ -22,7 +22,7 @@ use crate::{
     backend::{Commitment, CommitmentKey, E1, F, generators::BANK_LABEL},
     error::{DecodeError, Error},
     ipa::{
-        curve::{Batch, Point, with_best_form},
+        curve::{Form, Point, with_best_form},
         msm::sum_of_products,
     },
     program::{BankDimensions, MapShape, Program, shake},
@@ -487,13 +487,15 @@ struct RowCommitter<'a> {
     blinding: Multiples,
     /// Of the generators of columns that hold biases, one in `2^ν`.
     biases: Multiples,
-    /// Of all generators, if there is a map most of whose weights are zero.
+    /// Of all generators, if rows are short or there is a map most of whose weights are zero.
     weights: Option<Multiples>,
 }
 
 impl<'a> RowCommitter<'a> {
     /// Rows with more entries than this are better off with a sum of products of their own.
-    const FEW: usize = 400;
+    const FEW: usize = 1 << 11;
+    /// Bits of the length of rows for which tables are made, whatever the maps are.
+    const SHORT: u32 = 11;
 
     fn new(
         bank: &'a WeightBank,
@@ -511,33 +513,43 @@ impl<'a> RowCommitter<'a> {
             key,
             blinding: Multiples::new(&[*key.blinding_generator()], 8, 256),
             biases: Multiples::new(&bias_columns.collect::<Vec<_>>(), 4, 64),
-            weights: (bank.maps().iter().any(|m| sparse(m)))
+            weights: (column_bits <= Self::SHORT || bank.maps().iter().any(|m| sparse(m)))
                 .then(|| Multiples::new(generators, 4, 16)),
         }
     }
 
     /// The commitments to the rows of these indexes.
     fn commit(&self, rows: &[u64], blinds: &[F]) -> Vec<PallasAffine> {
+        with_best_form!(Base, |form| self.commit_in(form, rows, blinds))
+    }
+
+    fn commit_in<A: Form<Base>>(&self, form: A, rows: &[u64], blinds: &[F]) -> Vec<PallasAffine> {
         const TOGETHER: usize = 64;
         rows.par_chunks(TOGETHER)
             .zip(blinds.par_chunks(TOGETHER))
-            .map_init(Batch::new, |batch, (rows, blinds)| {
-                let mut terms = Vec::new();
-                let mut lengths = Vec::with_capacity(rows.len());
-                for (row, blind) in rows.iter().zip(blinds) {
-                    let before = terms.len();
-                    self.push_row(*row, &mut terms);
-                    let scalar = blind.to_repr();
-                    self.blinding.push(0, scalar.as_ref(), false, &mut terms);
-                    if terms.len() == before {
-                        terms.push(Point::IDENTITY);
+            .map_init(
+                || form.batch(),
+                |batch, (rows, blinds)| {
+                    let mut points = Vec::new();
+                    let mut terms = Vec::new();
+                    let mut lengths = Vec::with_capacity(rows.len());
+                    for (row, blind) in rows.iter().zip(blinds) {
+                        points.clear();
+                        self.push_row(*row, &mut points);
+                        let scalar = blind.to_repr();
+                        self.blinding.push(0, scalar.as_ref(), false, &mut points);
+                        if points.is_empty() {
+                            points.push(Point::IDENTITY);
+                        }
+                        lengths.push(points.len());
+                        terms.extend(points.iter().map(|p| form.enter(p)));
                     }
-                    lengths.push(terms.len() - before);
-                }
-                batch.begin(&terms);
-                let sums = batch.sum_segments(&mut terms, &lengths);
-                sums.into_iter().map(Point::to_curve).collect::<Vec<_>>()
-            })
+                    let sums = A::sum_segments(batch, &mut terms, &lengths);
+                    (sums.iter())
+                        .map(|sum| form.leave(sum).to_curve())
+                        .collect::<Vec<_>>()
+                },
+            )
             .flatten_iter()
             .collect()
     }
@@ -621,7 +633,7 @@ impl CommittedBank {
         if !bank.fits(&dimensions) {
             return Err(Error::usage("the bank does not fit the program"));
         }
-        let column_bits = dimensions.default_column_bits();
+        let column_bits = program.default_column_bits();
         let key = CommitmentKey::of_label(BANK_LABEL, 1 << column_bits);
         let maps = program.maps().to_vec();
         let indexes: Vec<u64> = committed_rows(&dimensions, column_bits, &maps).collect();

@@ -8,7 +8,7 @@
 use halo2curves::{CurveAffine, pasta::PallasAffine};
 use rayon::prelude::*;
 
-use crate::ipa::curve::{Batch, Point};
+use crate::ipa::curve::{Batch, Form, Point, with_best_form};
 
 pub(crate) type Base = <PallasAffine as CurveAffine>::Base;
 
@@ -25,6 +25,10 @@ impl Multiples {
     /// The table of `points` for scalars of up to `bits` bits, a multiple of `width`, whose highest
     /// digit leaves room for a carry: at most `2^(bits − 1)` in size.
     pub(crate) fn new(points: &[PallasAffine], width: usize, bits: usize) -> Self {
+        with_best_form!(Base, |form| Self::new_in(form, points, width, bits))
+    }
+
+    fn new_in<A: Form<Base>>(form: A, points: &[PallasAffine], width: usize, bits: usize) -> Self {
         const TOGETHER: usize = 256;
         let (windows, digits) = (bits / width, 1usize << (width - 1));
         let table = points
@@ -45,17 +49,26 @@ impl Multiples {
                 }
                 let bases = bases.concat();
                 let mut table = vec![Point::IDENTITY; bases.len() * digits];
-                let mut multiple = bases.clone();
+                let mut doubled = bases.clone();
+                batch.begin(&doubled);
+                batch.double(&mut doubled);
+                // From 2P on, P is added: never equal points.
+                let steps: Vec<A::Point> = bases.iter().map(|p| form.enter(p)).collect();
+                let mut multiple: Vec<A::Point> = doubled.iter().map(|p| form.enter(p)).collect();
+                let (mut sums, mut terms) = (form.batch(), Vec::new());
+                let lengths = vec![2; bases.len()];
                 for d in 0..digits {
-                    if d == 1 {
-                        batch.begin(&multiple);
-                        batch.double(&mut multiple);
-                    } else if d > 1 {
-                        batch.begin(&multiple);
-                        batch.add_assign(&mut multiple, |i| bases[i]);
+                    if d > 1 {
+                        terms.clear();
+                        terms.extend(multiple.iter().zip(&steps).flat_map(|(m, p)| [*m, *p]));
+                        multiple = A::sum_segments(&mut sums, &mut terms, &lengths);
                     }
-                    for (i, multiple) in multiple.iter().enumerate() {
-                        table[i * digits + d] = *multiple;
+                    for (i, base) in bases.iter().enumerate() {
+                        table[i * digits + d] = match d {
+                            0 => *base,
+                            1 => doubled[i],
+                            _ => form.leave(&multiple[i]),
+                        };
                     }
                 }
                 table

@@ -214,7 +214,7 @@ fn proofs_of_products_are_equal_and_their_claims_open() {
     let mut rng = ChaCha8Rng::seed_from_u64(8);
     for (program, [dense, sparse]) in cases() {
         let dimensions = program.bank();
-        let mask = Mask::random(&dimensions, dimensions.default_column_bits());
+        let mask = Mask::random(&dimensions, program.default_column_bits());
         let seed = BlindingSeed::random();
         let mut claim = WeightClaim::initial(&dimensions);
         for step in 0..3u64 {

@@ -62,6 +62,11 @@ pub(crate) trait Form<F: BaseField>: Copy + Send + Sync {
     /// Working memory of folding.
     type Folding: Send;
 
+    /// Whether many operations are done at once.
+    fn is_wide(self) -> bool {
+        false
+    }
+
     fn enter(self, point: &Point<F>) -> Self::Point;
 
     fn leave(self, point: &Self::Point) -> Point<F>;

@@ -28,7 +28,7 @@ mod modulus;
 #[allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
 mod tests;
 
-use std::marker::PhantomData;
+use std::{marker::PhantomData, sync::OnceLock};
 
 use self::{
     batch::LaneBatch,
@@ -80,8 +80,13 @@ pub(crate) struct Wide<F> {
 }
 
 impl<F: BaseField> Wide<F> {
-    /// `None` if the processor has not the instructions, or the modulus not the form.
+    /// `None` if the processor has not the instructions, or the modulus not the form, or if the
+    /// environment asks for scalar code, to measure what this saves. The results are the same.
     pub(crate) fn available() -> Option<Self> {
+        static SCALAR: OnceLock<bool> = OnceLock::new();
+        if *SCALAR.get_or_init(|| std::env::var("LAYERFOLD_SCALAR").is_ok_and(|v| v == "1")) {
+            return None;
+        }
         Some(Self {
             simd: Ifma::try_new()?,
             modulus: F::LANES?,
@@ -142,6 +147,10 @@ impl<F: BaseField> Form<F> for Wide<F> {
     type Point = Packed<F>;
     type Batch = LaneBatch<F>;
     type Folding = LaneFolding<F>;
+
+    fn is_wide(self) -> bool {
+        true
+    }
 
     #[inline(always)]
     fn enter(self, point: &Point<F>) -> Packed<F> {

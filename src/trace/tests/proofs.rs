@@ -16,7 +16,6 @@ pub(crate) struct Proved {
     pub(crate) case: Case,
     pub(crate) key: TraceKey,
     pub(crate) bank: CommittedBank,
-    pub(crate) visibility: Visibility,
     pub(crate) own_rows: bool,
     pub(crate) outcome: TraceOutcome,
 }
@@ -38,6 +37,7 @@ impl Proved {
                 context: b"context",
                 parameters: &parameters(&case),
                 own_rows,
+                fast: own_rows,
                 frames: &case.frames,
                 salt: &|kind: RowKind, index| salt + F::from(2 * index + kind as u64),
             })
@@ -46,7 +46,6 @@ impl Proved {
             case,
             key,
             bank,
-            visibility,
             own_rows,
             outcome,
         }

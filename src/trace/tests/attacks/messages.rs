@@ -327,7 +327,7 @@ fn bits_that_a_prover_chooses_are_taken() {
         let mut bench = Bench::new(&program, frames, true);
         let least = bench.bank.commitment().column_bits() as usize;
         let system = bench.case.system(true).unwrap();
-        bench.bits = choose_bits(&system, false, least).unwrap();
+        bench.bits = choose_bits(&system, false, least, false).unwrap();
         let prepared = bench.prepared();
         let committed = bench.honest(&prepared);
         assert!(bench.accepts(&prepared, &committed, Lies::default()));

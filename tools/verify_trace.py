@@ -1,0 +1,1656 @@
+#!/usr/bin/env python3
+"""A second verifier of layerfold's trace proofs, written from docs/notes/protocol.md, section 13.
+
+    verify_trace.py PROGRAM COMMITMENT STATEMENT.json PROOF      0 valid, 1 invalid, 2 unreadable
+    verify_trace.py --list DIRECTORY                             every case of DIRECTORY/list
+
+PROGRAM is the postcard of a program that Rust has validated, COMMITMENT what
+`ModelCommitment::to_bytes` writes, PROOF the argument: the bytes c and f, and the body. The statement:
+
+    {"context": hex, "parameters": [integers], "frames": T, "own_rows": bool,
+     "inputs": {"entries": [integers]} or {"digest": hex}, "outputs": alike}
+
+Plain integers, no dependencies, nothing fast: it is there to be compared with the text.
+"""
+import hashlib
+import json
+import os
+import sys
+import time as clock
+
+P = 0x40000000000000000000000000000000224698FC094CF91B992D30ED00000001  # base field of Pallas
+R = 0x40000000000000000000000000000000224698FC0994A8DD8C46EB2100000001  # its scalar field, F
+
+
+class Invalid(Exception):
+    pass
+
+
+class Unreadable(Exception):
+    pass
+
+
+def need(condition, why):
+    if not condition:
+        raise Invalid(why)
+
+
+def bits(n):
+    """The least k with 2^k >= n."""
+    return max(n - 1, 0).bit_length()
+
+
+def le(n, size=8):
+    return (n % (1 << 8 * size)).to_bytes(size, "little")
+
+
+def shake(label, data, size=32):
+    return hashlib.shake_256(label.encode() + data).digest(size)
+
+
+# ---------------------------------------------------------------- the curve y^2 = x^3 + 5
+
+ROOT = pow(5, (P - 1) >> 32, P)  # of unity, of order 2^32
+
+
+def sqrt(a):
+    """A square root modulo P, or None (Tonelli and Shanks)."""
+    odd = (P - 1) >> 32
+    w = pow(a, odd >> 1, P)
+    x, b, z, m = a * w % P, a * w * w % P, ROOT, 32
+    while b > 1:
+        k, t = 0, b
+        while t != 1:
+            t, k = t * t % P, k + 1
+            if k == m:
+                return None
+        for _ in range(m - k - 1):
+            z = z * z % P
+        x, z, m = x * z % P, z * z % P, k
+        b = b * z % P
+    return x
+
+
+def double(p):
+    x, y, z = p
+    a, b = x * x % P, y * y % P
+    d = 4 * x * b % P
+    e = 3 * a
+    f = (e * e - 2 * d) % P
+    return f, (e * (d - f) - 8 * b * b) % P, 2 * y * z % P
+
+
+def add(p, q):
+    """Jacobian coordinates; the identity has z = 0."""
+    if not p[2]:
+        return q
+    if not q[2]:
+        return p
+    (x1, y1, z1), (x2, y2, z2) = p, q
+    a, b = z1 * z1 % P, z2 * z2 % P
+    u, v = x1 * b % P, x2 * a % P
+    s, t = y1 * b * z2 % P, y2 * a * z1 % P
+    if u == v:
+        return double(p) if s == t else IDENTITY
+    h, r = v - u, t - s
+    hh = h * h % P
+    hhh = h * hh % P
+    c = u * hh % P
+    x = (r * r - hhh - 2 * c) % P
+    return x, (r * (c - x) - s * hhh) % P, z1 * z2 * h % P
+
+
+IDENTITY = (1, 1, 0)
+
+
+def negate(p):
+    return p[0], -p[1] % P, p[2]
+
+
+def multi(terms):
+    """Sum of scalar * point, Pippenger's way."""
+    terms = [(k % R, p) for k, p in terms if k % R]
+    terms = [(R - k, negate(p)) if 2 * k > R else (k, p) for k, p in terms]
+    if not terms:
+        return IDENTITY
+    w = max(2, min(12, len(terms).bit_length() - 3))
+    total = IDENTITY
+    for at in range((max(k for k, _ in terms).bit_length() + w - 1) // w * w, -1, -w):
+        for _ in range(w):
+            total = double(total)
+        buckets = {}
+        for k, p in terms:
+            d = k >> at & (1 << w) - 1
+            if d:
+                buckets[d] = add(buckets[d], p) if d in buckets else p
+        running = part = IDENTITY
+        for d in range(max(buckets, default=0), 0, -1):
+            if d in buckets:
+                running = add(running, buckets[d])
+            part = add(part, running)
+        total = add(total, part)
+    return total
+
+
+def point_from(data):
+    """A point from its one encoding: x, and the parity of y as the highest bit. Not the identity."""
+    n = int.from_bytes(data, "little")
+    x, sign = n & (1 << 255) - 1, n >> 255
+    y = sqrt((x * x * x + 5) % P) if x < P else None
+    if y is None or y == 0:
+        raise Unreadable("no point")
+    return x, (y if y & 1 == sign else P - y), 1
+
+
+def svdw(u):
+    """Shallue and van de Woestijne's map, RFC 9380, F.1."""
+    z = (-13) % P
+    g = lambda x: (x * x * x + 5) % P
+    c1, c2 = g(z), -z * pow(2, -1, P) % P
+    c3 = sqrt(-c1 * 3 * z * z % P)
+    c3 = P - c3 if c3 & 1 else c3
+    c4 = -4 * c1 * pow(3 * z * z, -1, P) % P
+    tv1 = u * u % P * c1 % P
+    tv2, tv1 = 1 + tv1, 1 - tv1
+    product = tv1 * tv2 % P
+    tv3 = pow(product, -1, P) if product else 0
+    tv4 = u * tv1 * tv3 * c3 % P
+    x1, x2 = (c2 - tv4) % P, (c2 + tv4) % P
+    for x in (x1, x2, (pow(tv2 * tv2 * tv3, 2, P) * c4 + z) % P):
+        y = sqrt(g(x))
+        if y is not None:
+            return x, (y if (y ^ u) & 1 == 0 else P - y), 1
+
+
+def hash_to_curve(message):
+    tag = b"from_uniform_bytespallas:SHA-256_SVDW_RO_"
+    tag += bytes([len(tag)])
+    h = lambda data: hashlib.sha256(data).digest()
+    first = h(bytes(64) + message + bytes([0, 96, 0]) + tag)
+    blocks = [h(first + b"\1" + tag)]
+    for i in (2, 3):
+        blocks.append(h(bytes(a ^ b for a, b in zip(first, blocks[-1])) + bytes([i]) + tag))
+    wide = b"".join(blocks)
+    return add(*(svdw(int.from_bytes(wide[i : i + 48], "big") % P) for i in (0, 48)))
+
+
+GENERATORS = {}
+
+
+def generators(label, count):
+    """The first points of a label."""
+    known = GENERATORS.setdefault(label, [])
+    if len(known) < count:
+        stream = hashlib.shake_256(label.encode()).digest(32 * count)
+        for i in range(len(known), count):
+            known.append(hash_to_curve(stream[32 * i : 32 * i + 32]))
+    return known[:count]
+
+
+def endomorphism():
+    """The cube root of unity l with l * (X, Y) = (beta * X, Y)."""
+    beta = 0x12CCCA834ACDBA712CAAD5DC57AAB1B01D1F8BD237AD31491DAD5EBDFDFE4AB9
+    root = pow(5, (R - 1) // 3, R)
+    p = (P - 1, sqrt(4), 1)
+    for l in (root, root * root % R):
+        x, y, z = multi([(l, p)])
+        if (x - beta * p[0] * z * z) % P == 0 and (y - p[1] * z**3) % P == 0:
+            return l
+
+
+LAMBDA = endomorphism()
+
+
+# ---------------------------------------------------------------- programs and commitments
+
+OPERATIONS = """affine requantize relu table select carried combine polynomial dot sign zero
+indicators argmax accumulate slice concat layer""".split()
+
+
+class Reader:
+    """Postcard, in its shortest form only."""
+
+    def __init__(self, data):
+        self.data, self.at = data, 0
+
+    def take(self, n):
+        if n > len(self.data) - self.at:
+            raise Unreadable("truncated")
+        self.at += n
+        return self.data[self.at - n : self.at]
+
+    def u8(self):
+        return self.take(1)[0]
+
+    def uint(self, size=32):
+        n = shift = 0
+        while True:
+            b = self.u8()
+            n |= (b & 127) << shift
+            shift += 7
+            if not b & 128:
+                break
+        if n >> size or (b == 0 and shift > 7):
+            raise Unreadable("not canonical")
+        return n
+
+    def int(self, size=32):
+        n = self.uint(size)
+        return n >> 1 ^ -(n & 1)
+
+    def bool(self):
+        b = self.u8()
+        if b > 1:
+            raise Unreadable("no bool")
+        return bool(b)
+
+    def list(self, item):
+        return [item() for _ in range(self.uint(64))]
+
+    def option(self, item):
+        return item() if self.bool() else None
+
+    def u64(self):
+        return int.from_bytes(self.take(8), "little")
+
+
+class Program:
+    def __init__(self, data):
+        r = Reader(data)
+        self.digest = shake("layerfold/program/1", data)
+        vector = lambda: (r.uint(), r.u8())
+        self.maps = r.list(lambda: (r.uint(), r.uint()))
+        self.tables = r.list(lambda: (r.list(r.int), r.u8()))
+        self.frame = vector()
+        self.carried = r.list(lambda: dict(shape=vector(), initial=r.list(r.int), next=r.uint(), parameter=r.bool()))
+        if r.uint() != 0:
+            raise Unreadable("layers are spread over steps")
+        r.uint()
+        operation = lambda: self.operation(r)
+        self.operations, self.head = r.list(operation), r.list(operation)
+        self.output = r.uint(), r.uint()
+        self.last = {0: False, 1: True}.get(r.uint())
+        self.limit = r.uint(64)
+        if self.last is None or r.at != len(data):
+            raise Unreadable("no program")
+        self.dimensions = (
+            bits(len(self.maps)),
+            max(1, bits(max((m for m, _ in self.maps), default=1))),
+            max(1, bits(1 + max((n for _, n in self.maps), default=1))),
+        )
+        self.shapes = self.register_shapes()
+
+    @staticmethod
+    def operation(r):
+        kind = r.uint()
+        if kind >= len(OPERATIONS):
+            raise Unreadable("no operation")
+        kind, reg = OPERATIONS[kind], r.uint
+        monomials = lambda: r.list(lambda: (r.int(), reg(), r.option(reg)))
+
+        def term():
+            if r.uint() != 0:
+                raise Unreadable("a route")
+            return r.uint(), reg()
+
+        fields = {
+            "affine": lambda: (r.list(term), r.uint(), r.u8(), r.u8()),
+            "requantize": lambda: (reg(), r.u8(), r.u8()),
+            "table": lambda: (reg(), r.uint()),
+            "carried": lambda: (r.uint(),),
+            "combine": lambda: (r.int(64), monomials(), r.u8(), r.u8()),
+            "polynomial": lambda: (r.int(64), monomials(), r.u8(), r.uint(64)),
+            "dot": lambda: (reg(), r.list(r.int), r.u8(), r.uint(64)),
+            "indicators": lambda: (reg(), r.uint()),
+            "accumulate": lambda: (r.uint(), reg()),
+            "slice": lambda: (reg(), r.uint(), r.uint()),
+            "concat": lambda: (r.list(reg),),
+        }
+        if kind in ("select", "layer"):
+            raise Unreadable("layers are spread over steps")
+        return kind, fields.get(kind, lambda: (reg(),))()
+
+    def register_shapes(self):
+        """(length, width, offset, shift of an accumulator) of all registers."""
+        signed = lambda len, width: (len, width, 1 << (width - 1), 0)
+        acc = lambda len, b, s: (len, b, (1 << (b - 1)) + (1 << s >> 1 if s else 0), s)
+        shapes = [signed(*self.frame), signed(*self.carried[0]["shape"]) if self.carried else signed(0, 1)]
+        for kind, o in self.operations + self.head:
+            of = lambda r: shapes[r]
+            shapes.append(
+                {
+                    "affine": lambda: acc(o[1], o[2], o[3]),
+                    "requantize": lambda: signed(of(o[0])[0], o[2]),
+                    "relu": lambda: of(o[0]),
+                    "table": lambda: signed(of(o[0])[0], self.tables[o[1]][1]),
+                    "carried": lambda: signed(*self.carried[o[0]]["shape"]),
+                    "combine": lambda: acc(of(o[1][0][1])[0], o[2], o[3]),
+                    "polynomial": lambda: (of(o[1][0][1])[0], o[2], o[3], 0),
+                    "dot": lambda: (1, o[2], o[3], 0),
+                    "sign": lambda: (of(o[0])[0], 1, 0, 0),
+                    "zero": lambda: (of(o[0])[0], 1, 0, 0),
+                    "argmax": lambda: (of(o[0])[0], 1, 0, 0),
+                    "indicators": lambda: (o[1], 1, 0, 0),
+                    "accumulate": lambda: signed(*self.carried[o[0]]["shape"]),
+                    "slice": lambda: (o[2],) + of(o[0])[1:],
+                    "concat": lambda: (sum(of(r)[0] for r in o[0]), of(o[0][0])[1], of(o[0][0])[2], 0),
+                }[kind]()
+            )
+        return shapes
+
+
+class Commitment:
+    def __init__(self, data):
+        r = Reader(data)
+        if r.take(8) != b"LFmodel1":
+            raise Unreadable("no commitment")
+        self.digest = shake("layerfold/model/1", data[8:])
+        self.dimensions = r.u64(), r.u64(), r.u64()
+        self.column_bits, count = r.u64(), r.u64()
+        if r.u64() != count:
+            raise Unreadable("number of maps")
+        self.maps = [(r.u64(), r.u64()) for _ in range(count)]
+        self.rows = [r.take(32) for _ in range(r.u64())]
+        if r.at != len(data):
+            raise Unreadable("trailing bytes")
+        self.rows = [point_from(row) for row in self.rows]
+
+    def check(self, program):
+        need(self.dimensions == program.dimensions and self.maps == program.maps, "a model of another program")
+        need(1 <= self.column_bits <= program.dimensions[2], "rows of the model are no parts of rows")
+        parts = lambda n: (n >> self.column_bits) + 1
+        self.parts = [(l, i, k) for l, (m, n) in enumerate(self.maps) for i in range(m) for k in range(parts(n))]
+        need(len(self.parts) == len(self.rows), "rows of the model")
+
+
+# ---------------------------------------------------------------- 13.2: systems
+#
+# An axis map is (kind, from, to, what); a view is a key (source, map of frames, map of entries) of a
+# dictionary of numbers, its source ("col" | "pub" | "part", index).
+
+
+def whole(n):
+    return "shift", 0, n, 0
+
+
+def after(m, a):
+    """The map that reads through m what a reads. None: there is none. ("nothing",): it reads nothing."""
+    kind, lo, hi, what = m
+    if lo >= hi:
+        return ("nothing",)
+    if kind == "shift":
+        lo, hi = max(lo, a[1] - what), min(hi, a[2] - what)
+        return (a[0], lo, hi, a[3] + what if a[0] in ("shift", "prefix") else a[3]) if lo < hi else ("nothing",)
+    if kind == "prefix":
+        return (kind, lo, hi, what) if a[0] == "shift" and a[1] == 0 and a[3] == 0 else None
+    if kind == "weights" and a[0] in ("weights", "prefix"):
+        return None
+    g = [0] * what + [1] if kind == "cell" else what
+    if kind == "cell" and a[0] in ("shift", "cell"):
+        if not a[1] <= what < a[2]:
+            return ("nothing",)
+        return "cell", lo, hi, what + a[3] if a[0] == "shift" else a[3]
+    pulled = pull(a, dict(enumerate(g)))
+    if not pulled:
+        return ("nothing",)
+    return "weights", lo, hi, tuple(pulled.get(c, 0) for c in range(max(pulled) + 1))
+
+
+def pull(m, weights):
+    """Weights of the cells, from weights of what is read through a map."""
+    kind, lo, hi, what = m
+    there = {x: w for x, w in weights.items() if lo <= x < hi}
+    if kind == "shift":
+        return {x + what: w for x, w in there.items()}
+    total = sum(there.values())
+    if kind == "cell":
+        return {what: total}
+    if kind == "weights":
+        return {c: g * total for c, g in enumerate(what)}
+    result, total = {}, 0
+    for c in range(max(there, default=-1 - what) + what, -1, -1):
+        total += there.get(c - what, 0)
+        result[c] = total
+    return result
+
+
+class Form:
+    def __init__(self, box, views=None):
+        self.box, self.views, self.affine, self.products = box, dict(views or {}), [], {}
+
+    def linear(self):
+        return not self.affine and not self.products
+
+    def put(self, key, number):
+        number += self.views.get(key, 0)
+        if number:
+            self.views[key] = number
+        else:
+            self.views.pop(key, None)
+
+    def plus(self, other, number=1):
+        result = Form(self.box, self.views)
+        result.affine, result.products = list(self.affine), dict(self.products)
+        for key, k in other.views.items():
+            result.put(key, k * number)
+        result.affine += [(k * number, term) for k, term in other.affine]
+        for e, k in other.products.items():
+            result.products[e] = result.products.get(e, 0) + k * number
+        return result
+
+    def shifted(self, number):
+        """Plus a constant: a view of public vector 0."""
+        time, len = self.box
+        return self.plus(Form(self.box, {(("pub", 0), ("cell", 0, time, 0), ("cell", 0, len, 0)): 1}), number)
+
+    def read(self, box, frames, entries, system=None):
+        """Read through maps; None if that is no form. Products are those of both sides read so."""
+        result = Form(box)
+        if not self.linear() and (frames != whole(self.box[0]) or entries[0] not in ("shift", "cell")):
+            return None
+        for (source, t, i), k in self.views.items():
+            if frames[0] == "prefix" and source[0] == "part":
+                return None
+            t, i = after(frames, t), after(entries, i)
+            if t is None or i is None:
+                return None
+            if t[0] != "nothing" and i[0] != "nothing":
+                result.put((source, t, i), k)
+        for k, (l, bias, rows, x) in self.affine:
+            rows = after(entries, rows)
+            if rows[0] != "nothing":
+                result.affine.append((k, (l, bias, rows, x)))
+        for e, k in self.products.items():
+            _, left, right = system.products[e]
+            left, right = left.read(box, frames, entries), right.read(box, frames, entries)
+            if left is None or right is None:
+                return None
+            result = result.plus(system.product(left, right, False), k)
+        return result
+
+    def key(self):
+        return self.box, frozenset(self.views.items())
+
+
+class Quotient:
+    def __init__(self, y, half, shift, width_in, width, source):
+        self.y, self.half, self.shift, self.bits, self.width, self.source = y, half, shift, width_in, width, source
+
+
+def part(form, shift=0):
+    return form, shift
+
+
+# ---------------------------------------------------------------- 13.3: from programs to systems
+
+
+class System:
+    """One pass. `census` is what the first pass counted."""
+
+    def __init__(self, program, T, initial, frames, outputs, census=None):
+        self.program, self.T, self.initial = program, T, initial
+        self.census, self.counted = census, {}
+        self.columns, self.digested, self.publics, self.public_of = [], {}, [], {}
+        self.tables, self.table_of = [], {}
+        self.lookups, self.identities, self.products, self.product_of = [], [], [], {}
+        self.public((1, 1), [1])
+        self.registers, self.limbs, self.lin, self.quotient_of = {}, {}, {}, {}
+        self.committed = {}
+        self.build(frames, outputs)
+
+    # -- making things
+
+    def public(self, box, entries):
+        key = box, tuple(entries)
+        if key not in self.public_of:
+            self.public_of[key] = len(self.publics)
+            self.publics.append(key)
+        return self.public_of[key]
+
+    def view(self, kind, index, box):
+        return Form(box, {((kind, index), whole(box[0]), whole(box[1])): 1})
+
+    def column(self, box):
+        self.columns.append(box)
+        return self.view("col", len(self.columns) - 1, box)
+
+    def table(self, rows):
+        rows = tuple(tuple(row) + (0,) * (3 - len(row)) for row in rows)
+        if rows not in self.table_of:
+            self.table_of[rows] = len(self.tables)
+            self.tables.append(rows)
+        return self.table_of[rows]
+
+    def range_table(self, width):
+        return self.table([(d,) for d in range(1 << width)])
+
+    def lookup(self, table, *parts):
+        self.lookups.append((table, list(parts)))
+
+    def product(self, left, right, summed):
+        key = summed, left.key(), right.key()
+        if key not in self.product_of:
+            self.product_of[key] = len(self.products)
+            self.products.append([summed, left, right])
+        time, len_ = left.box
+        form = Form((time, 1 if summed else len_))
+        form.products[self.product_of[key]] = 1
+        return form
+
+    # -- numbers
+
+    @staticmethod
+    def without(v, digits):
+        for d, place in digits:
+            v = v.plus(d, -(1 << place))
+        return v
+
+    def low(self, v, n):
+        """Columns of the lowest n bits, in range, with their places."""
+        if n == 0:
+            return []
+        box = v.box
+        self.counted[("low", n)] = self.counted.get(("low", n), 0) + box[0] * box[1]
+        often = self.census.get(("low", n), 0) if self.census is not None else 0
+        widest = min(max(max(often, 1).bit_length() - 1, 8), 12)
+        count = -(-n // widest)
+        width = -(-n // count)
+        limbs = []
+        for place in range(0, n, width):
+            limbs.append((self.column(box), place, min(width, n - place)))
+        for d, place, w in limbs:
+            self.lookup(self.range_table(w), part(d))
+        return [(d, place) for d, place, _ in limbs]
+
+    def range(self, v, n):
+        if n <= 10:
+            return self.lookup(self.range_table(n), part(v))
+        k = (n - 1) // 8
+        low = self.low(v, 8 * k)
+        self.lookup(self.range_table(n - 8 * k), part(self.without(v, low), 8 * k))
+
+    def classes(self, v, less, place, n, live):
+        less = list(less)
+        sizes = [n] if n <= 10 else [8] * ((n - 1) // 8) + [n - 8 * ((n - 1) // 8)]
+        digits, at = [], place
+        for size in sizes[:-1]:
+            digits.append((self.column(v.box), at, size))
+            at += size
+        less += [(d, p) for d, p, _ in digits]
+        compare = lambda d, size, p: 0 if d < (x := live >> (p - place) & (1 << size) - 1) else 1 if d == x else 2
+        size = sizes[-1]
+        rows = [(d, 0 if d < live >> (at - place) else 1 if d == live >> (at - place) else 2) for d in range(1 << size)]
+        table = self.table(rows)
+        state = self.column(v.box)
+        self.lookup(table, part(self.without(v, less), at), part(state))
+        for d, p, size in reversed(digits):
+            rows = [(c, x, c if c != 1 else compare(x, size, p)) for c in range(3) for x in range(1 << size)]
+            table = self.table(rows)
+            new = self.column(v.box)
+            self.lookup(table, part(state), part(d), part(new))
+            state = new
+        return state
+
+    # -- functions of quotients
+
+    def apply(self, f, x, w):
+        if f == "identity":
+            return x
+        if f == "relu":
+            return max(x, 0)
+        return self.program.tables[f[1]][0][x + 128]
+
+    def plan(self, f, q):
+        """n, and whether one table has all values."""
+        n = max(q.bits - q.shift, 1)
+        often = 0
+        if self.census is not None:
+            n, often = self.census.get(("f", f, q.width), (n, 0))
+        limit = max(often, 256) + often // 4 + min(3 << q.width, 4096)
+        return n, n <= 16 and 1 << n <= limit
+
+    def function(self, f, q):
+        w, box = q.width, q.y.box
+        if f == "identity" and q.source is not None:
+            short = self.upper_limbs(q)
+            if short is not None:
+                return short
+        key = ("f", f, w)
+        most, count = self.counted.get(key, (0, 0))
+        self.counted[key] = max(most, q.bits - q.shift, 1), count + box[0] * box[1]
+        n, direct = self.plan(f, q)
+        s, least, most = q.shift, -(1 << (w - 1)), (1 << (w - 1)) - 1
+        value = lambda x: self.apply(f, min(max(x, least), most), w)
+        if direct:
+            v = q.y.shifted(q.half + (1 << (n - 1 + s)))
+            low = self.low(v, s)
+            table = self.table([(k, value(k - (1 << (n - 1)))) for k in range(1 << n)])
+            x = self.column(box)
+            self.lookup(table, part(self.without(v, low), s), part(x))
+            return x
+        relu = f == "relu"
+        b = w - 1 if relu else w
+        n = max(n, w + 1)
+        v = q.y.shifted(q.half + (1 << (n - 1 + s)) + (0 if relu else 1 << (w - 1 + s)))
+        live = 1 << (n - 1 - b)
+        low = self.low(v, s)
+        if b <= 10:
+            d = self.column(box)
+            c = self.classes(v, low + [(d, s)], s + b, n - b + 1, live)
+            inner = lambda x: value(x if relu else x - (1 << (w - 1)))
+            rows = [(0, x, value(least)) for x in range(1 << b)] + [(1, x, inner(x)) for x in range(1 << b)]
+            rows += [(2, x, value(most)) for x in range(1 << b)]
+            table = self.table(rows)
+            out = self.column(box)
+            self.lookup(table, part(c), part(d), part(out))
+            return out
+        k8 = (b - 1) // 8
+        h = b - 8 * k8
+        limbs = [(self.column(box), 8 * k, 8) for k in range(k8)]
+        out = []
+        digits = low + [(d, s + p) for d, p, _ in limbs]
+        top = h + n - b + 1
+        if top <= 12:
+            rows = []
+            for d in range(1 << top):
+                c = 0 if d >> h < live else 1 if d >> h == live else 2
+                rows.append((d, c, (0, d & (1 << h) - 1, (1 << h) - 1)[c]))
+            table = self.table(rows)
+            c = self.column(box)
+            o = self.column(box)
+            self.lookup(table, part(self.without(v, digits), s + 8 * k8), part(c), part(o))
+            out.append((o, 8 * k8))
+        else:
+            limbs.insert(0, (self.column(box), 8 * k8, h))
+            digits = low + [(d, s + p) for d, p, _ in limbs]
+            c = self.classes(v, digits, s + b, n - b + 1, live)
+        for d, p, k in limbs:
+            rows = [(cl, x, (0, x, (1 << k) - 1)[cl]) for cl in range(3) for x in range(1 << k)]
+            table = self.table(rows)
+            o = self.column(box)
+            self.lookup(table, part(c), part(d), part(o))
+            out.append((o, p))
+        if f == "identity" and q.source is not None:
+            self.limbs[q.source, q.shift, w] = sorted(out, key=lambda o: o[1])
+        return self.of_limbs(box, out, 0, 0 if relu else 1 << (w - 1))
+
+    @staticmethod
+    def of_limbs(box, limbs, place, minus):
+        result = Form(box)
+        for o, p in sorted(limbs, key=lambda o: o[1]):
+            result = result.plus(o, 1 << (p - place))
+        return result.shifted(-minus) if minus else result
+
+    def upper_limbs(self, q):
+        """The quotient as a part of another of the same register that has limbs."""
+        for other_index, other in self.quotients:
+            if other is q:
+                break
+            if other.source != q.source or other.shift >= q.shift or other.width <= 10:
+                continue
+            cut = q.shift - other.shift
+            if other.width - q.width != cut:
+                continue
+            if isinstance(self.registers[other_index], Quotient):
+                if self.plan("identity", other)[1]:
+                    continue
+                self.linear(other_index)
+            limbs = self.limbs.get((other.source, other.shift, other.width))
+            if limbs is None:
+                continue
+            upper = [(o, p) for o, p in limbs if p >= cut]
+            if not any(p == cut for _, p in upper):
+                continue
+            return self.of_limbs(q.y.box, upper, cut, 1 << (q.width - 1))
+        return None
+
+    # -- registers
+
+    def commit(self, form):
+        x = self.column(form.box)
+        self.identities.append(x.plus(form, -1))
+        return x
+
+    def linear(self, r):
+        """Register r as a linear form, made once."""
+        value = self.registers[r]
+        if r in self.lin:
+            return self.lin[r]
+        if isinstance(value, Quotient):
+            self.lin[r] = self.function("identity", value)
+            self.quotient_of[r] = value
+            self.registers[r] = self.lin[r]
+        elif not value.linear():
+            self.lin[r] = self.commit(value)
+        else:
+            return value
+        return self.lin[r]
+
+    def form(self, r):
+        """Register r as a form."""
+        return self.linear(r) if isinstance(self.registers[r], Quotient) else self.registers[r]
+
+    def through(self, r, box, frames, entries, linear=True):
+        """A register read through maps; committed to if it must be."""
+        result = (self.linear(r) if linear else self.form(r)).read(box, frames, entries, self)
+        if result is None:
+            if r not in self.committed:
+                self.committed[r] = self.commit(self.linear(r))
+            result = self.committed[r].read(box, frames, entries)
+        return result
+
+    def local(self, r):
+        """The register for the operation at hand: in the head those of the frames at the last frame."""
+        if not self.in_head or r >= self.body:
+            return r
+        key = "last", r
+        self.registers[key] = self.through(r, (1, self.len(r)), ("cell", 0, 1, self.T - 1), whole(self.len(r)))
+        self.shape[key] = self.shape[r]
+        return key
+
+    def len(self, r):
+        return self.shape[r][0]
+
+    def build(self, frames, outputs):
+        p, T = self.program, self.T
+        self.body = 2 + len(p.operations)
+        self.shape = dict(enumerate(p.shapes))
+        self.in_head, self.quotients = False, []
+        length, width = p.frame
+        if frames is None:
+            x = self.column((T, length))
+            self.digested[0] = "inputs"
+            self.range(x.shifted(1 << (width - 1)), width)
+            self.registers[0] = x
+        else:
+            self.registers[0] = self.view("pub", self.public((T, length), frames), (T, length))
+        for k, c in enumerate(p.carried):
+            box = T, c["shape"][0]
+            if k == 0:
+                self.registers[1] = self.view("part", 0, box)
+        for at, (kind, o) in enumerate(p.operations + p.head):
+            self.in_head = at >= len(p.operations)
+            self.registers[at + 2] = getattr(self, "op_" + kind)(at + 2, *o)
+        r, length = p.output
+        self.in_head = p.last
+        r = self.local(r)
+        box = 1 if p.last else T, length
+        _, width, offset, _ = self.shape[r]
+        if isinstance(self.registers[r], Quotient):
+            self.linear(r)
+        form = self.cut(r, 0, length)
+        if outputs is None:
+            x = self.column(box)
+            self.digested[len(self.columns) - 1] = "outputs"
+            self.range(x.shifted(offset), width)
+            self.identities.append(x.plus(form, -1))
+        else:
+            self.identities.append(form.plus(self.view("pub", self.public(box, outputs), box), -1))
+        self.output_shape = length, width, offset
+        self.replace_parts()
+        if not self.tables:
+            self.table([(0,)])
+
+    def cut(self, r, start, length):
+        """Entries of a register that is a form."""
+        value = self.registers[r]
+        box = value.box[0], length
+        if start == 0 and length == value.box[1]:
+            return value
+        result = value.read(box, whole(box[0]), ("shift", 0, length, start), self)
+        assert result is not None
+        return result
+
+    @property
+    def time(self):
+        return 1 if self.in_head else self.T
+
+    def op_affine(self, at, terms, rows, _bits, _shift):
+        form = Form((self.time, rows))
+        for k, (l, r) in enumerate(terms):
+            m, n = self.program.maps[l]
+            r = self.local(r)
+            x = self.through(r, (self.time, n), whole(self.time), ("shift", 0, min(n, self.len(r)), 0))
+            form.affine.append((1, (l, k == 0, ("shift", 0, min(m, rows), 0), x)))
+        return form
+
+    def op_requantize(self, at, r, drop, width):
+        _, B, _, s = self.shape[r]
+        source = r
+        r = self.local(r)
+        y = self.registers[r]
+        q = Quotient(y, 1 << s >> 1 if s else 0, s + drop, B, width, source)
+        if not self.in_head:
+            self.quotients.append((at, q))
+        else:
+            q.source = None
+        return q
+
+    def quotient(self, r):
+        r = self.local(r)
+        value = self.registers[r]
+        if isinstance(value, Quotient):
+            return value
+        if r in self.quotient_of:
+            return self.quotient_of[r]
+        w = self.shape[r][1]
+        return Quotient(self.linear(r), 0, 0, w, w, None)
+
+    def op_relu(self, at, r):
+        if self.shape[r][2] == 0:
+            r = self.local(r)
+            return self.linear(r)
+        return self.function("relu", self.quotient(r))
+
+    def op_table(self, at, r, table):
+        return self.function(("table", table), self.quotient(r))
+
+    def op_carried(self, at, k):
+        return self.view("part", k, (self.T, self.program.carried[k]["shape"][0]))
+
+    def sum(self, constant, monomials):
+        form = Form((self.time, self.len(monomials[0][1]))).shifted(constant)
+        for k, left, right in monomials:
+            left = self.local(left)
+            if right is None:
+                if isinstance(self.registers[left], Quotient):
+                    self.linear(left)
+                form = form.plus(self.registers[left], k)
+            else:
+                right = self.local(right)
+                a = self.linear(left)
+                b = self.linear(right)
+                form = form.plus(self.product(a, b, False), k)
+        return form
+
+    def op_combine(self, at, constant, monomials, _bits, _shift):
+        return self.sum(constant, monomials)
+
+    def op_polynomial(self, at, constant, monomials, _width, _offset):
+        return self.sum(constant, monomials)
+
+    def op_dot(self, at, r, coefficients, _width, _offset):
+        r = self.local(r)
+        n = len(coefficients)
+        return self.through(r, (self.time, 1), whole(self.time), ("weights", 0, 1, tuple(coefficients)))
+
+    def op_sign(self, at, r):
+        B = self.shape[r][1]
+        y = self.registers[self.local(r)]
+        v = y.shifted(1 << (B - 1))
+        h = B - 8 * ((B - 1) // 8)
+        low = self.low(v, B - h)
+        table = self.table([(d, int(d >= 1 << (h - 1))) for d in range(1 << h)])
+        bit = self.column(y.box)
+        self.lookup(table, part(self.without(v, low), B - h), part(bit))
+        return bit
+
+    def is_equal(self, v, n, live):
+        c = self.classes(v, [], 0, n, live)
+        table = self.table([(0, 0), (1, 1), (2, 0)])
+        bit = self.column(v.box)
+        self.lookup(table, part(c), part(bit))
+        return bit
+
+    def op_zero(self, at, r):
+        _, B, offset, _ = self.shape[r]
+        return self.is_equal(self.registers[self.local(r)].shifted(offset), B, offset)
+
+    def op_indicators(self, at, r, length):
+        _, w, offset, _ = self.shape[r]
+        r = self.local(r)
+        box = self.time, length
+        x = self.through(r, box, whole(self.time), ("cell", 0, length, 0), False)
+        c = self.public((1, length), range(length))
+        v = x.plus(Form(box, {(("pub", c), ("cell", 0, self.time, 0), whole(length)): 1}), -1)
+        return self.is_equal(v.shifted(offset + length - 1), ((1 << w) + length).bit_length(), offset + length - 1)
+
+    def op_argmax(self, at, r):
+        w = self.shape[r][1]
+        x = self.linear(self.local(r))
+        time, length = x.box
+        o = self.column(x.box)
+        self.lookup(self.range_table(1), part(o))
+        m = self.column((time, 1))
+        ones = o.read((time, 1), whole(time), ("weights", 0, 1, (1,) * length))
+        self.identities.append(ones.shifted(-1))
+        self.identities.append(self.product(o, x, True).plus(m, -1))
+        v = m.read(x.box, whole(time), ("cell", 0, length, 0)).plus(x, -1).shifted(-1)
+        v = v.plus(o.read(x.box, whole(time), ("prefix", 0, length, 0)))
+        self.range(v, w)
+        return o
+
+    def op_accumulate(self, at, k, r):
+        length = self.program.carried[k]["shape"][0]
+        box = self.T, length
+        sums = self.through(r, box, ("prefix", 0, self.T, 0), whole(length))
+        start = self.public((1, length), self.initial[k])
+        return Form(box, {(("pub", start), ("cell", 0, self.T, 0), whole(length)): 1}).plus(sums)
+
+    def op_slice(self, at, r, start, length):
+        r = self.local(r)
+        value = self.registers[r]
+        if not isinstance(value, Quotient):
+            return self.cut(r, start, length)
+        box = value.y.box[0], length
+        y = value.y if length == value.y.box[1] else value.y.read(box, whole(box[0]), ("shift", 0, length, start), self)
+        if y is None:
+            y = self.commit(value.y).read(box, whole(box[0]), ("shift", 0, length, start), self)
+        return Quotient(y, value.half, value.shift, value.bits, value.width, None)
+
+    def op_concat(self, at, inputs):
+        total = sum(map(self.len, inputs))
+        form, start = Form((self.time, total)), 0
+        for r in inputs:
+            n = self.len(r)
+            r = self.local(r)
+            form = form.plus(self.through(r, form.box, whole(self.time), ("shift", start, start + n, -start), False))
+            start += n
+        return form
+
+    # -- the state
+
+    def replace_parts(self):
+        p, T = self.program, self.T
+        reading = {r for r, f in self.registers.items() if isinstance(f, Form) and any(s[0] == "part" for s, _, _ in f.views)}
+        for k, c in enumerate(p.carried):
+            length = c["shape"][0]
+            start = ("pub", self.public((1, length), self.initial[k]))
+            r = c["next"]
+            own = (1,) if k == 0 else [2 + i for i, o in enumerate(p.operations) if o == ("carried", (k,))]
+            before = {(start, ("cell", 0, 1, 0), whole(length)): 1}
+            if r in own:
+                before = {(start, ("cell", 0, T, 0), whole(length)): 1}
+            else:
+                value = self.registers[r]
+                if isinstance(value, Quotient):
+                    value = self.linear(r)
+                if not value.linear() or any(s[0] == "part" for s, _, _ in value.views) or r in reading:
+                    value = self.registers[r] = self.commit(value)
+                for (s, t, i), number in value.views.items():
+                    t = after(("shift", 1, T, -1), t)
+                    if t[0] != "nothing":
+                        before[s, t, i] = number
+            for form in self.all_forms():
+                self.replace(form, ("part", k), before)
+
+    def all_forms(self):
+        seen = {}
+        for form in [f for f in self.registers.values() if isinstance(f, Form)] + list(self.lin.values()) + list(self.committed.values()) + self.identities:
+            seen[id(form)] = form
+        for _, parts in self.lookups:
+            for form, _ in parts:
+                seen[id(form)] = form
+        for _, left, right in self.products:
+            seen[id(left)] = left
+            seen[id(right)] = right
+        for form in list(seen.values()):
+            for _, (_, _, _, x) in form.affine:
+                seen[id(x)] = x
+        return list(seen.values())
+
+    @staticmethod
+    def replace(form, source, before):
+        old = [(key, k) for key, k in form.views.items() if key[0] == source]
+        for key, k in old:
+            del form.views[key]
+        for (_, t, i), k in old:
+            for (s, t2, i2), number in before.items():
+                t3, i3 = after(t, t2), after(i, i2)
+                if t3[0] != "nothing" and i3[0] != "nothing":
+                    form.put((s, t3, i3), k * number)
+
+
+# ---------------------------------------------------------------- transcript, messages
+
+
+class Transcript:
+    def __init__(self):
+        self.hash = hashlib.shake_256()
+
+    def absorb(self, name, data):
+        name = name.encode()
+        self.hash.update(le(len(name)) + name + le(len(data)) + data)
+
+    def wide(self, name):
+        self.absorb("challenge", name.encode())
+        return self.hash.copy().digest(64)
+
+    def challenge(self, name):
+        return int.from_bytes(self.wide(name), "little") % R
+
+    def point(self, name, n):
+        return [self.challenge(name) for _ in range(n)]
+
+    def short(self, name):
+        data = self.wide(name)
+        a, b = int.from_bytes(data[:8], "little"), int.from_bytes(data[8:16], "little")
+        return (a + b * LAMBDA) % R
+
+
+class Lin:
+    """A linear combination of scalars sent, and a constant."""
+
+    def __init__(self, terms=None, constant=0):
+        self.terms, self.constant = terms or {}, constant % R
+
+    def __add__(self, other):
+        if not isinstance(other, Lin):
+            return Lin(self.terms, self.constant + other)
+        terms = dict(self.terms)
+        for k, v in other.terms.items():
+            terms[k] = (terms.get(k, 0) + v) % R
+        return Lin(terms, self.constant + other.constant)
+
+    def __mul__(self, k):
+        return Lin({a: v * k % R for a, v in self.terms.items()}, self.constant * k)
+
+    def __sub__(self, other):
+        return self + other * -1 if isinstance(other, Lin) else self + -other
+
+    __radd__, __rmul__ = __add__, __mul__
+
+
+class Argument:
+    """The bytes of a proof, the transcript and the rows of committed scalars."""
+
+    def __init__(self, data):
+        self.data, self.at, self.transcript = data, 0, Transcript()
+        self.rows, self.gates = [], []
+
+    def take(self, count):
+        end = self.at + 32 * count
+        if end > len(self.data):
+            raise Unreadable("truncated")
+        data, self.at = self.data[self.at : end], end
+        return data
+
+    def points(self, name, count):
+        data = self.take(count)
+        self.transcript.absorb(name, data)
+        return [point_from(data[i : i + 32]) for i in range(0, len(data), 32)]
+
+    def shown(self, count):
+        data = self.take(count)
+        self.transcript.absorb("shown", data)
+        values = [int.from_bytes(data[i : i + 32], "little") for i in range(0, len(data), 32)]
+        if any(v >= R for v in values):
+            raise Unreadable("not canonical")
+        return values
+
+    def sent(self, count):
+        first = 16 * len(self.rows)
+        self.rows += self.points("message", -(-count // 16))
+        return [Lin({first + i: 1}) for i in range(count)]
+
+    def gate(self, a, b, c):
+        self.gates.append((a, b, c))
+
+
+def eq_table(point):
+    table = [1]
+    for r in point:
+        table = [v for t in table for v in ((t - t * r) % R, t * r % R)]
+    return table
+
+
+def eq_at(point, index):
+    result = 1
+    for r in reversed(point):
+        result = result * (r if index & 1 else 1 - r) % R
+        index >>= 1
+    return result
+
+
+# ---------------------------------------------------------------- 13.4: layout
+
+
+def lay_out(sizes):
+    """Places of cubes of so many bits each, in descending order, and the total size."""
+    places, at = [0] * len(sizes), 0
+    for k in sorted(range(len(sizes)), key=lambda k: -sizes[k]):
+        places[k] = at
+        at += 1 << sizes[k]
+    return places, at
+
+
+class Layout:
+    def __init__(self, system, c, own_rows):
+        self.system, self.c = system, c
+        self.boxes = list(system.columns) + [(1, len(t)) for t in system.tables]
+        self.low, sizes = {}, []
+        for k, (time, length) in enumerate(self.boxes):
+            size = bits(time) + bits(length)
+            if k in system.digested:
+                self.low[k] = min(7, bits(length) + (0 if own_rows else bits(time)))
+                size += c - self.low[k]
+            sizes.append(size)
+        self.places, total = lay_out(sizes)
+        self.n = max(bits(total), c)
+        need(self.n <= 25, "too large")
+        self.rows = {"inputs": set(), "outputs": set(), "Z": set()}
+        for k, (time, length) in enumerate(self.boxes):
+            kind = system.digested.get(k, "Z")
+            for t in range(time):
+                # Cells of a vector are neighbours but for the cut into rows.
+                step = 1 << (self.low[k] if k in self.low else c)
+                for i in list(range(0, length, min(step, 1 << c))) + [length - 1]:
+                    self.rows[kind].add(self.cell(k, t, i) >> c)
+        self.rows = {kind: sorted(rows) for kind, rows in self.rows.items()}
+
+    def cell(self, k, t, i):
+        x = (t << bits(self.boxes[k][1])) + i
+        if k in self.low:
+            low = self.low[k]
+            x = (x >> low << self.c) + (x & (1 << low) - 1)
+        return self.places[k] + x
+
+
+def rows_digest(data, time, length, width, offset, own_rows):
+    e = bits(length)
+    if own_rows or e >= 7:
+        vectors, count = 1, [-(-length // 128)] * time
+    else:
+        vectors = 1 << (7 - e)
+        count = [1] * -(-time // vectors)
+    blocks, at = [], 0
+    for n in count:
+        head = b"".join(map(le, (length, width, offset, vectors, 7, n)))
+        blocks.append(shake("layerfold/trace/block/1", head + data[32 * at : 32 * (at + n)]))
+        at += n
+    assert 32 * at == len(data)
+    return shake("layerfold/trace/rows/1", le(time) + le(len(blocks)) + b"".join(blocks))
+
+
+# ---------------------------------------------------------------- 13.5 to 13.10: the argument
+
+
+class Sparse:
+    """A linear functional of Z, and a constant of public vectors."""
+
+    def __init__(self):
+        self.cells, self.constant = {}, 0
+
+
+class Verifier:
+    def __init__(self, program, model, statement, proof):
+        self.program, self.model = program, model
+        self.read_statement(statement)
+        if len(proof) < 2:
+            raise Unreadable("truncated")
+        self.c, self.f = proof[0], proof[1]
+        need(7 <= self.c <= 14 and self.c >= model.column_bits, "c")
+        need(2 <= self.f <= self.c, "f")
+        self.argument = Argument(proof[2:])
+
+    def read_statement(self, s):
+        p = self.program
+        try:
+            self.context, self.T = bytes.fromhex(s["context"]), s["frames"]
+            self.own_rows, self.parameters = s["own_rows"], s["parameters"]
+            vectors = []
+            for what in (s["inputs"], s["outputs"]):
+                vectors.append((what.get("entries"), bytes.fromhex(what["digest"]) if "digest" in what else None))
+            numbers = [v for v, _ in vectors if v is not None] + [self.parameters, [self.T]]
+            assert all(isinstance(n, int) and -(2**63) <= n < 2**64 for v in numbers for n in v)
+            assert isinstance(self.own_rows, bool)
+        except (KeyError, TypeError, ValueError, AssertionError, AttributeError) as e:
+            raise Unreadable("statement") from e
+        (self.frames, self.inputs), (self.outputs, self.output_digest) = vectors
+        need(1 <= self.T <= p.limit, "number of frames")
+        in_range = lambda entries, offset, width: all(0 <= x + offset < 1 << width for x in entries)
+        length, width = p.frame
+        if self.frames is not None:
+            need(len(self.frames) == self.T * length, "number of inputs")
+            need(in_range(self.frames, 1 << (width - 1), width), "an input out of range")
+        r, length = p.output
+        if self.outputs is not None:
+            need(len(self.outputs) == (1 if p.last else self.T) * length, "number of outputs")
+            need(in_range(self.outputs, p.shapes[r][2], p.shapes[r][1]), "an output out of range")
+        self.initial, left = [], list(self.parameters)
+        for part_ in p.carried:
+            length, width = part_["shape"]
+            initial = part_["initial"]
+            if part_["parameter"]:
+                initial, left = left[:length], left[length:]
+                need(len(initial) == length and in_range(initial, 1 << (width - 1), width), "parameters")
+            self.initial.append(initial)
+        need(not left, "parameters")
+
+    def verify(self):
+        self.model.check(self.program)
+        make = lambda census: System(self.program, self.T, self.initial, self.frames, self.outputs, census)
+        self.system = make(make(None).counted)
+        self.layout = Layout(self.system, self.c, self.own_rows)
+        self.begin()
+        self.tree()
+        self.equation()
+        self.check_products()
+        self.check_gates()
+        self.one_point()
+        self.end()
+        self.opening()
+        need(self.argument.at == len(self.argument.data), "bytes left over")
+
+    def begin(self):
+        a, s = self.argument, self.system
+        t = self.t = a.transcript
+        t.absorb("protocol", b"layerfold/trace/1")
+        public = self.frames is not None, self.outputs is not None
+        data = self.program.digest + self.model.digest + le(self.T)
+        data += bytes([self.c, self.f, self.own_rows, *public])
+        data += le(len(self.context)) + self.context
+        for entries in [self.parameters] + [v for v in (self.frames, self.outputs) if v is not None]:
+            data += le(len(entries)) + b"".join(map(le, entries))
+        t.absorb("statement", data)
+        self.row_points = {}
+        for kind in ("inputs", "outputs", "Z"):
+            rows = self.layout.rows[kind]
+            start = a.at
+            for row, point in zip(rows, a.points(kind, len(rows))):
+                self.row_points[row] = point
+            data = a.data[start : a.at]
+            if kind == "inputs" and rows:
+                length, width = self.program.frame
+                got = rows_digest(data, self.T, length, width, 1 << (width - 1), self.own_rows)
+                need(got == self.inputs, "digest of the inputs")
+            if kind == "outputs" and rows:
+                time = 1 if self.program.last else self.T
+                need(rows_digest(data, time, *s.output_shape, self.own_rows) == self.output_digest, "digest of the outputs")
+        self.alpha, self.beta = t.challenge("alpha"), t.challenge("beta")
+
+    def phi(self, table, row):
+        a, b = self.alpha, self.beta
+        return (a - (table + 1) - b * row[0] - b * b % R * row[1] - b * b % R * b * row[2]) % R
+
+    def tree(self):
+        a, t = self.argument, self.t
+        boxes = self.lookup_boxes = [parts[0][0].box for _, parts in self.system.lookups]
+        self.leaf_places, total = lay_out([bits(time) + bits(length) for time, length in boxes])
+        n_leaves = self.n_leaves = max(2, bits(total))
+        need(n_leaves <= 25, "too large")
+        h = 2 + n_leaves % 2
+        n = 1 << h
+        count = 2 * n + sum(3 * (1 << k) for k in range(h)) + 1
+        sent = a.sent(count)
+        p, q = sent[:n], sent[n : 2 * n]
+        ps, qs, at = p, q, 2 * n
+        while len(ps) > 1:
+            half = len(ps) // 2
+            new_p, new_q = [], []
+            for x in range(half):
+                t1, p1, q1 = sent[at : at + 3]
+                at += 3
+                a.gate(ps[x], qs[x + half], t1)
+                a.gate(ps[x + half], qs[x], p1 - t1)
+                a.gate(qs[x], qs[x + half], q1)
+                new_p.append(p1)
+                new_q.append(q1)
+            ps, qs = new_p, new_q
+        self.sum = sent[at]
+        a.gate(self.sum, qs[0], ps[0])
+        combine = lambda weights, values: sum((v * w for w, v in zip(weights, values)), Lin())
+        r = t.point("r", h)
+        c_p, c_q = combine(eq_table(r), p), combine(eq_table(r), q)
+        for k in range(h, n_leaves, 2):
+            lam = t.challenge("lambda")
+            S = c_p + c_q * lam
+            new = []
+            for i in range(k):
+                message = a.sent(4)
+                x = t.challenge("round")
+                new.append(x)
+                for m, coefficient in enumerate(message, 1):
+                    S = S + coefficient * (pow(x, m, R) - r[i])
+            sent = a.sent(15)
+            p, q, (A, B, t1, n1, t2, n2, m) = sent[:4], sent[4:8], sent[8:]
+            a.gate(q[0], q[1], A)
+            a.gate(q[2], q[3], B)
+            a.gate(p[0], q[1], t1)
+            a.gate(p[1], q[0], n1 - t1)
+            a.gate(p[2], q[3], t2)
+            a.gate(p[3], q[2], n2 - t2)
+            a.gate(n1, B, m)
+            a.gate(n2 + B * lam, A, S - m)
+            s = t.point("s", 2)
+            c_p, c_q = combine(eq_table(s), p), combine(eq_table(s), q)
+            r = s + new
+        self.rho_leaves, self.c_p, self.c_q = r, c_p, c_q
+
+    # -- 13.6
+
+    def weights(self, box):
+        """eq of the frames and of the entries of a box, over what is there."""
+        if box not in self.known:
+            time, length = box
+            end = len(self.rho)
+            mid = end - bits(length)
+            first = mid - bits(time)
+            self.known[box] = (
+                dict(enumerate(eq_table(self.rho[first:mid])[:time])),
+                dict(enumerate(eq_table(self.rho[mid:end])[:length])),
+            )
+        return self.known[box]
+
+    def add_views(self, target, views, number, frames, entries, entries_of_box=None):
+        """number * sum of frames(t) * entries(i) * the linear form at (t, i)."""
+        s = self.system
+        pulled = {}
+        for ((kind, index), tm, im), k in views.items():
+            for name, m, w in (("t", tm, frames), ("i", im, entries)):
+                if (name, m) not in pulled:
+                    pulled[name, m] = {x: v % R for x, v in pull(m, w).items()}
+            wt, wi = pulled["t", tm], pulled["i", im]
+            time, length = s.columns[index] if kind == "col" else s.publics[index][0]
+            k = k * number % R
+            if kind == "pub":
+                values = s.publics[index][1]
+                total = 0
+                for t, a in wt.items():
+                    if 0 <= t < time:
+                        total += a * sum(b * values[t * length + i] for i, b in wi.items() if 0 <= i < length)
+                target.constant = (target.constant + k * total) % R
+            else:
+                cells = target.cells
+                for t, a in wt.items():
+                    if 0 <= t < time:
+                        a = a * k % R
+                        for i, b in wi.items():
+                            if 0 <= i < length:
+                                x = (index, t, i)
+                                cells[x] = (cells.get(x, 0) + a * b) % R
+
+    def add_form(self, target, form, number):
+        frames, entries = self.weights(form.box)
+        self.add_views(target, form.views, number, frames, entries)
+        for k, (l, bias, rows, x) in form.affine:
+            vector = {i: w % R for i, w in pull(rows, entries).items()}
+            key = l, tuple(sorted(vector.items()))
+            pair = self.pairs.setdefault(key, len(self.pairs))
+            self.affine.append((pair, k * number % R, bias, x, frames))
+        for e, k in form.products.items():
+            self.kappa[e] = (self.kappa[e] + k * number) % R
+
+    def equation(self):
+        t, s = self.t, self.system
+        delta = t.challenge("delta")
+        most = max((bits(time) + bits(length) for time, length in (f.box for f in s.identities)), default=0)
+        self.rho = t.point("rho", max(0, most - self.n_leaves)) + self.rho_leaves
+        self.known, self.pairs, self.affine = {}, {}, []
+        self.kappa = [0] * len(s.products)
+        v0 = self.v0 = Sparse()
+        first = (self.phi(0, s.tables[0][0]) + delta) % R
+        v0.constant = first
+        for g, (table, parts) in enumerate(s.lookups):
+            box = self.lookup_boxes[g]
+            size = bits(box[0]) + bits(box[1])
+            w = eq_at(self.rho_leaves[: self.n_leaves - size], self.leaf_places[g] >> size)
+            frames, entries = self.weights(box)
+            one = sum(frames.values()) * sum(entries.values()) % R
+            v0.constant += w * one * (self.alpha - (table + 1) + delta - first)
+            for m, (form, shift) in enumerate(parts, 1):
+                self.add_form(v0, form, -w * pow(self.beta, m, R) * pow(2, -shift, R) % R)
+        for y, form in enumerate(s.identities, 1):
+            self.add_form(v0, form, pow(delta, 1 + y, R))
+        self.left = self.c_q + self.c_p * delta
+
+    # -- 13.7
+
+    def check_products(self):
+        a, t, s = self.argument, self.t, self.system
+        (lam,) = a.sent(1)
+        self.claims = [(self.v0, lam)]
+        sigma = self.left - self.v0.constant - lam
+        nu = self.program.dimensions[2]
+        pair_bits = bits(len(self.pairs))
+        n_bank = nu + pair_bits
+        sizes = [sum(map(bits, left.box)) for _, left, _ in s.products]
+        n = max([n_bank] + sizes)
+        r = []
+        for _ in range(n):
+            g0, g2, g3 = a.sent(3)
+            x = t.challenge("round")
+            r.append(x)
+            g1 = sigma - 2 * g0 - g2 - g3
+            sigma = g0 + x * g1 + x * x % R * g2 + pow(x, 3, R) * g3
+        sent = a.sent(2 + 3 * len(s.products))
+        self.v_bank, bracket = sent[:2]
+        last = sigma
+        evaluations = []
+        for e, (summed, left, right) in enumerate(s.products):
+            L, Q, product = sent[2 + 3 * e : 5 + 3 * e]
+            a.gate(L, Q, product)
+            time, length = left.box
+            mine = r[n - sizes[e] :]
+            r_t, r_i = mine[: bits(time)], mine[bits(time) :]
+            at_t, at_i = eq_table(r_t)[:time], eq_table(r_i)[:length]
+            frames, entries = self.weights((time, 1) if summed else (time, length))
+            weight = sum(x * y for x, y in zip(frames.values(), at_t)) % R
+            if not summed:
+                weight = weight * sum(x * y for x, y in zip(entries.values(), at_i)) % R
+            last = last - product * (pow(2, -(n - sizes[e]), R) * self.kappa[e] * weight % R)
+            for value, form in ((L, left), (Q, right)):
+                functional = Sparse()
+                self.add_views(functional, form.views, 1, dict(enumerate(at_t)), dict(enumerate(at_i)))
+                evaluations.append((functional, value))
+        a.gate(self.v_bank, bracket, last * pow(2, n - n_bank, R))
+        mine = r[n - n_bank :]
+        self.r_j, r_s = mine[:nu], mine[nu:]
+        eq_j, self.eq_s = eq_table(self.r_j), eq_table(r_s)
+        functional = Sparse()
+        for pair, number, bias, x, frames in self.affine:
+            number = number * self.eq_s[pair] % R
+            if bias:
+                functional.constant += number * eq_j[0] * sum(frames.values())
+            entries = dict(enumerate(eq_j[1 : 1 + x.box[1]]))
+            self.add_views(functional, x.views, number, frames, entries)
+        self.claims += [(functional, bracket)] + evaluations
+
+    # -- 13.8
+
+    def check_gates(self):
+        a, t = self.argument, self.t
+        dummy = a.sent(6)
+        a.gate(*dummy[:3])
+        a.gate(*dummy[3:])
+        n = bits(len(a.gates))
+        tau = t.point("tau", n)
+        S, r = Lin(), []
+        for i in range(n):
+            message = a.sent(2)
+            x = t.challenge("round")
+            r.append(x)
+            for m, h in enumerate(message, 1):
+                S = S + h * (pow(x, m, R) - tau[i])
+        shown = a.shown(3)
+        self.equations = []
+        weights = eq_table(r)
+        for side, value in enumerate(shown):
+            total = {}
+            constant = 0
+            for w, gate in zip(weights, a.gates):
+                constant += w * gate[side].constant
+                for k, v in gate[side].terms.items():
+                    total[k] = (total.get(k, 0) + w * v) % R
+            self.equations.append(Lin(total, constant) - value)
+        self.equations.append(S - (shown[0] * shown[1] - shown[2]))
+
+    # -- 13.9
+
+    def one_point(self):
+        a, t, s, c = self.argument, self.t, self.system, self.c
+        multiplicities = Sparse()
+        first = len(s.columns)
+        for k, rows in enumerate(s.tables):
+            values = [self.phi(k, row) for row in rows]
+            need(all(values), "a row of a table is a pole")
+            for j, inverse in enumerate(invert(values)):
+                multiplicities.cells[first + k, 0, j] = inverse
+        claims = [(multiplicities, self.sum)] + self.claims
+        gamma = t.challenge("gamma")
+        sigma, v, power = Lin(), {}, 1
+        for functional, value in claims:
+            sigma = sigma + (value - functional.constant if functional is not self.v0 else value) * power
+            for cell, w in functional.cells.items():
+                v[cell] = (v.get(cell, 0) + power * w) % R
+            power = power * gamma % R
+        N, p = self.layout.n, []
+        for i in range(N + 1):
+            if i == N - c:
+                sigma = sigma + self.v_bank * power
+            if i == N:
+                break
+            g0, g2 = a.sent(2)
+            x = t.challenge("round")
+            p.append(x)
+            sigma = g0 + x * (sigma - 2 * g0 - g2) + x * x % R * g2
+        p_row, p_col = p[: N - c], p[N - c :]
+        self.eq_row = {row: eq_at(p_row, row) for row in self.row_points}
+        self.eq_col = eq_table(p_col)
+        mask = (1 << c) - 1
+        at = 0
+        for (k, time, i), w in v.items():
+            cell = self.layout.cell(k, time, i)
+            at += w * self.eq_row[cell >> c] % R * self.eq_col[cell & mask]
+        cut = len(self.r_j) - self.model.column_bits
+        self.r_hi, r_col = self.r_j[:cut], self.r_j[cut:]
+        padded = [0] * (c - len(r_col)) + r_col
+        at_w = power
+        for x, y in zip(padded, p_col):
+            at_w = at_w * (x * y + (1 - x) * (1 - y)) % R
+        self.values = a.points("values", 2)
+        self.equations.append(sigma)
+        self.at_values = at % R, at_w
+
+    # -- 13.10
+
+    def end(self):
+        a, t = self.argument, self.t
+        theta = t.challenge("theta")
+        rows = list(a.rows)
+        size = 1 << bits(len(rows))
+        l, k, weight = [0] * (16 * size), 0, 1
+        for equation in self.equations:
+            for i, x in equation.terms.items():
+                l[i] = (l[i] + weight * x) % R
+            k -= weight * equation.constant
+            last, weight = weight, weight * theta % R
+        # The last equation is sigma = v~(p) V_Z + ... V_W: <w, l> = k - z V_Z - z' V_W.
+        z, z2 = (-last * x % R for x in self.at_values)
+        (U,) = generators("layerfold/trace/1", 1)
+        H, *G = generators("layerfold/bank/1", 1 + max(16, 1 << self.c))
+        value = [(k, U), (-z, self.values[0]), (-z2, self.values[1])]
+        scales = [1] * size
+        while size > 1:
+            X, Y = a.points("fold", 2)
+            u = t.challenge("u")
+            size //= 2
+            half = 16 * size
+            l = [(u * x + y) % R for x, y in zip(l[:half], l[half:])]
+            value = [(1, X), (u * u, Y)] + [(u * w, p) for w, p in value]
+            # Row i of what is left has the scale 1 if it came from the first half, else u.
+            scales = [w * (u if i // size % 2 else 1) % R for i, w in enumerate(scales)]
+        D, D2 = a.points("masks", 2)
+        e = t.challenge("e")
+        *f, s, s2 = a.shown(18)
+        check = [(x, g) for x, g in zip(f, G)] + [(s, H), (-1, D)]
+        check += [(-e * w, row) for w, row in zip(scales, rows)]
+        need(not multi(check)[2], "the equation of the messages")
+        inner = sum(x * y for x, y in zip(f, l))
+        check = [(inner, U), (s2, H), (-1, D2)] + [(-e * w, p) for w, p in value]
+        need(not multi(check)[2], "the equation of the values")
+        self.U, self.H, self.G = U, H, G
+
+    def opening(self):
+        a, t, c, f = self.argument, self.t, self.c, self.f
+        chi, omega = t.challenge("chi"), t.challenge("omega")
+        P = [(self.eq_row[row], point) for row, point in self.row_points.items()]
+        vectors = {}
+        for (l, vector), pair in self.pairs.items():
+            for i, w in vector:
+                vectors[l, i] = (vectors.get((l, i), 0) + w * self.eq_s[pair]) % R
+        eq_hi = eq_table(self.r_hi)
+        P += [(chi * eq_hi[k] * vectors.get((l, i), 0), point) for (l, i, k), point in zip(self.model.parts, self.model.rows)]
+        P += [(omega, self.values[0]), (omega * chi, self.values[1])]
+        b, G = self.eq_col, [1] * (1 << c)
+        size = 1 << c
+        for _ in range(c - f):
+            L, Q = a.points("cross", 2)
+            u = t.short("u")
+            need(u != 0, "a challenge is zero")
+            size //= 2
+            b = [(x + u * y) % R for x, y in zip(b[:size], b[size:])]
+            G = [w * (u if i // size % 2 else 1) % R for i, w in enumerate(G)]
+            P += [(u, L), (pow(u, -1, R), Q)]
+        (D,) = a.points("mask", 1)
+        e = t.challenge("e")
+        *values, s = a.shown((1 << f) + 1)
+        inner = sum(x * y for x, y in zip(values, b))
+        check = [(w * values[i % size], g) for i, (w, g) in enumerate(zip(G, self.G))]
+        check += [(omega * inner, self.U), (s, self.H), (-1, D)] + [(-e * w, p) for w, p in P]
+        need(not multi(check)[2], "the equation of the opening")
+
+
+def invert(values):
+    prefix = [1]
+    for v in values:
+        prefix.append(prefix[-1] * v % R)
+    inverse, result = pow(prefix[-1], -1, R), [0] * len(values)
+    for i in range(len(values) - 1, -1, -1):
+        result[i] = prefix[i] * inverse % R
+        inverse = inverse * values[i] % R
+    return result
+
+
+def judge(program, commitment, statement, proof):
+    """(exit code, verdict) for the bytes of the four files."""
+    try:
+        try:
+            statement = json.loads(statement)
+        except ValueError as e:
+            raise Unreadable("statement") from e
+        try:
+            program, commitment = Program(program), Commitment(commitment)
+        except (IndexError, KeyError, OverflowError, ValueError) as e:
+            raise Unreadable("program or commitment") from e
+        Verifier(program, commitment, statement, proof).verify()
+    except Invalid as e:
+        return 1, f"invalid: {e}"
+    except Unreadable as e:
+        return 2, f"unreadable: {e}"
+    return 0, "valid"
+
+
+def read(*path):
+    with open(os.path.join(*path), "rb") as file:
+        return file.read()
+
+
+def main(arguments):
+    if len(arguments) == 2 and arguments[0] == "--list":
+        # Lines of name of program and commitment, name of statement and proof, what, verdict; tabs between.
+        directory, wrong = arguments[1], 0
+        for line in read(directory, "list").decode().splitlines():
+            name, file, what, verdict = line.split("\t")
+            start = clock.time()
+            code, said = judge(*(read(directory, n) for n in (name + ".program", name + ".commitment", file + ".json", file + ".proof")))
+            agree = (code == 0) == (verdict == "valid")
+            wrong += not agree
+            print(f"{'agree' if agree else 'DIFFER'} {file} ({what}): {said}; Rust: {verdict}; {clock.time() - start:.1f} s", flush=True)
+        print(f"{wrong} differ")
+        return int(wrong > 0)
+    if len(arguments) != 4:
+        print(__doc__, file=sys.stderr)
+        return 2
+    try:
+        files = [read(path) for path in arguments]
+    except OSError as e:
+        print(f"unreadable: {e}")
+        return 2
+    code, said = judge(*files)
+    print(said)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
