@@ -41,6 +41,7 @@
 //! | 46, 49, 50 | attestations, chains, counts | none: not part of the argument |
 //! | 51 | sizes | `programs`, `bits_of_rows_and_of_the_tail_are_bound`, numbers of frames in `the_statement_is_bound` |
 
+mod columns;
 mod commitments;
 mod messages;
 mod programs;

@@ -191,6 +191,24 @@ pub(crate) fn bank_of(program: &Program, seed: i64) -> WeightBank {
     WeightBank::new(maps.collect()).unwrap()
 }
 
+/// Other weights and biases of the first map.
+pub(crate) fn with_weights(
+    bank: &WeightBank,
+    change: impl Fn(&mut Vec<i16>, &mut Vec<i64>),
+) -> WeightBank {
+    let mut maps: Vec<AffineMap> = (bank.maps().iter())
+        .map(|map| AffineMap::clone(map))
+        .collect();
+    let map = &maps[0];
+    let mut weights: Vec<i16> = (0..map.rows())
+        .flat_map(|i| map.dense_row(i).to_vec())
+        .collect();
+    let mut bias = map.bias().to_vec();
+    change(&mut weights, &mut bias);
+    maps[0] = AffineMap::new(map.columns(), weights, bias).unwrap();
+    WeightBank::new(maps).unwrap()
+}
+
 /// A run of a program, with the integers of an honest prover.
 pub(crate) fn case_of(program: &Program, bank: WeightBank, frames: Vec<Vec<i64>>) -> Case {
     case_with(program, bank, frames, &[])
