@@ -306,7 +306,12 @@ impl Form {
         });
         let key = |a: &Affine| (a.map, a.input, a.bias, a.rows.clone());
         merge(&mut self.affines, more, key, |a| &mut a.factor);
-        self.add_products(other.products.iter().map(|(p, own)| (*p, times(*own, factor))));
+        self.add_products(
+            other
+                .products
+                .iter()
+                .map(|(p, own)| (*p, times(*own, factor))),
+        );
     }
 
     /// Adds multiples of products.
@@ -326,7 +331,9 @@ impl System {
         let parts = self.lookups.iter().flat_map(|l| &l.parts);
         let forms = parts.map(|p| &p.form).chain(&self.identities);
         let products = self.products.iter().flat_map(|p| [&p.left, &p.right]);
-        (forms.map(|f| &f.linear)).chain(products).chain(&self.inputs)
+        (forms.map(|f| &f.linear))
+            .chain(products)
+            .chain(&self.inputs)
     }
 
     fn forms(&mut self) -> impl Iterator<Item = &mut Form> {

@@ -43,6 +43,7 @@
 
 mod columns;
 mod commitments;
+mod hostile;
 mod messages;
 mod programs;
 pub(crate) mod prover;
