@@ -1,5 +1,6 @@
 //! Tests of trace proofs.
 
+pub(crate) mod forged;
 mod lowering;
 mod proofs;
 
