@@ -25,15 +25,15 @@ in_both_kinds! {
     statements_in_words_and_as_json,
 }
 
-const INPUTS: u32 = 4;
+pub(super) const INPUTS: u32 = 4;
 const CLASSES: u32 = 3;
 
-fn shape(last: Activation) -> NetworkShape {
+pub(super) fn shape(last: Activation) -> NetworkShape {
     network(&[INPUTS, 5, CLASSES], &[Activation::Relu, last])
 }
 
 /// The outputs of the network itself.
-fn outputs(shape: &NetworkShape, bank: &WeightBank, x: &[i64]) -> Vec<i64> {
+pub(super) fn outputs(shape: &NetworkShape, bank: &WeightBank, x: &[i64]) -> Vec<i64> {
     let program = shape.program(Schedule::WholeNetwork).unwrap();
     program.run(bank, &mut Vec::new(), x).unwrap()
 }
@@ -70,7 +70,7 @@ fn holds(predicate: Predicate, y: &[i64], label: i64, parameter: i64) -> bool {
 }
 
 /// What a claim says of a run, by plain integers.
-fn expected(claim: Claim, runs: &[(Vec<i64>, i64, i64)], parameter: i64) -> Vec<i64> {
+pub(super) fn expected(claim: Claim, runs: &[(Vec<i64>, i64, i64)], parameter: i64) -> Vec<i64> {
     let last = &runs[runs.len() - 1];
     let count = |p: Predicate, group: Option<i64>| {
         let of = runs.iter().filter(|(y, label, g)| {
@@ -130,7 +130,7 @@ fn predicates() -> Vec<Predicate> {
     all
 }
 
-fn claims() -> Vec<Claim> {
+pub(super) fn claims() -> Vec<Claim> {
     let mut all = vec![
         Claim::ArgMax,
         Claim::Confusion,
@@ -150,7 +150,7 @@ fn claims() -> Vec<Claim> {
 }
 
 /// A frame of the claim's program.
-fn full(claim: Claim, x: &[i64], label: i64, group: i64) -> Vec<i64> {
+pub(super) fn full(claim: Claim, x: &[i64], label: i64, group: i64) -> Vec<i64> {
     let mut frame = x.to_vec();
     if claim.takes_label() {
         frame.push(label);

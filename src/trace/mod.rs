@@ -23,7 +23,7 @@ mod products;
 mod system;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic)]
-mod tests;
+pub(crate) mod tests;
 mod transcript;
 mod tree;
 mod witness;

@@ -1,0 +1,1415 @@
+//! The cases.
+
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::{Case, Net, Runtime, ends, listed_frames, listed_net, most_of};
+use crate::{
+    program::{
+        Activation, CellKind, CellShape, ElmanActivation, Emission, LayerShape, Operation, Program,
+        Register, Schedule, SequenceShape,
+    },
+    tests::{claims, fixtures},
+    weights::{AffineMap, WeightBank},
+};
+
+const FRAME: Register = Register::FRAME;
+
+/// Cases that are folded to the end besides, which is slow.
+pub(super) const FOLDED: &[&str] = &["gru, every frame", "dense, relu, dense"];
+
+pub(super) fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    affine(&mut cases);
+    requantize(&mut cases);
+    relu(&mut cases);
+    table(&mut cases);
+    sums(&mut cases);
+    compare(&mut cases);
+    shapes(&mut cases);
+    carried(&mut cases);
+    heads(&mut cases);
+    compositions(&mut cases);
+    cells(&mut cases);
+    refused(&mut cases);
+    claims_of_outputs(&mut cases);
+    cases
+}
+
+/// Rows of random weights.
+fn weights(rows: usize, columns: usize, reach: i16, seed: u64) -> Vec<Vec<i16>> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let row = |_| {
+        (0..columns)
+            .map(|_| rng.gen_range(-reach..=reach))
+            .collect()
+    };
+    (0..rows).map(row).collect()
+}
+
+fn times(weights: &[Vec<i16>], x: &[f64]) -> Vec<f64> {
+    let row = |row: &Vec<i16>| row.iter().zip(x).map(|(w, x)| f64::from(*w) * x).sum();
+    weights.iter().map(row).collect()
+}
+
+fn add(a: &[f64], b: &[f64]) -> Vec<f64> {
+    a.iter().zip(b).map(|(a, b)| a + b).collect()
+}
+
+fn reals(x: &[i64]) -> Vec<f64> {
+    x.iter().map(|x| *x as f64).collect()
+}
+
+fn clamp(x: f64, width: u8) -> f64 {
+    let half = f64::from(width - 1).exp2();
+    x.clamp(-half, half - 1.0)
+}
+
+/// `⌊x / 2^shift⌉`, halves up, saturated.
+fn rounded(x: f64, shift: u8, width: u8) -> f64 {
+    clamp((x / f64::from(shift).exp2() + 0.5).floor(), width)
+}
+
+fn affine(cases: &mut Vec<Case>) {
+    let a = weights(3, 4, 300, 1);
+    let bias = [0, -5000, 40_000];
+    let mut net = Net::new(4, 16);
+    let y = net.affine(&[(FRAME, a.clone())], &bias, 40, 0);
+    cases.push(
+        net.case("affine", y, ends(4, 16))
+            .exactly(move |x| add(&times(&a, x), &reals(&bias))),
+    );
+
+    let ends_of_weights = vec![vec![i16::MIN, i16::MAX], vec![i16::MIN; 2], vec![0, 1]];
+    let bias = [1i64 << 50, -(1 << 50), -1];
+    let mut net = Net::new(2, 16);
+    let y = net.affine(&[(FRAME, ends_of_weights.clone())], &bias, 64, 0);
+    cases.push(
+        net.case("affine, weights and biases at their ends", y, ends(2, 16))
+            .exactly(move |x| add(&times(&ends_of_weights, x), &reals(&bias))),
+    );
+
+    // Each register twice, one map twice, the bias of the first.
+    let (a, b) = (weights(2, 2, 90, 2), weights(2, 4, 90, 3));
+    let mut net = Net::new(4, 8);
+    let first = net.slice(FRAME, 0, 2);
+    let last = net.slice(FRAME, 2, 2);
+    let terms = [(first, a.clone()), (FRAME, b.clone()), (last, a.clone())];
+    let y = net.affine(&terms, &[70, -80], 30, 0);
+    if let Some(Operation::Affine { terms, .. }) = net.program.operations.last_mut() {
+        let again = terms[0];
+        terms.push(again);
+    }
+    cases.push(
+        net.case("affine of several terms", y, ends(4, 8))
+            .exactly(move |x| {
+                let twice: Vec<f64> = x[..2].iter().map(|x| 2.0 * x).collect();
+                let sum = add(&times(&a, &twice), &times(&b, x));
+                add(&add(&sum, &times(&a, &x[2..])), &[70.0, -80.0])
+            }),
+    );
+
+    let mut net = Net::new(5, 8);
+    let rows: Vec<Vec<(u32, i16)>> = vec![vec![(1, 7), (4, -300)], vec![], vec![(0, 1)]];
+    let map = AffineMap::sparse(5, rows, vec![0, 3, 0]).unwrap();
+    let map = net.map(map);
+    let terms = vec![crate::program::Term { map, input: FRAME }];
+    let y = net.push(Operation::Affine {
+        terms,
+        rows: 3,
+        bits: 24,
+        shift: 0,
+    });
+    cases.push(
+        net.case("affine, sparse, with an empty row", y, ends(5, 8))
+            .exactly(|x| vec![7.0 * x[1] - 300.0 * x[4], 3.0, x[0]]),
+    );
+
+    // Bits, unsigned.
+    let a = weights(2, 3, 900, 4);
+    let mut net = Net::new(3, 8);
+    let y = net.combine(0, &[(1, FRAME, None)], 9, 0);
+    let bits = net.sign(y);
+    let y = net.affine(&[(bits, a.clone())], &[1, 2], 20, 0);
+    cases.push(net.case("affine of bits", y, ends(3, 8)).exactly(move |x| {
+        let bits: Vec<f64> = x.iter().map(|x| f64::from(*x >= 0.0)).collect();
+        add(&times(&a, &bits), &[1.0, 2.0])
+    }));
+
+    for (name, columns, rows) in [
+        ("affine of an input shorter than its map", 5, 2),
+        ("affine of an input longer than its map", 3, 2),
+    ] {
+        let mut net = Net::new(4, 8);
+        let y = net.affine(&[(FRAME, weights(rows, columns, 9, 5))], &[0, 0], 20, 0);
+        cases.push(
+            net.case(name, y, ends(4, 8))
+                .refused(Runtime::Interpreter, "does not fit its input"),
+        );
+    }
+    for (name, rows) in [
+        ("affine with fewer rows than its map", 2),
+        ("affine with more rows than its map", 4),
+    ] {
+        let mut net = Net::new(4, 8);
+        let y = net.affine(&[(FRAME, weights(3, 4, 9, 5))], &[0; 3], 20, 0);
+        if let Some(Operation::Affine { rows: of, .. }) = net.program.operations.last_mut() {
+            *of = rows;
+        }
+        cases.push(
+            net.case(name, y, ends(4, 8))
+                .refused(Runtime::Interpreter, "as many rows"),
+        );
+    }
+    let mut net = Net::new(1, 8);
+    let y = net.affine(&[(FRAME, vec![vec![4]])], &[0], 10, 0);
+    cases.push(
+        net.case("affine that leaves its accumulator by 1", y, ends(1, 8))
+            .refused(Runtime::Interpreter, "accumulator"),
+    );
+}
+
+/// Every value of an accumulator where something begins or ends.
+fn edges(bits: u8, shift: u8, drop: u8, width: u8) -> Vec<i64> {
+    let most = i128::from(most_of(bits, shift));
+    let unit = 1i128 << (shift + drop);
+    let half = if shift == 0 { 0 } else { 1i128 << (shift - 1) };
+    let q = 1i128 << (width - 1);
+    // Where the result steps to 1 − q, 0, 1, q − 1, and where it would to ±q beyond its ends.
+    let mut all = vec![0, 1, -1, most, -most, most - 1];
+    for step in [-q, 1 - q, -1, 0, 1, q - 1, q, q + 1] {
+        let first = step * unit - half;
+        all.extend([first - 1, first, first + 1]);
+    }
+    all.retain(|y| y.abs() <= most);
+    all.sort_unstable();
+    all.dedup();
+    all.into_iter().map(|y| y as i64).collect()
+}
+
+/// Accumulator bits, shift, drop.
+const SHIFTS: &[(u8, u8, u8)] = &[
+    (20, 0, 0),
+    (17, 0, 3),
+    (10, 1, 0),
+    (20, 6, 0),
+    (32, 9, 4),
+    (33, 16, 0),
+    (48, 20, 20),
+    (62, 40, 3),
+    (64, 63, 0),
+    (64, 30, 33),
+    (12, 3, 0),
+];
+
+const WIDTHS: [u8; 5] = [2, 5, 8, 13, 16];
+
+/// The accumulator values of a frame.
+fn moved(values: &[i64], bits: u8, shift: u8, x: f64) -> Vec<f64> {
+    let most = most_of(bits, shift);
+    let still = |v: &i64| v.unsigned_abs() + 2 > most;
+    let value = |v: &i64| *v as f64 + if still(v) { 0.0 } else { x };
+    values.iter().map(value).collect()
+}
+
+/// Half a unit beside what is exact, cut off downwards.
+fn cut(shift: u8, drop: u8) -> f64 {
+    match (shift, drop) {
+        (0, 0) => 0.0,
+        (_, 0) => 0.5,
+        _ => 1.0,
+    }
+}
+
+fn requantize(cases: &mut Vec<Case>) {
+    for &(bits, shift, drop) in SHIFTS {
+        // An accumulator for every width, so that none is read twice.
+        let mut net = listed_net();
+        let mut parts = Vec::new();
+        let mut values = Vec::new();
+        for width in WIDTHS {
+            let edges = edges(bits, shift, drop, width);
+            let y = net.listed(&edges, bits, shift);
+            let q = net.requantize(y, drop, width);
+            parts.push(net.widen(q, 16));
+            values.push((width, edges));
+        }
+        let out = net.concat(&parts);
+        let name = format!("requantize {bits} bits by {shift} and {drop}");
+        cases.push(
+            net.case(&name, out, listed_frames())
+                .each(cut(shift, drop), move |x| {
+                    let of = |(width, edges): &(u8, Vec<i64>)| {
+                        let y = moved(edges, bits, shift, x[0]);
+                        let unit = f64::from(shift + drop).exp2();
+                        y.iter()
+                            .map(|y| clamp(y / unit, *width))
+                            .collect::<Vec<_>>()
+                    };
+                    values.iter().flat_map(of).collect()
+                }),
+        );
+    }
+    for width in WIDTHS {
+        // Alone, as the output.
+        let mut net = listed_net();
+        let edges = edges(30, 10, 0, width);
+        let y = net.listed(&edges, 30, 10);
+        let q = net.requantize(y, 0, width);
+        cases.push(
+            net.case(&format!("requantize to {width} bits"), q, listed_frames())
+                .exactly(move |x| {
+                    let y = moved(&edges, 30, 10, x[0]);
+                    y.iter().map(|y| rounded(*y, 10, width)).collect()
+                }),
+        );
+    }
+    // One accumulator to several widths: limbs of the wider ones may be shared.
+    for (name, widths) in [
+        ("requantize one sum to 16 and 8 bits", [(0, 16), (8, 8)]),
+        ("requantize one sum to 8 and 16 bits", [(8, 8), (0, 16)]),
+        ("requantize one sum to 16 and 12 bits", [(0, 16), (4, 12)]),
+        ("requantize one sum to 12 and 16 bits", [(0, 12), (3, 16)]),
+        ("requantize one sum to 13 and 13 bits", [(0, 13), (2, 13)]),
+        ("requantize one sum to 16 and 3 bits", [(1, 16), (14, 3)]),
+    ] {
+        let mut net = listed_net();
+        let mut values = edges(40, 6, 0, 16);
+        values.extend(edges(40, 6, 8, 8));
+        let y = net.listed(&values, 40, 6);
+        let mut parts = Vec::new();
+        for (drop, width) in widths {
+            let q = net.requantize(y, drop, width);
+            parts.push(net.widen(q, 16));
+        }
+        let out = net.concat(&parts);
+        cases.push(net.case(name, out, listed_frames()).exactly(move |x| {
+            let y = moved(&values, 40, 6, x[0]);
+            let of = |(drop, width): &(u8, u8)| {
+                let q = |y: &f64| {
+                    let r = (y / 64.0 + 0.5).floor();
+                    clamp((r / f64::from(*drop).exp2()).floor(), *width)
+                };
+                y.iter().map(q).collect::<Vec<_>>()
+            };
+            widths.iter().flat_map(of).collect()
+        }));
+    }
+    let mut net = listed_net();
+    let y = net.listed(&[0], 20, 8);
+    let q = net.requantize(y, 12, 8);
+    cases.push(
+        net.case("requantize of no bit", q, listed_frames())
+            .refused(Runtime::Interpreter, "no bit of the accumulator is left"),
+    );
+}
+
+fn relu(cases: &mut Vec<Case>) {
+    for fused in [true, false] {
+        for (bits, shift, drop) in [(20, 0, 0), (32, 9, 0), (32, 9, 2), (48, 30, 0)] {
+            let mut net = listed_net();
+            let mut parts = Vec::new();
+            let mut values = Vec::new();
+            for width in [2, 8, 13, 16] {
+                let edges = edges(bits, shift, drop, width);
+                let y = net.listed(&edges, bits, shift);
+                let q = net.requantize(y, drop, width);
+                let r = net.relu(q);
+                parts.push(net.widen(r, 16));
+                if !fused {
+                    parts.push(net.widen(q, 16));
+                }
+                values.push((width, edges));
+            }
+            let out = net.concat(&parts);
+            let how = if fused { "fused" } else { "unfused" };
+            let name = format!("relu, {how}, of {bits} bits by {shift} and {drop}");
+            cases.push(
+                net.case(&name, out, listed_frames())
+                    .each(cut(shift, drop), move |x| {
+                        let mut out = Vec::new();
+                        for (width, edges) in &values {
+                            let y = moved(edges, bits, shift, x[0]);
+                            let unit = f64::from(shift + drop).exp2();
+                            let q: Vec<f64> = y.iter().map(|y| clamp(y / unit, *width)).collect();
+                            out.extend(q.iter().map(|q| q.max(0.0)));
+                            if !fused {
+                                out.extend(q);
+                            }
+                        }
+                        out
+                    }),
+            );
+        }
+    }
+    for width in [2, 8, 13, 16] {
+        let mut net = Net::new(7, width);
+        let r = net.relu(FRAME);
+        cases.push(
+            net.case(
+                &format!("relu of frames of {width} bits"),
+                r,
+                ends(7, width),
+            )
+            .exactly(|x| x.iter().map(|x| x.max(0.0)).collect()),
+        );
+    }
+    let mut net = Net::new(3, 8);
+    let y = net.combine(0, &[(1, FRAME, None)], 9, 0);
+    let bits = net.sign(y);
+    let r = net.relu(bits);
+    cases.push(
+        net.case("relu of unsigned", r, ends(3, 8))
+            .exactly(|x| x.iter().map(|x| f64::from(*x >= 0.0)).collect()),
+    );
+    // −1 and 0 in one bit; wide sums.
+    let mut net = Net::new(3, 8);
+    let y = net.combine(0, &[(1, FRAME, None)], 9, 0);
+    let bits = net.sign(y);
+    let less = net.polynomial(-1, &[(1, bits, None)], 1);
+    let r = net.relu(less);
+    cases.push(
+        net.case("relu of one bit with sign", r, ends(3, 8))
+            .exactly(|x| vec![0.0; x.len()]),
+    );
+    let mut net = Net::new(4, 16);
+    let wide = net.polynomial(-5, &[(1 << 24, FRAME, None)], 41);
+    let r = net.relu(wide);
+    cases.push(net.case("relu of wide sums", r, ends(4, 16)).exactly(|x| {
+        x.iter()
+            .map(|x| (x * 16_777_216.0 - 5.0).max(0.0))
+            .collect()
+    }));
+    let mut net = Net::new(3, 8);
+    let r = net.relu(FRAME);
+    let r = net.relu(r);
+    cases.push(
+        net.case("relu of relu", r, ends(3, 8))
+            .exactly(|x| x.iter().map(|x| x.max(0.0)).collect()),
+    );
+}
+
+/// A function whose values are at both ends of every width.
+fn curve(x: i32, width: u8) -> i32 {
+    let half = 1i32 << (width - 1);
+    match x {
+        -128 | 5 => -half,
+        127 | 0 => half - 1,
+        _ => (x * x * 31 + x).rem_euclid(2 * half) - half,
+    }
+}
+
+fn table(cases: &mut Vec<Case>) {
+    let mut net = Net::new(64, 8);
+    let t = net.table(FRAME, 16, |x| curve(x, 16));
+    let all = (0..4)
+        .map(|k| (0..64).map(|i| 64 * k + i - 128).collect())
+        .collect();
+    cases.push(
+        net.case("table of every value", t, all)
+            .exactly(|x| x.iter().map(|x| curve(*x as i32, 16).into()).collect()),
+    );
+    let mut net = Net::new(5, 8);
+    let parts: Vec<Register> = (2..=16)
+        .map(|width| {
+            let t = net.table(FRAME, width, move |x| curve(x, width));
+            net.widen(t, 16)
+        })
+        .collect();
+    let out = net.concat(&parts);
+    cases.push(
+        net.case("tables of every width", out, ends(5, 8))
+            .exactly(|x| {
+                let of = |width| x.iter().map(move |x| f64::from(curve(*x as i32, width)));
+                (2..=16).flat_map(of).collect()
+            }),
+    );
+    for fused in [true, false] {
+        for (bits, shift, drop) in [(20, 0, 0), (30, 7, 0), (30, 7, 5), (60, 45, 0)] {
+            let mut net = listed_net();
+            let edges = edges(bits, shift, drop, 8);
+            let y = net.listed(&edges, bits, shift);
+            let q = net.requantize(y, drop, 8);
+            let t = net.table(q, 12, |x| curve(x, 12));
+            let out = if fused {
+                t
+            } else {
+                let parts = [net.widen(t, 16), net.widen(q, 16)];
+                net.concat(&parts)
+            };
+            let how = if fused { "fused" } else { "unfused" };
+            let name = format!("table, {how}, of {bits} bits by {shift} and {drop}");
+            let case = net.case(&name, out, listed_frames());
+            // What a real number does not hold is no reference.
+            cases.push(if bits < 53 {
+                case.exactly(move |x| {
+                    let y = moved(&edges, bits, shift, x[0]);
+                    let q = |y: &f64| {
+                        let half = if shift == 0 { 0.0 } else { 0.5 };
+                        let r = (y / f64::from(shift).exp2() + half).floor();
+                        clamp((r / f64::from(drop).exp2()).floor(), 8)
+                    };
+                    let q: Vec<f64> = y.iter().map(q).collect();
+                    let mut out: Vec<f64> = q.iter().map(|q| curve(*q as i32, 12).into()).collect();
+                    if !fused {
+                        out.extend(q);
+                    }
+                    out
+                })
+            } else {
+                case
+            });
+        }
+    }
+    // Two tables and a ReLU of one requantised value, a table of a table.
+    let mut net = listed_net();
+    let values = edges(24, 4, 0, 8);
+    let y = net.listed(&values, 24, 4);
+    let q = net.requantize(y, 0, 8);
+    let a = net.table(q, 8, |x| curve(x, 8));
+    let b = net.table(q, 8, |x| -x.max(-127));
+    let c = net.table(a, 8, |x| x / 2);
+    let r = net.relu(q);
+    let out = net.concat(&[a, b, c, r]);
+    cases.push(
+        net.case("tables of one value", out, listed_frames())
+            .exactly(move |x| {
+                let y = moved(&values, 24, 4, x[0]);
+                let q: Vec<i32> = y.iter().map(|y| rounded(*y, 4, 8) as i32).collect();
+                let a = q.iter().map(|q| curve(*q, 8));
+                let b = q.iter().map(|q| -q.max(&-127));
+                let c = q.iter().map(|q| curve(*q, 8) / 2);
+                let all = a.chain(b).chain(c).chain(q.iter().map(|q| *q.max(&0)));
+                all.map(f64::from).collect()
+            }),
+    );
+}
+
+fn halves(x: &[f64]) -> impl Iterator<Item = (f64, f64)> {
+    let (a, b) = x.split_at(x.len() / 2);
+    a.iter().copied().zip(b.iter().copied())
+}
+
+fn sums(cases: &mut Vec<Case>) {
+    // Every form of an element-wise sum, as an accumulator and in a register.
+    let mut net = Net::new(14, 8);
+    let (a, b) = (net.slice(FRAME, 0, 7), net.slice(FRAME, 7, 7));
+    let product = net.combine(0, &[(1, a, Some(b))], 16, 0);
+    let sum = net.combine(0, &[(1, a, None), (1, b, None)], 9, 0);
+    let complement = net.combine(1, &[(-1, a, None)], 9, 0);
+    let blend = net.combine(0, &[(16, a, None), (1, b, Some(a)), (-1, b, None)], 18, 0);
+    let parts = [product, sum, complement, blend].map(|y| net.widen(y, 20));
+    let out = net.concat(&parts);
+    cases.push(net.case("combine", out, ends(14, 8)).exactly(|x| {
+        let product = halves(x).map(|(a, b)| a * b);
+        let sum = halves(x).map(|(a, b)| a + b);
+        let complement = halves(x).map(|(a, _)| 1.0 - a);
+        let blend = halves(x).map(|(a, b)| 16.0 * a + b * a - b);
+        product.chain(sum).chain(complement).chain(blend).collect()
+    }));
+    for (name, monomials, constant, bits, shift) in [
+        ("combine and requantize", (3, -5), 7, 22, 6),
+        ("combine, wide", (i32::MIN, i32::MAX), 1 << 59, 62, 50),
+        ("combine by a large shift", (1, 1), 0, 18, 16),
+    ] {
+        let mut net = Net::new(8, 8);
+        let (a, b) = (net.slice(FRAME, 0, 4), net.slice(FRAME, 4, 4));
+        let (c, d) = monomials;
+        let y = net.combine(constant, &[(c, a, Some(b)), (d, b, None)], bits, shift);
+        let q = net.requantize(y, 0, 13);
+        cases.push(net.case(name, q, ends(8, 8)).each(0.5, move |x| {
+            let sum = |(a, b)| f64::from(c) * a * b + f64::from(d) * b + constant as f64;
+            let unit = f64::from(shift).exp2();
+            halves(x).map(|p| clamp(sum(p) / unit, 13)).collect()
+        }));
+    }
+    // Sums of sums, products of accumulators.
+    let a = weights(3, 3, 100, 6);
+    let mut net = Net::new(3, 8);
+    let y = net.affine(&[(FRAME, a.clone())], &[5, 0, -5], 18, 3);
+    let z = net.combine(-2, &[(2, FRAME, None)], 10, 0);
+    let w = net.combine(1, &[(1, y, Some(z)), (3, y, None)], 32, 0);
+    cases.push(
+        net.case("combine of accumulators", w, ends(3, 8))
+            .exactly(move |x| {
+                let y = add(&times(&a, x), &[5.0, 0.0, -5.0]);
+                let w = |(y, x): (&f64, &f64)| y * (2.0 * x - 2.0) + 3.0 * y + 1.0;
+                y.iter().zip(x).map(w).collect()
+            }),
+    );
+    let mut net = Net::new(3, 8);
+    let zero = net.combine(
+        0,
+        &[(0, FRAME, None), (1, FRAME, None), (-1, FRAME, None)],
+        10,
+        0,
+    );
+    cases.push(
+        net.case("combine that is zero", zero, ends(3, 8))
+            .exactly(|x| vec![0.0; x.len()]),
+    );
+
+    let mut net = Net::new(8, 8);
+    let (a, b) = (net.slice(FRAME, 0, 4), net.slice(FRAME, 4, 4));
+    let p = net.polynomial(-3, &[(100, a, Some(b)), (-7, a, None)], 24);
+    let again = net.polynomial(0, &[(1, p, Some(a)), (1, p, None)], 32);
+    cases.push(
+        net.case("polynomial of a polynomial", again, ends(8, 8))
+            .exactly(|x| {
+                let p = |(a, b): (f64, f64)| 100.0 * a * b - 7.0 * a - 3.0;
+                halves(x).map(|(a, b)| p((a, b)) * (a + 1.0)).collect()
+            }),
+    );
+    let mut net = Net::new(4, 16);
+    let p = net.unsigned(1 << 15, &[(1, FRAME, None)], 16);
+    cases.push(
+        net.case("polynomial, unsigned", p, ends(4, 16))
+            .exactly(|x| x.iter().map(|x| x + 32_768.0).collect()),
+    );
+    let mut net = Net::new(4, 16);
+    let p = net.polynomial(0, &[(i32::MIN, FRAME, None), (i32::MAX, FRAME, None)], 48);
+    cases.push(
+        net.case("polynomial, wide", p, ends(4, 16))
+            .exactly(|x| x.iter().map(|x| -x).collect()),
+    );
+    let mut net = Net::new(3, 8);
+    let bad = net.combine(0, &[(1, FRAME, Some(FRAME))], 20, 0);
+    cases.push(
+        net.case("combine of a square", bad, ends(3, 8))
+            .refused(Runtime::Interpreter, "a register with itself"),
+    );
+    let mut net = Net::new(3, 8);
+    let bad = net.polynomial(0, &[(3, FRAME, None)], 9);
+    cases.push(
+        net.case("polynomial that leaves its register", bad, ends(3, 8))
+            .refused(Runtime::Interpreter, "can leave its register"),
+    );
+
+    let coefficients = [i32::MIN, i32::MAX, 0, 1, -1];
+    let mut net = Net::new(5, 8);
+    let d = net.dot(FRAME, &coefficients, 41);
+    cases.push(net.case("dot", d, ends(5, 8)).exactly(move |x| {
+        vec![
+            x.iter()
+                .zip(coefficients)
+                .map(|(x, c)| x * f64::from(c))
+                .sum(),
+        ]
+    }));
+    let a = weights(2, 3, 100, 7);
+    let mut net = Net::new(3, 8);
+    let y = net.affine(&[(FRAME, a.clone())], &[9, -9], 18, 4);
+    let d = net.dot(y, &[2, -3], 24);
+    let e = net.dot(FRAME, &[1, 1, 1], 24);
+    let both = net.concat(&[d, e, d]);
+    cases.push(
+        net.case("dot of an accumulator", both, ends(3, 8))
+            .exactly(move |x| {
+                let y = add(&times(&a, x), &[9.0, -9.0]);
+                let d = 2.0 * y[0] - 3.0 * y[1];
+                vec![d, x.iter().sum(), d]
+            }),
+    );
+    let mut net = Net::new(4, 8);
+    let p = net.slice(FRAME, 0, 2);
+    let q = net.slice(FRAME, 2, 2);
+    let product = net.polynomial(0, &[(1, p, Some(q))], 16);
+    let d = net.dot(product, &[1, 1], 18);
+    let of_dot = net.dot(d, &[-4], 21);
+    cases.push(
+        net.case("dot of products, and of a dot", of_dot, ends(4, 8))
+            .exactly(|x| vec![-4.0 * (x[0] * x[2] + x[1] * x[3])]),
+    );
+}
+
+/// Values of an accumulator around 0 and at its ends.
+fn around_zero(bits: u8, shift: u8) -> Vec<i64> {
+    let most = most_of(bits, shift) as i64;
+    let mut values = vec![
+        0,
+        1,
+        -1,
+        most,
+        -most,
+        most - 1,
+        1 - most,
+        most / 2,
+        -(most / 2),
+    ];
+    values.retain(|v| v.abs() <= most);
+    values.sort_unstable();
+    values.dedup();
+    values
+}
+
+const ACCUMULATORS: [u8; 11] = [2, 3, 8, 9, 16, 17, 24, 33, 41, 60, 64];
+
+fn compare(cases: &mut Vec<Case>) {
+    type Bit = fn(f64) -> bool;
+    for (name, shifts, bit) in [
+        ("sign", &[0][..], (|y| y >= 0.0) as Bit),
+        ("zero", &[0], |y| y == 0.0),
+        ("zero, with a shift", &[1, 7], |y| y == 0.0),
+    ] {
+        let mut net = listed_net();
+        let (mut parts, mut values) = (Vec::new(), Vec::new());
+        for bits in ACCUMULATORS {
+            for shift in shifts.iter().filter(|s| **s + 1 < bits) {
+                let list = around_zero(bits, *shift);
+                let y = net.listed(&list, bits, *shift);
+                parts.push(if name == "sign" {
+                    net.sign(y)
+                } else {
+                    net.zero(y)
+                });
+                values.push((bits, *shift, list));
+            }
+        }
+        let out = net.concat(&parts);
+        cases.push(net.case(name, out, listed_frames()).exactly(move |x| {
+            let of = |(bits, shift, list): &(u8, u8, Vec<i64>)| moved(list, *bits, *shift, x[0]);
+            let all = values.iter().flat_map(of);
+            all.map(|y| f64::from(bit(y))).collect()
+        }));
+    }
+    let mut net = Net::new(8, 8);
+    let (a, b) = (net.slice(FRAME, 0, 4), net.slice(FRAME, 4, 4));
+    let less = net.combine(0, &[(1, a, None), (-1, b, None)], 9, 0);
+    let product = net.combine(0, &[(1, a, Some(b))], 16, 3);
+    let part = net.slice(product, 1, 3);
+    let parts = [net.sign(less), net.zero(less), net.zero(part)];
+    let out = net.concat(&parts);
+    let mut frames = ends(8, 8);
+    frames.push(vec![3, -4, 0, 7, 3, -4, 9, 0]);
+    cases.push(net.case("sign and zero of sums", out, frames).exactly(|x| {
+        let sign = halves(x).map(|(a, b)| a >= b);
+        let zero = halves(x).map(|(a, b)| a == b);
+        let product = halves(x).map(|(a, b)| a * b == 0.0).skip(1);
+        sign.chain(zero).chain(product).map(f64::from).collect()
+    }));
+    let mut net = listed_net();
+    let y = net.listed(&[0], 20, 3);
+    let bad = net.sign(y);
+    cases.push(
+        net.case("sign with a shift", bad, listed_frames())
+            .refused(Runtime::Interpreter, "without a shift"),
+    );
+
+    let index = |x: f64, len: usize| (0..len).map(move |c| f64::from(x == c as f64));
+    for (width, len) in [(2, 1), (2, 3), (8, 4), (16, 9)] {
+        let mut net = Net::new(1, width);
+        let bits = net.indicators(FRAME, len);
+        let half = 1i64 << (width - 1);
+        let len = len as usize;
+        let mut x = vec![-half, half - 1, -1, 0, 1, 2, len as i64 - 1, len as i64];
+        x.retain(|x| (-half..half).contains(x));
+        let frames = x.into_iter().map(|x| vec![x]).collect();
+        cases.push(
+            net.case(&format!("indicators of {width} bits, {len}"), bits, frames)
+                .exactly(move |x| index(x[0], len).collect()),
+        );
+    }
+    let mut net = Net::new(3, 8);
+    let wide = net.dot(FRAME, &[1 << 20, 1, 0], 32);
+    let bits = net.indicators(wide, 4);
+    let y = net.combine(0, &[(1, FRAME, None)], 9, 0);
+    let sign = net.sign(y);
+    let first = net.slice(sign, 0, 1);
+    let more = net.indicators(first, 3);
+    let out = net.concat(&[bits, more]);
+    let mut frames = ends(3, 8);
+    frames.extend([vec![0, 3, 0], vec![0, 4, 1], vec![0, -1, 0], vec![-1, 2, 0]]);
+    cases.push(
+        net.case("indicators of sums and of bits", out, frames)
+            .exactly(move |x| {
+                let of_bit = index(f64::from(x[0] >= 0.0), 3);
+                index(x[0] * 1_048_576.0 + x[1], 4).chain(of_bit).collect()
+            }),
+    );
+
+    let first_largest = |x: &[f64]| -> Vec<f64> {
+        let at = (0..x.len()).rev().max_by(|a, b| x[*a].total_cmp(&x[*b]));
+        (0..x.len()).map(|i| f64::from(Some(i) == at)).collect()
+    };
+    for (width, len) in [(2, 4), (8, 5), (16, 3), (8, 1)] {
+        let mut net = Net::new(len as u32, width);
+        let hot = net.argmax(FRAME);
+        let half = 1i64 << (width - 1);
+        let mut frames = ends(len, width);
+        frames.extend([-half, half - 1, 0].map(|x| vec![x; len]));
+        let mut tie = vec![-half; len];
+        for i in (0..len).rev().take(2) {
+            tie[i] = half - 1;
+        }
+        frames.push(tie);
+        cases.push(
+            net.case(&format!("argmax of {len} of {width} bits"), hot, frames)
+                .exactly(first_largest),
+        );
+    }
+    let a = weights(4, 3, 30_000, 8);
+    let mut net = Net::new(3, 16);
+    let y = net.affine(&[(FRAME, a.clone())], &[0; 4], 40, 12);
+    let hot = net.argmax(y);
+    cases.push(
+        net.case("argmax of an accumulator with a shift", hot, ends(3, 16))
+            .exactly(move |x| first_largest(&times(&a, x))),
+    );
+    let mut net = Net::new(4, 8);
+    let y = net.combine(0, &[(1, FRAME, None)], 9, 0);
+    let bits = net.sign(y);
+    let hot = net.argmax(bits);
+    cases.push(
+        net.case("argmax of bits", hot, ends(4, 8))
+            .exactly(move |x| {
+                let bits: Vec<f64> = x.iter().map(|x| f64::from(*x >= 0.0)).collect();
+                first_largest(&bits)
+            }),
+    );
+}
+
+fn shapes(cases: &mut Vec<Case>) {
+    for (start, len) in [(0, 1), (0, 5), (2, 2), (4, 1)] {
+        let mut net = Net::new(5, 8);
+        let s = net.slice(FRAME, start, len);
+        let (start, len) = (start as usize, len as usize);
+        cases.push(
+            net.case(&format!("slice of {len} from {start}"), s, ends(5, 8))
+                .exactly(move |x| x[start..start + len].to_vec()),
+        );
+    }
+    // Of every kind of register, and slices of slices.
+    let a = weights(4, 4, 100, 9);
+    let mut net = Net::new(4, 8);
+    let y = net.affine(&[(FRAME, a.clone())], &[0; 4], 20, 5);
+    let of_y = net.slice(y, 1, 3);
+    let q = net.requantize(of_y, 0, 8);
+    let of_q = net.slice(q, 1, 2);
+    let r = net.relu(q);
+    let of_r = net.slice(r, 0, 2);
+    let y_again = net.slice(of_y, 2, 1);
+    let z = net.requantize(y_again, 0, 8);
+    let t = net.table(of_q, 8, |x| curve(x, 8));
+    let out = net.concat(&[of_q, of_r, z, t, FRAME, q]);
+    cases.push(
+        net.case("slices of everything, together", out, ends(4, 8))
+            .exactly(move |x| {
+                let y = times(&a, x);
+                let q: Vec<f64> = y[1..].iter().map(|y| rounded(*y, 5, 8)).collect();
+                let relu = q[..2].iter().map(|q| q.max(0.0));
+                let table = q[1..].iter().map(|q| f64::from(curve(*q as i32, 8)));
+                let all = q[1..].iter().copied().chain(relu).chain([q[2]]);
+                all.chain(table)
+                    .chain(x.iter().copied())
+                    .chain(q.clone())
+                    .collect()
+            }),
+    );
+    // Reversed, repeated, and a product with what is put together.
+    let a = weights(2, 5, 100, 10);
+    let mut net = Net::new(3, 8);
+    let [i, j, k] = [0, 1, 2].map(|at| net.slice(FRAME, at, 1));
+    let reversed = net.concat(&[k, j, i, i, k]);
+    let y = net.affine(&[(reversed, a.clone())], &[3, 4], 24, 0);
+    let twice = net.concat(&[y, y]);
+    cases.push(
+        net.case("concat of slices", twice, ends(3, 8))
+            .exactly(move |x| {
+                let y = times(&a, &[x[2], x[1], x[0], x[0], x[2]]);
+                let y = add(&y, &[3.0, 4.0]);
+                [y.clone(), y].concat()
+            }),
+    );
+    // Sources that become forms of different kinds: products, maps, columns, the frame.
+    let a = weights(2, 4, 20, 11);
+    let mut net = Net::new(4, 8);
+    let (u, v) = (net.slice(FRAME, 0, 2), net.slice(FRAME, 2, 2));
+    let product = net.polynomial(0, &[(1, u, Some(v))], 16);
+    let y = net.affine(&[(FRAME, a.clone())], &[0, 1], 16, 0);
+    let q = net.requantize(y, 2, 16);
+    let dot = net.dot(u, &[3, 5], 16);
+    let mixed = net.concat(&[product, q, y, dot]);
+    let part = net.slice(mixed, 1, 5);
+    cases.push(
+        net.case("concat of different sources", part, ends(4, 8))
+            .exactly(move |x| {
+                let y = add(&times(&a, x), &[0.0, 1.0]);
+                let q = y.iter().map(|y| (y / 4.0).floor());
+                let all = [x[1] * x[3]].into_iter().chain(q).chain(y.clone());
+                all.collect()
+            }),
+    );
+    let mut net = Net::new(3, 8);
+    let wide = net.widen(FRAME, 9);
+    let bad = net.concat(&[FRAME, wide]);
+    cases.push(
+        net.case("concat of different widths", bad, ends(3, 8))
+            .refused(Runtime::Interpreter, "different widths"),
+    );
+}
+
+/// Outputs of a state that is updated frame by frame.
+fn folded_over<S>(
+    frames: &[Vec<f64>],
+    mut state: S,
+    mut f: impl FnMut(&mut S, &[f64]) -> Vec<f64>,
+) -> Vec<Vec<f64>> {
+    frames.iter().map(|x| f(&mut state, x)).collect()
+}
+
+fn carried(cases: &mut Vec<Case>) {
+    for per_step in [1, 3] {
+        let mut net = Net::new(3, 8);
+        let before = net.state(8, &[7, -128, 127]);
+        let sum = net.combine(0, &[(1, FRAME, None), (1, before, None)], 9, 0);
+        let next = net.requantize(sum, 0, 8);
+        net.next(before, next);
+        cases.push(
+            net.case(&format!("carried, {per_step} to a step"), next, ends(3, 8))
+                .per_step(per_step)
+                .run(0.0, |frames| {
+                    folded_over(frames, vec![7.0, -128.0, 127.0], |s, x| {
+                        *s = add(s, x).iter().map(|y| clamp(*y, 8)).collect();
+                        s.clone()
+                    })
+                }),
+        );
+
+        // A delay line, and a part that never changes.
+        let mut net = Net::new(2, 8);
+        let parts = [[1, 2], [3, 4], [5, 6], [-7, 8]].map(|p| net.state(8, &p));
+        net.next(parts[0], FRAME);
+        net.next(parts[1], parts[0]);
+        net.next(parts[2], parts[1]);
+        let out = net.concat(&[parts[2], parts[3], parts[0]]);
+        cases.push(
+            net.case(
+                &format!("delay line, {per_step} to a step"),
+                out,
+                ends(2, 8),
+            )
+            .per_step(per_step)
+            .run(0.0, |frames| {
+                let line = [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]];
+                folded_over(frames, line, |line, x| {
+                    let out = [line[2], [-7.0, 8.0], line[0]].concat();
+                    *line = [[x[0], x[1]], line[0], line[1]];
+                    out
+                })
+            }),
+        );
+
+        // Parts that change places, of which one goes through a map.
+        let a = weights(2, 2, 60, 12);
+        let mut net = Net::new(2, 8);
+        let first = net.state(8, &[1, -1]);
+        let second = net.state(8, &[100, -100]);
+        let y = net.affine(&[(first, a.clone()), (FRAME, a.clone())], &[9, 9], 20, 6);
+        let q = net.requantize(y, 0, 8);
+        net.next(first, second);
+        net.next(second, q);
+        cases.push(
+            net.case(
+                &format!("parts change places, {per_step} to a step"),
+                first,
+                ends(2, 8),
+            )
+            .per_step(per_step)
+            .run(0.0, move |frames| {
+                let state = (vec![1.0, -1.0], vec![100.0, -100.0]);
+                let a = a.clone();
+                folded_over(frames, state, move |s, x| {
+                    let y = add(&times(&a, &s.0), &times(&a, x));
+                    let q = y.iter().map(|y| rounded(y + 9.0, 6, 8)).collect();
+                    let out = s.0.clone();
+                    *s = (s.1.clone(), q);
+                    out
+                })
+            }),
+        );
+
+        let mut net = Net::new(2, 8);
+        let threshold = net.parameter(40, 1);
+        let gain = net.parameter(8, 2);
+        let product = net.combine(0, &[(1, FRAME, Some(gain))], 16, 0);
+        let most = net.dot(product, &[1, 1], 18);
+        let above = net.combine(0, &[(1, most, None), (-1, threshold, None)], 42, 0);
+        let sign = net.sign(above);
+        cases.push(
+            net.case(
+                &format!("parameters, {per_step} to a step"),
+                sign,
+                ends(2, 8),
+            )
+            .per_step(per_step)
+            .parameters(&[-300, 127, -128])
+            .exactly(|x| vec![f64::from(127.0 * x[0] - 128.0 * x[1] >= -300.0)]),
+        );
+
+        let mut net = Net::new(3, 8);
+        let sums = net.state(24, &[0, 5, -5]);
+        let sum = net.accumulate(sums, FRAME);
+        cases.push(
+            net.case(
+                &format!("accumulate, {per_step} to a step"),
+                sum,
+                ends(3, 8),
+            )
+            .per_step(per_step)
+            .run(0.0, |frames| {
+                folded_over(frames, vec![0.0, 5.0, -5.0], |s, x| {
+                    *s = add(s, x);
+                    s.clone()
+                })
+            }),
+        );
+
+        // Sums of bits, of products, of sums; what is carried beside what it becomes.
+        let mut net = Net::new(4, 8);
+        let counts = net.state(16, &[0, 0, 0, 0]);
+        let products = net.state(32, &[0, 0]);
+        let of_counts = net.state(40, &[0, 0, 0, 0]);
+        let y = net.combine(0, &[(1, FRAME, None)], 9, 0);
+        let bits = net.sign(y);
+        let count = net.accumulate(counts, bits);
+        let (u, v) = (net.slice(FRAME, 0, 2), net.slice(FRAME, 2, 2));
+        let product = net.polynomial(0, &[(1, u, Some(v))], 16);
+        let total = net.accumulate(products, product);
+        let all = net.accumulate(of_counts, count);
+        let parts = [count, total, all, counts].map(|r| net.widen(r, 48));
+        let out = net.concat(&parts);
+        cases.push(
+            net.case(
+                &format!("sums over frames, {per_step} to a step"),
+                out,
+                ends(4, 8),
+            )
+            .per_step(per_step)
+            .run(0.0, |frames| {
+                let state = (vec![0.0; 4], vec![0.0; 2], vec![0.0; 4]);
+                folded_over(frames, state, |(count, total, all), x| {
+                    let before = count.clone();
+                    let bits: Vec<f64> = x.iter().map(|x| f64::from(*x >= 0.0)).collect();
+                    *count = add(count, &bits);
+                    *total = add(total, &[x[0] * x[2], x[1] * x[3]]);
+                    *all = add(all, count);
+                    [count.clone(), total.clone(), all.clone(), before].concat()
+                })
+            }),
+        );
+
+        // A state in full and as products read it: one sum to two widths.
+        let a = weights(2, 4, 120, 13);
+        let mut net = Net::new(2, 8);
+        let full = net.state(16, &[0, 300]);
+        let view = net.state(8, &[0, 1]);
+        let read = net.concat(&[FRAME, view]);
+        let y = net.affine(&[(read, a.clone())], &[0, 0], 30, 2);
+        let shown = net.combine(0, &[(1, y, None), (2, full, None)], 32, 2);
+        let next = net.requantize(shown, 0, 16);
+        let upper = net.requantize(shown, 8, 8);
+        net.next(full, next);
+        net.next(view, upper);
+        let wide = net.widen(upper, 16);
+        let out = net.concat(&[next, wide]);
+        cases.push(
+            net.case(
+                &format!("a state of two widths, {per_step} to a step"),
+                out,
+                ends(2, 8),
+            )
+            .per_step(per_step)
+            .run(0.0, move |frames| {
+                let state = (vec![0.0, 300.0], vec![0.0, 1.0]);
+                let a = a.clone();
+                folded_over(frames, state, move |(full, view), x| {
+                    let y = times(&a, &[x, view].concat());
+                    let twice: Vec<f64> = full.iter().map(|f| 2.0 * f).collect();
+                    *full = add(&y, &twice).iter().map(|y| rounded(*y, 2, 16)).collect();
+                    *view = full.iter().map(|f| (f / 256.0).floor()).collect();
+                    [full.clone(), view.clone()].concat()
+                })
+            }),
+        );
+    }
+    let mut net = Net::new(1, 8);
+    let fixed = net.parameter(8, 1);
+    net.next(fixed, FRAME);
+    cases.push(
+        net.case("a parameter that changes", fixed, ends(1, 8))
+            .refused(Runtime::Interpreter, "a parameter changes"),
+    );
+}
+
+fn heads(cases: &mut Vec<Case>) {
+    for per_step in [1, 3] {
+        // The state itself, without a head.
+        let mut net = Net::new(2, 8);
+        let sums = net.state(20, &[0, 0]);
+        let sum = net.accumulate(sums, FRAME);
+        net.head();
+        cases.push(
+            net.case(
+                &format!("the last sum, {per_step} to a step"),
+                sum,
+                ends(2, 8),
+            )
+            .per_step(per_step)
+            .run(0.0, |frames| {
+                folded_over(frames, vec![0.0; 2], |s, x| {
+                    *s = add(s, x);
+                    s.clone()
+                })
+            }),
+        );
+        // A network on what is carried on.
+        let (a, b) = (weights(2, 3, 100, 14), weights(3, 2, 100, 15));
+        let mut net = Net::new(3, 8);
+        let before = net.state(8, &[4, -4]);
+        let still = net.state(8, &[3, 3]);
+        let y = net.affine(&[(FRAME, a.clone())], &[0, 50], 20, 6);
+        let q = net.requantize(y, 0, 8);
+        let mix = net.combine(0, &[(1, q, None), (1, before, None)], 10, 1);
+        let next = net.requantize(mix, 0, 8);
+        net.next(before, next);
+        net.head();
+        let z = net.affine(&[(next, b.clone()), (still, b.clone())], &[1, 2, 3], 20, 5);
+        let q = net.requantize(z, 0, 8);
+        let r = net.relu(q);
+        let t = net.table(q, 8, |x| curve(x, 8));
+        let hot = net.argmax(z);
+        let hot = net.widen(hot, 8);
+        let out = net.concat(&[r, t, hot, next]);
+        cases.push(
+            net.case(&format!("a head, {per_step} to a step"), out, ends(3, 8))
+                .per_step(per_step)
+                .run(0.0, move |frames| {
+                    let (a, b) = (a.clone(), b.clone());
+                    folded_over(frames, vec![4.0, -4.0], move |s, x| {
+                        let y = add(&times(&a, x), &[0.0, 50.0]);
+                        let q: Vec<f64> = y.iter().map(|y| rounded(*y, 6, 8)).collect();
+                        *s = add(&q, s).iter().map(|y| rounded(*y, 1, 8)).collect();
+                        let z = add(&times(&b, s), &times(&b, &[3.0, 3.0]));
+                        let z = add(&z, &[1.0, 2.0, 3.0]);
+                        let q: Vec<f64> = z.iter().map(|z| rounded(*z, 5, 8)).collect();
+                        let most = z.iter().copied().fold(f64::MIN, f64::max);
+                        let at = z.iter().position(|z| *z == most);
+                        let relu = q.iter().map(|q| q.max(0.0));
+                        let table = q.iter().map(|q| f64::from(curve(*q as i32, 8)));
+                        let hot = (0..3).map(|i| f64::from(Some(i) == at));
+                        relu.chain(table)
+                            .chain(hot)
+                            .chain(s.iter().copied())
+                            .collect()
+                    })
+                }),
+        );
+    }
+}
+
+fn compositions(cases: &mut Vec<Case>) {
+    let (a, b) = (weights(5, 4, 120, 16), weights(3, 5, 120, 17));
+    let mut net = Net::new(4, 8);
+    let y = net.affine(&[(FRAME, a.clone())], &[0, 100, -100, 3000, -3000], 20, 7);
+    let q = net.requantize(y, 0, 8);
+    let r = net.relu(q);
+    let out = net.affine(&[(r, b.clone())], &[5, 6, 7], 20, 0);
+    cases.push(
+        net.case("dense, relu, dense", out, ends(4, 8))
+            .through_sessions()
+            .exactly(move |x| {
+                let y = add(&times(&a, x), &[0.0, 100.0, -100.0, 3000.0, -3000.0]);
+                let r: Vec<f64> = y.iter().map(|y| rounded(*y, 7, 8).max(0.0)).collect();
+                add(&times(&b, &r), &[5.0, 6.0, 7.0])
+            }),
+    );
+
+    // A residual in units of the accumulator, and one of the requantised value.
+    let a = weights(3, 3, 120, 18);
+    let mut net = Net::new(3, 8);
+    let y = net.affine(&[(FRAME, a.clone())], &[0, 0, 0], 18, 6);
+    let sum = net.combine(0, &[(1, y, None), (64, FRAME, None)], 20, 6);
+    let q = net.requantize(sum, 0, 8);
+    let r = net.relu(q);
+    let again = net.combine(0, &[(1, r, None), (1, FRAME, None), (-1, q, None)], 11, 0);
+    cases.push(
+        net.case("residual sum", again, ends(3, 8))
+            .exactly(move |x| {
+                let y = times(&a, x);
+                let of = |(y, x): (&f64, &f64)| {
+                    let q = rounded(y + 64.0 * x, 6, 8);
+                    q.max(0.0) + x - q
+                };
+                y.iter().zip(x).map(of).collect()
+            }),
+    );
+
+    let (a, b) = (weights(2, 3, 100, 19), weights(2, 3, 100, 20));
+    let mut net = Net::new(3, 8);
+    let y = net.affine(&[(FRAME, a.clone())], &[1, -1], 18, 0);
+    let z = net.affine(&[(FRAME, b.clone())], &[20, 7], 18, 0);
+    let product = net.combine(0, &[(1, y, Some(z))], 36, 20);
+    let q = net.requantize(product, 0, 13);
+    cases.push(
+        net.case("product of two affines", q, ends(3, 8))
+            .exactly(move |x| {
+                let y = add(&times(&a, x), &[1.0, -1.0]);
+                let z = add(&times(&b, x), &[20.0, 7.0]);
+                y.iter()
+                    .zip(&z)
+                    .map(|(y, z)| rounded(y * z, 20, 13))
+                    .collect()
+            }),
+    );
+
+    let a = weights(4, 3, 100, 21);
+    let mut net = Net::new(3, 8);
+    let y = net.affine(&[(FRAME, a.clone())], &[0; 4], 18, 7);
+    let q = net.requantize(y, 0, 8);
+    let part = net.slice(q, 1, 2);
+    let t = net.table(part, 16, |x| curve(x, 16));
+    cases.push(
+        net.case("table of a requantised slice", t, ends(3, 8))
+            .exactly(move |x| {
+                let y = times(&a, x);
+                let of = |y: &f64| f64::from(curve(rounded(*y, 7, 8) as i32, 16));
+                y[1..3].iter().map(of).collect()
+            }),
+    );
+
+    let a = weights(4, 3, 100, 22);
+    let mut net = Net::new(3, 8);
+    let y = net.affine(&[(FRAME, a.clone())], &[0; 4], 18, 0);
+    let hot = net.argmax(y);
+    let out = net.dot(hot, &[0, 1, 2, 3], 4);
+    cases.push(
+        net.case("index of the largest affine", out, ends(3, 8))
+            .exactly(move |x| {
+                let y = times(&a, x);
+                let at = (0..4).rev().max_by(|i, j| y[*i].total_cmp(&y[*j]));
+                vec![at.unwrap() as f64]
+            }),
+    );
+}
+
+fn sigmoid(x: f64) -> f64 {
+    1.0 / (1.0 + (-x).exp())
+}
+
+/// A state in real units and what products read of it.
+#[derive(Clone)]
+struct Cell {
+    kind: CellKind,
+    maps: Vec<(Vec<Vec<i16>>, Vec<i64>)>,
+    hidden: usize,
+}
+
+impl Cell {
+    const SHIFT: u8 = 7;
+
+    /// Pre-activations in units of 1.
+    fn map(&self, map: usize, x: &[f64]) -> Vec<f64> {
+        let (weights, bias) = &self.maps[map];
+        let y = add(&times(weights, x), &reals(bias));
+        y.iter()
+            .map(|y| y / f64::from(Self::SHIFT).exp2())
+            .collect()
+    }
+
+    /// `h` and `c`, and the output in its units.
+    fn step(&self, (h, c): &mut (Vec<f64>, Vec<f64>), x: &[f64]) -> Vec<f64> {
+        let n = self.hidden;
+        let unit = match self.kind {
+            CellKind::Elman(ElmanActivation::Relu) => 1.0,
+            _ => 128.0,
+        };
+        let view: Vec<f64> = h.iter().map(|h| h * unit).collect();
+        let a = self.map(0, &[x, &view].concat());
+        let gate = |k: usize| a[k * n..(k + 1) * n].iter().map(|a| sigmoid(a / 16.0));
+        let tanh = |a: &f64| (a / 32.0).tanh();
+        let blend = |n: Vec<f64>, z: Vec<f64>, h: &[f64]| -> Vec<f64> {
+            let of = |i: usize| (1.0 - z[i]) * n[i] + z[i] * h[i];
+            (0..n.len()).map(of).collect()
+        };
+        match self.kind {
+            CellKind::Elman(ElmanActivation::Relu) => {
+                *h = a.iter().map(|a| a.clamp(0.0, 127.0)).collect();
+            }
+            CellKind::Elman(ElmanActivation::Tanh) => *h = a.iter().map(tanh).collect(),
+            CellKind::Gru => {
+                let of = |(i, r): (usize, f64)| tanh(&(a[2 * n + i] + r * a[3 * n + i]));
+                let new = gate(0).enumerate().map(of).collect();
+                *h = blend(new, gate(1).collect(), h);
+            }
+            CellKind::GruResetBefore => {
+                let gated: Vec<f64> = gate(0).zip(&view).map(|(r, h)| r * h).collect();
+                let a_h = self.map(1, &gated);
+                let new = (0..n).map(|i| tanh(&(a[2 * n + i] + a_h[i]))).collect();
+                *h = blend(new, gate(1).collect(), h);
+            }
+            CellKind::Lstm => {
+                let g: Vec<f64> = a[2 * n..3 * n].iter().map(tanh).collect();
+                let (i, f): (Vec<_>, Vec<_>) = (gate(0).collect(), gate(1).collect());
+                *c = (0..n).map(|k| f[k] * c[k] + i[k] * g[k]).collect();
+                *h = gate(3).zip(c.iter()).map(|(o, c)| o * c.tanh()).collect();
+            }
+        }
+        let unit = match self.kind {
+            CellKind::Gru | CellKind::GruResetBefore => 32_768.0,
+            _ => unit,
+        };
+        h.iter().map(|h| h * unit).collect()
+    }
+}
+
+fn cells(cases: &mut Vec<Case>) {
+    use CellKind::{Elman, Gru, GruResetBefore, Lstm};
+    let (inputs, hidden) = (3, 2);
+    for (name, kind, tolerance) in [
+        ("elman, relu", Elman(ElmanActivation::Relu), 3.0),
+        ("elman, tanh", Elman(ElmanActivation::Tanh), 4.0),
+        ("gru", Gru, 1200.0),
+        ("gru, reset before", GruResetBefore, 1200.0),
+        ("lstm", Lstm, 4.0),
+    ] {
+        for emission in [Emission::Each, Emission::Last] {
+            let last = emission == Emission::Last;
+            let head = LayerShape {
+                inputs: hidden,
+                outputs: 2,
+                activation: Activation::Identity,
+            };
+            let shape = SequenceShape {
+                inputs,
+                cells: vec![CellShape { kind, hidden }],
+                head: if last { vec![head] } else { vec![] },
+                tables: vec![],
+                emission,
+                width: 8,
+                shift: Cell::SHIFT,
+                bits: 24,
+            };
+            let program = shape.program(if last { 2 } else { 1 }).unwrap();
+            let maps: Vec<_> = (program.maps().iter().zip(30..))
+                .map(|(map, seed)| {
+                    let rows = map.rows as usize;
+                    let a = weights(rows, map.columns as usize, 60, seed);
+                    let bias = (0..rows as i64).map(|i| 700 * i - 900).collect::<Vec<_>>();
+                    (a, bias)
+                })
+                .collect();
+            let of = |(a, bias): &(Vec<Vec<i16>>, Vec<i64>)| {
+                AffineMap::new(a[0].len(), a.concat(), bias.clone()).unwrap()
+            };
+            let bank = WeightBank::new(maps.iter().map(of).collect()).unwrap();
+            let mut frames = ends(inputs as usize, 8);
+            frames.truncate(5);
+            let cell = Cell {
+                kind,
+                maps,
+                hidden: hidden as usize,
+            };
+            let full_name = format!("{name}, {} frame", if last { "last" } else { "every" });
+            let case = Case::new(&full_name, program, bank, frames);
+            let view = match kind {
+                Gru | GruResetBefore => 1.0 / 256.0,
+                _ => 1.0,
+            };
+            // Two weights of up to 60 on the view of the state.
+            let tolerance = if last {
+                tolerance * view * 120.0
+            } else {
+                tolerance
+            };
+            cases.push(case.run(tolerance, move |frames| {
+                let n = cell.hidden;
+                let zero = (vec![0.0; n], vec![0.0; n]);
+                folded_over(frames, zero, |state, x| {
+                    let out = cell.step(state, x);
+                    if !last {
+                        return out;
+                    }
+                    let seen: Vec<f64> = out.iter().map(|h| h * view).collect();
+                    let y = cell.map(cell.maps.len() - 1, &seen);
+                    y.iter()
+                        .map(|y| y * f64::from(Cell::SHIFT).exp2())
+                        .collect()
+                })
+            }));
+        }
+    }
+}
+
+/// What one runtime takes and another does not.
+fn refused(cases: &mut Vec<Case>) {
+    let mut net = Net::new(64, 16);
+    let r = net.relu(FRAME);
+    cases.push(
+        net.case(
+            "more frames to a step than a circuit has room for",
+            r,
+            ends(64, 16),
+        )
+        .per_step(1 << 10)
+        .refused(Runtime::Recursive, "bits of all registers")
+        .exactly(|x| x.iter().map(|x| x.max(0.0)).collect()),
+    );
+    let shape = fixtures::network(
+        &[4, 5, 3, 2],
+        &[Activation::Relu, Activation::Table(0), Activation::Identity],
+    );
+    let program = shape.program(Schedule::LayersPerStep(1)).unwrap();
+    let whole = shape.program(Schedule::WholeNetwork).unwrap();
+    let bank = fixtures::bank(&whole, 40);
+    let arranged = bank.clone().arranged_for(&program).unwrap();
+    let frames = ends(4, 8);
+    cases.push(
+        Case::new("a network spread over steps", program, arranged, frames)
+            .refused(Runtime::Trace, "whose steps are frames")
+            .exactly(move |x| real_network(&whole, &bank, x)),
+    );
+}
+
+/// What the interpreter makes of the same network in one step.
+fn real_network(program: &Program, bank: &WeightBank, x: &[f64]) -> Vec<f64> {
+    let x: Vec<i64> = x.iter().map(|x| *x as i64).collect();
+    reals(&program.run(bank, &mut Vec::new(), &x).unwrap())
+}
+
+/// All claims, of outputs that are accumulators and of such that a table gives, with labels that are
+/// classes and some that are none.
+fn claims_of_outputs(cases: &mut Vec<Case>) {
+    let parameter = -1500;
+    for (k, claim) in claims::claims().into_iter().enumerate() {
+        let table = k % 2 == 1;
+        let last = if table {
+            Activation::Table(0)
+        } else {
+            Activation::Identity
+        };
+        let shape = claims::shape(last);
+        let per_step = 1 + (k % 3) as u32;
+        let program = shape.claim_program(claim, per_step).unwrap();
+        let bank = fixtures::bank(&program, 50);
+        let parameters: &[i64] = match program.parameter_shapes().is_empty() {
+            true => &[],
+            false => &[parameter],
+        };
+        let inputs: Vec<Vec<i64>> = ends(claims::INPUTS as usize, 8)[..4].to_vec();
+        let marks = [(0, 1), (2, 0), (-1, 1), (1, -1)];
+        let mut runs = Vec::new();
+        let mut frames = Vec::new();
+        let mut expected = Vec::new();
+        for (x, (label, group)) in inputs.iter().zip(marks) {
+            runs.push((claims::outputs(&shape, &bank, x), label, group));
+            frames.push(claims::full(claim, x, label, group));
+            expected.push(reals(&claims::expected(claim, &runs, parameter)));
+        }
+        let case = Case::new(&format!("claim {k}: {claim:?}"), program, bank, frames);
+        cases.push(
+            case.parameters(parameters)
+                .through_sessions()
+                .run(0.0, move |_| expected.clone()),
+        );
+    }
+}
