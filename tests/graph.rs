@@ -7,6 +7,7 @@ use layerfold::{
         Conv, Function, Graph, GraphBuilder, GraphPrecision, Pool, QuantizedGraph, SparseMatrix,
         Value,
     },
+    plan::Planner,
     program::Schedule,
 };
 use ndarray::{Array, Array1, ArrayD, Axis, IxDyn, Slice, Zip, arr1};
@@ -1093,7 +1094,9 @@ fn a_deep_residual_network_is_cut_into_steps() {
     let report = quantized.report(&graph, &samples).unwrap();
     assert!(report.max_error < 0.1 * report.output_range, "{report}");
     let whole = quantized.program_with(Schedule::FramesPerStep(1));
-    let spread = quantized.program().unwrap();
+    let folded = Planner::default().constant_size(true);
+    let plan = quantized.plan(&folded, 1).unwrap();
+    let spread = quantized.program_with(plan.chosen.schedule).unwrap();
     assert!(spread.steps_per_frame() > 1);
     let bank = quantized.bank().clone().arranged_for(&spread).unwrap();
     let frame = quantized.quantize_input(samples[0].view()).unwrap();
@@ -1106,7 +1109,10 @@ fn a_deep_residual_network_is_cut_into_steps() {
         let same = whole.run(quantized.bank(), &mut Vec::new(), &frame);
         assert_eq!(same.unwrap(), output);
     }
-    let plan = quantized.plan(&Default::default(), 1).unwrap();
+    prove(&quantized, plan.chosen.schedule, &samples[..1]);
+    // As a trace it is proved whole.
+    let plan = quantized.plan(&Planner::default(), 1).unwrap();
+    assert_eq!(quantized.program().unwrap().steps_per_frame(), 1);
     prove(&quantized, plan.chosen.schedule, &samples[..1]);
 }
 
@@ -1330,5 +1336,8 @@ fn reports_are_text_and_json() {
     );
     let json = serde_json::to_value(&report).unwrap();
     assert_eq!(json["stages"].as_array().unwrap().len(), 4);
-    assert!(json["cost"]["step_constraints"].as_u64().unwrap() > 10_000);
+    // A trace has no constraints.
+    assert_eq!(json["cost"]["kind"], "trace");
+    assert_eq!(json["cost"]["step_constraints"].as_u64(), Some(0));
+    assert!(json["cost"]["cost"]["trace_s"].as_f64().unwrap() > 0.0);
 }
