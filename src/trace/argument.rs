@@ -491,7 +491,7 @@ pub(crate) fn row_blinds(
 /// How many entries a row of a block has that holds up to so many vectors.
 fn entries_of_row(len: usize, vectors: usize, per_block: usize, number: usize) -> usize {
     let row = 1usize << DIGEST_ROW_BITS;
-    if len > row / 2 || per_block == 1 && len > row / 2 {
+    if len > row / 2 {
         return (len - number * row).min(row);
     }
     let stride = 1usize << bits_for(len);

@@ -151,10 +151,10 @@ impl AxisMap {
         match &self.kind {
             AxisKind::Shift(shift) => {
                 for x in range {
-                    if let Ok(c) = usize::try_from(x as i64 + shift) {
-                        if let Some(out) = out.get_mut(c) {
-                            *out = e[x];
-                        }
+                    if let Ok(c) = usize::try_from(x as i64 + shift)
+                        && let Some(out) = out.get_mut(c)
+                    {
+                        *out = e[x];
                     }
                 }
             }
@@ -202,8 +202,8 @@ impl AxisMap {
         let to = self.to.min(len);
         match &self.kind {
             AxisKind::Shift(shift) => {
-                for x in self.from..to {
-                    out[x] = at(x as i64 + shift);
+                for (x, out) in out.iter_mut().enumerate().take(to).skip(self.from) {
+                    *out = at(x as i64 + shift);
                 }
             }
             AxisKind::Cell(index) => {

@@ -252,7 +252,6 @@ pub(crate) fn opening<'k>(
     ))
 }
 
-#[expect(clippy::too_many_arguments, reason = "one call, in one place")]
 fn opening_in<'k, A: Form<Base>>(
     form: A,
     channel: &mut Channel<'_>,

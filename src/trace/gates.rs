@@ -59,11 +59,11 @@ pub(crate) fn run(
             let mut at_1 = F::ZERO;
             let mut at_0 = F::ZERO;
             let mut leading = F::ZERO;
-            for x in 0..half {
-                let (low, high) = (x, x + half);
-                at_0 += weights[x] * (a[low] * b[low] - c[low]);
-                at_1 += weights[x] * (a[high] * b[high] - c[high]);
-                leading += weights[x] * (a[high] - a[low]) * (b[high] - b[low]);
+            for (low, weight) in weights.iter().enumerate().take(half) {
+                let high = low + half;
+                at_0 += *weight * (a[low] * b[low] - c[low]);
+                at_1 += *weight * (a[high] * b[high] - c[high]);
+                leading += *weight * (a[high] - a[low]) * (b[high] - b[low]);
             }
             vec![at_1 - at_0 - leading, leading]
         });

@@ -91,6 +91,9 @@ struct Quotient {
     width: u32,
 }
 
+/// Register, first entry, box, shift and width of a quotient.
+type WideKey = (usize, usize, Size, u32, u32);
+
 /// A requantisation to a wide register.
 #[derive(Clone)]
 struct Sibling {
@@ -116,7 +119,7 @@ struct Lowering<'a> {
     known: Census,
     /// Limbs of wide quotients that were committed to, and their widths: by register, first entry,
     /// box, shift and width.
-    wide: BTreeMap<(usize, usize, Size, u32, u32), (Vec<Linear>, Vec<u32>)>,
+    wide: BTreeMap<WideKey, (Vec<Linear>, Vec<u32>)>,
     /// Wide requantisations of a register, by its index, first entry and number of entries.
     siblings: BTreeMap<(usize, usize, usize), Vec<Sibling>>,
     /// Terms of all forms.
@@ -731,22 +734,22 @@ impl<'a> Lowering<'a> {
         len: usize,
         time: usize,
     ) -> Value {
-        if let Value::Quotient(quotient) = self.read(input, time) {
-            if let (Some(form), Operand::Entries { register, start: s }) = (
+        if let Value::Quotient(quotient) = self.read(input, time)
+            && let (Some(form), Operand::Entries { register, start: s }) = (
                 self.map_entries(&quotient.form, map, len),
                 &quotient.operand,
-            ) {
-                // Several slices of one quotient are committed to once each, what is whole as a whole.
-                if !self.linear.contains_key(&input.index()) {
-                    return Value::Quotient(Quotient {
-                        form,
-                        operand: Operand::Entries {
-                            register: *register,
-                            start: s + start,
-                        },
-                        ..quotient
-                    });
-                }
+            )
+        {
+            // Several slices of one quotient are committed to once each, what is whole as a whole.
+            if !self.linear.contains_key(&input.index()) {
+                return Value::Quotient(Quotient {
+                    form,
+                    operand: Operand::Entries {
+                        register: *register,
+                        start: s + start,
+                    },
+                    ..quotient
+                });
             }
         }
         Value::Form(self.mapped(input, map, len, time))
@@ -819,10 +822,10 @@ impl<'a> Lowering<'a> {
         };
         let prefix = AxisMap::prefix(time);
         let entries = AxisMap::identity(linear.size.len);
-        if linear.views.iter().all(plain) {
-            if let Some(read) = linear.read(&prefix, &entries, linear.size) {
-                return read;
-            }
+        if linear.views.iter().all(plain)
+            && let Some(read) = linear.read(&prefix, &entries, linear.size)
+        {
+            return read;
         }
         let shape = self.shapes[input.index()];
         let operand = Operand::Entries {
@@ -880,10 +883,10 @@ impl<'a> Lowering<'a> {
             Operand::Entries { register, start } => (register.index(), start, size, shift, width),
             _ => (usize::MAX, 0, size, shift, width),
         };
-        if function == Function::Identity {
-            if let Some(upper) = self.upper_limbs(quotient) {
-                return upper;
-            }
+        if function == Function::Identity
+            && let Some(upper) = self.upper_limbs(quotient)
+        {
+            return upper;
         }
         let own = quotient.bits.saturating_sub(shift).max(1);
         let signature = (function, width);

@@ -27,15 +27,12 @@
 //!   interpreter refuses is refused by all.
 //!
 //! Run it with `cargo test --lib suite`; `SUITE=gru` in the environment runs only the cases with that
-//! in their names, `SUITE_TIMES=1` shows what the slowest take (with `--nocapture`).
+//! in their names.
 
 mod operations;
 mod runtimes;
 
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    time::Instant,
-};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use runtimes::Runtime;
 
@@ -432,27 +429,18 @@ fn ends(len: usize, width: u8) -> Vec<Vec<i64>> {
 fn all(runtime: Runtime) {
     let only = std::env::var("SUITE").unwrap_or_default();
     let mut failed = Vec::new();
-    let mut times = Vec::new();
     let mut count = 0;
     for (index, case) in operations::cases().into_iter().enumerate() {
         if !case.name.contains(&only) {
             continue;
         }
         count += 1;
-        let started = Instant::now();
         let result = catch_unwind(AssertUnwindSafe(|| runtime.run(index, &case)));
-        times.push((started.elapsed(), case.name.clone()));
         if let Err(panic) = result {
             let text = panic.downcast_ref::<String>().cloned();
             let text = text.or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()));
             failed.push(format!("{}: {}", case.name, text.unwrap_or_default()));
         }
-    }
-    times.sort_unstable();
-    if std::env::var("SUITE_TIMES").is_ok() {
-        let total: std::time::Duration = times.iter().map(|(t, _)| *t).sum();
-        let slowest: Vec<_> = times.iter().rev().take(12).collect();
-        eprintln!("{runtime:?}: {total:?} for {count} cases; {slowest:#?}");
     }
     assert!(
         failed.is_empty(),
@@ -504,5 +492,5 @@ fn names_are_of_one_case() {
     names.dedup();
     assert_eq!(names.len(), count);
     let known = |name: &&str| names.iter().any(|n| n == *name);
-    assert!(operations::FOLDED.iter().all(|name| known(&name)));
+    assert!(operations::FOLDED.iter().all(known));
 }

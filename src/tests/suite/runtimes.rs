@@ -230,14 +230,14 @@ fn recursive(case: &Case, index: usize) {
     let (entry, other) = lie(case, index, &expected[expected.len() - 1]);
     trace.registers[register.index()][entry] = other;
     let at = register.index().checked_sub(2);
-    if let Some(at) = at.filter(|at| matches!(bench.step.nodes[*at], Node::Operation(_))) {
-        if bench.step.slots.len() == 1 {
-            let phase = run.state.phase;
-            let follows = crate::program::interpreter::Execution::after_a_lie;
-            let lied = trace.clone();
-            if let Ok(lied) = follows(&bench.step, &bench.bank, phase, lied, at) {
-                trace = lied;
-            }
+    if let Some(at) = at.filter(|at| matches!(bench.step.nodes[*at], Node::Operation(_)))
+        && bench.step.slots.len() == 1
+    {
+        let phase = run.state.phase;
+        let follows = crate::program::interpreter::Execution::after_a_lie;
+        let lied = trace.clone();
+        if let Ok(lied) = follows(&bench.step, &bench.bank, phase, lied, at) {
+            trace = lied;
         }
     }
     let step = bench.cheat(&run, &trace);
@@ -293,10 +293,10 @@ fn trace(case: &Case, index: usize) {
         case,
         key,
         bank: CommittedBank::commit(case.bank.clone(), program, seed).unwrap(),
-        own_rows: index % 3 == 0,
+        own_rows: index.is_multiple_of(3),
     };
     // Every second case hides what it can.
-    let visibility = if index % 2 == 0 {
+    let visibility = if index.is_multiple_of(2) {
         Visibility::public_inputs().public_outputs()
     } else {
         Visibility::private_inputs()
@@ -368,7 +368,7 @@ fn session(case: &Case, kind: ProofKind, index: usize) {
     let params = Params::setup(&case.program).unwrap();
     let bank: WeightBank = case.bank.clone();
     let prover = Prover::from_bank(&params, bank).unwrap();
-    let visibility = if index % 2 == 0 {
+    let visibility = if index.is_multiple_of(2) {
         Visibility::public_inputs().public_outputs()
     } else {
         Visibility::private_inputs().public_outputs()

@@ -236,7 +236,13 @@ fn digests_are_those_of_the_vectors() {
         let blocks: Vec<[u8; 32]> = (bench.case.frames.iter().enumerate())
             .map(|(k, frame)| {
                 let salt = bench.salt + F::from(2 * k as u64);
-                block_digest(&shape, RowKind::Input, own_rows, &[frame.clone()], &salt)
+                block_digest(
+                    &shape,
+                    RowKind::Input,
+                    own_rows,
+                    std::slice::from_ref(frame),
+                    &salt,
+                )
             })
             .collect();
         assert_eq!(inputs, Some(crate::trace::run_digest(3, &blocks)));
