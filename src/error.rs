@@ -75,13 +75,10 @@ pub(crate) enum Reason {
         "layer {layer}: its sums need an accumulator of {needed} bits at the fixed scale of its activation, it has {bits}: ask for more with `Precision::accumulator_bits`"
     )]
     FixedScale { layer: usize, needed: u32, bits: u8 },
-    #[error(
-        "map {map}: an output can reach {reach}, its accumulator of {bits} bits holds up to {limit}"
-    )]
-    AccumulatorBound {
+    #[error("map {map}: an output can reach {reach}, its program allows {limit}")]
+    Reach {
         map: usize,
         reach: i128,
-        bits: u8,
         limit: i128,
     },
     #[error("{operation}: {problem}")]
@@ -124,7 +121,7 @@ impl Error {
             | Reason::Layer { .. }
             | Reason::FixedScale { .. }
             | Reason::GraphLimit { .. }
-            | Reason::AccumulatorBound { .. } => ErrorKind::Unsupported,
+            | Reason::Reach { .. } => ErrorKind::Unsupported,
             Reason::Io { .. } => ErrorKind::Io,
             Reason::Decode(_) => ErrorKind::Decode,
             Reason::Proving { .. } => ErrorKind::Proving,

@@ -45,7 +45,7 @@
 //! - [`graph`]: general networks: convolutions, residual sums, products, pooling;
 //! - `quant`: integers, calibration, and a report against the floats;
 //! - [`program`]: the integer semantics of a step, and the reference interpreter;
-//! - `circuit`: a program as constraints, its state, the bridge to Nova;
+//! - `recursive`: steps of a program as circuits, their state, the bridge to Nova;
 //! - `ivc`: keys, sessions, the folding of long runs;
 //! - `trace`: the argument about all integers of a run at once, without a circuit;
 //! - `proof`: bytes, statements, the verifier;
@@ -56,7 +56,6 @@
 #![forbid(unsafe_code)]
 
 mod backend;
-mod circuit;
 mod error;
 pub mod graph;
 mod hex;
@@ -70,6 +69,7 @@ pub mod plan;
 pub mod program;
 mod proof;
 mod quant;
+mod recursive;
 mod trace;
 pub mod weights;
 
@@ -85,10 +85,10 @@ pub use model::{
     RecurrentWeights, RnnActivation, SequenceBuilder, SequenceModel, SequenceState, TableFunction,
     Tensors,
 };
-pub use program::Schedule;
 pub use proof::{
     Inputs, Outputs, Proof, ProofKind, Statement, VectorDigest, Verifier, VerifyError,
 };
+pub use recursive::Schedule;
 pub use quant::{
     Accuracy, CellDrift, Deviation, DriftPoint, DriftReport, LayerReport, Precision,
     QuantizationReport, Quantized, QuantizedModel, QuantizedSequence, Samples, Scales,

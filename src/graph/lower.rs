@@ -10,8 +10,8 @@ use super::{
 use crate::{
     error::Error,
     program::{
-        Activation, Emission, LayerShape, MapRef, MapShape, Monomial, NetworkShape, Operation,
-        Output, Program, Register, Spread, Table, Term, VectorShape,
+        Affine, ArgMax, Builder, Dot, Operation, Program, Range as Bound, Register, Requantize,
+        Slice, Table,
     },
     weights::AffineMap,
 };
@@ -107,76 +107,6 @@ pub(super) struct Lowering {
     pub(super) output: Option<SumsReport>,
     /// Number of weights that are not zero.
     pub(super) nonzeros: usize,
-    /// The network as layers that steps may share, if it is made of such.
-    pub(super) layers: Option<NetworkShape>,
-}
-
-/// Integers that may be in a register.
-#[derive(Clone, Copy, Debug)]
-struct Bound {
-    least: i128,
-    most: i128,
-}
-
-impl Bound {
-    fn signed(width: u8) -> Self {
-        let half = 1i128 << (width - 1);
-        Self {
-            least: -half,
-            most: half - 1,
-        }
-    }
-
-    /// Of `a·b`.
-    fn times(self, other: Self) -> Self {
-        let ends = [self.least, self.most];
-        let products = ends.map(|a| [a * other.least, a * other.most]);
-        let all = products.as_flattened();
-        Self {
-            least: all.iter().copied().min().unwrap_or(0),
-            most: all.iter().copied().max().unwrap_or(0),
-        }
-    }
-
-    fn plus(self, other: Self) -> Self {
-        Self {
-            least: self.least + other.least,
-            most: self.most + other.most,
-        }
-    }
-
-    fn scaled(self, factor: i64) -> Self {
-        let factor = i128::from(factor);
-        self.times(Self {
-            least: factor,
-            most: factor,
-        })
-    }
-
-    /// Width and offset of the smallest register that holds all of it.
-    fn register(self) -> (u8, u64) {
-        if self.least >= 0 {
-            let width = (1..48).find(|w| self.most < 1i128 << w).unwrap_or(48);
-            return (width, 0);
-        }
-        let width = (1..48).find(|w| {
-            let half = 1i128 << (w - 1);
-            -half <= self.least && self.most < half
-        });
-        let width = width.unwrap_or(48);
-        (width, 1 << (width - 1))
-    }
-
-    /// The least bits of an accumulator that holds all of it.
-    fn accumulator(self, shift: u8) -> u8 {
-        let rounding = if shift == 0 { 0 } else { 1i128 << (shift - 1) };
-        (shift.saturating_add(2)..62)
-            .find(|bits| {
-                let half = 1i128 << (bits - 1);
-                -half - rounding <= self.least && self.most < half - rounding
-            })
-            .unwrap_or(62)
-    }
 }
 
 /// The least power of two that is not less; 1 for 0.
@@ -200,11 +130,8 @@ struct Lowerer<'a> {
     precision: &'a GraphPrecision,
     /// The shift of all sums that are rounded, if they must have the same.
     shift: Option<u8>,
-    operations: Vec<Operation>,
-    /// Of every register of the program.
-    bounds: Vec<Bound>,
+    builder: Builder,
     maps: Vec<AffineMap>,
-    tables: Vec<Table>,
     /// The graph's registers.
     registers: Vec<Encoding>,
     nonzeros: usize,
@@ -240,10 +167,8 @@ pub(super) fn lower(
         ranges,
         precision,
         shift,
-        operations: Vec::new(),
-        bounds: vec![Bound::signed(width), Bound::signed(2)],
+        builder: Builder::new(dimension(graph.input_len())?, width),
         maps: Vec::new(),
-        tables: Vec::new(),
         registers: vec![input],
         nonzeros: 0,
     };
@@ -255,43 +180,15 @@ pub(super) fn lower(
     }
     let most = stages.iter().filter_map(|s| s.fitted.map(|f| f.bits)).max();
     let (output, output_unit, sums) = lowerer.output(if layered { most } else { None })?;
-    let frame = VectorShape {
-        len: dimension(graph.input_len())?,
-        width,
-    };
-    let shapes = lowerer.maps.iter().map(|m| {
-        Ok(MapShape {
-            rows: dimension(m.rows())?,
-            columns: dimension(m.columns())?,
-        })
-    });
-    let program = Program {
-        maps: shapes.collect::<Result<_, Error>>()?,
-        tables: lowerer.tables,
-        frame,
-        carried: Vec::new(),
-        spread: Spread::Frames { per_step: 1 },
-        operations: lowerer.operations,
-        head: Vec::new(),
-        output,
-        emission: Emission::Each,
-        frame_limit: u64::MAX,
-    };
-    program.validate_language()?;
-    let mut lowering = Lowering {
-        program,
+    Ok(Lowering {
+        program: lowerer.builder.finish(output)?,
         maps: lowerer.maps,
         input,
         stages,
         output_unit,
         output: sums,
         nonzeros: lowerer.nonzeros,
-        layers: None,
-    };
-    if layered {
-        lowering.layers = lowering.as_layers(graph);
-    }
-    Ok(lowering)
+    })
 }
 
 /// Whether every value is a function of sums of those before, all of them of one width: what may be
@@ -323,88 +220,17 @@ pub(super) fn is_layered(graph: &Graph, precision: &GraphPrecision) -> bool {
         })
 }
 
-impl Lowering {
-    /// The layers, if there is one format for all of them.
-    fn as_layers(&self, graph: &Graph) -> Option<NetworkShape> {
-        let reads = |form: &Form| -> Option<(Vec<u32>, u32)> {
-            let mut inputs = 0u32;
-            let reads = form.terms.iter().map(|(register, matrix)| {
-                inputs = inputs.checked_add(u32::try_from(matrix.columns()).ok()?)?;
-                u32::try_from(*register).ok()
-            });
-            let reads = reads.collect::<Option<Vec<_>>>()?;
-            Some((reads, inputs))
-        };
-        let mut layers = Vec::new();
-        let mut all_reads = Vec::new();
-        let operations = &self.program.operations;
-        for (stage, lowered) in graph.stages.iter().zip(&self.stages) {
-            let end = lowered.result.register.index().checked_sub(2)?;
-            let activation = match operations.get(end)? {
-                Operation::Requantize { .. } => Activation::Identity,
-                Operation::Relu { .. } => Activation::Relu,
-                Operation::Table { table, .. } => Activation::Table(*table),
-                _ => return None,
-            };
-            let (reads, inputs) = reads(stage.arguments.first()?)?;
-            layers.push(LayerShape {
-                inputs,
-                outputs: u32::try_from(stage.len).ok()?,
-                activation,
-            });
-            all_reads.push(reads);
-        }
-        if self.output.is_none() {
-            // The end of a network without an activation would be its sums.
-            if layers.last()?.activation == Activation::Identity {
-                return None;
-            }
-        } else {
-            // Layers end in exact sums.
-            let end = self.program.output.register.index().checked_sub(2)?;
-            if !matches!(operations.get(end)?, Operation::Affine { .. }) {
-                return None;
-            }
-            let (reads, inputs) = reads(&graph.output)?;
-            layers.push(LayerShape {
-                inputs,
-                outputs: u32::try_from(graph.output.len).ok()?,
-                activation: Activation::Identity,
-            });
-            all_reads.push(reads);
-        }
-        let sums = self.stages.iter().map(|s| s.fitted);
-        let sums: Vec<SumsReport> = sums.collect::<Option<_>>()?;
-        let shift = sums.first()?.shift;
-        let bits = sums.iter().chain(&self.output).map(|s| s.bits).max()?;
-        let maps: usize = all_reads.iter().map(Vec::len).sum();
-        let network = NetworkShape {
-            layers,
-            reads: all_reads,
-            tables: self.program.tables.clone(),
-            width: self.program.frame.width,
-            bits,
-            shift,
-        };
-        let same = sums.iter().all(|s| s.shift == shift) && maps == self.maps.len();
-        same.then_some(network)
-    }
-}
-
 fn dimension(n: usize) -> Result<u32, Error> {
     u32::try_from(n).map_err(|_| limit("quantisation", format!("a length of {n}")))
 }
 
 impl Lowerer<'_> {
-    fn push(&mut self, operation: Operation, bound: Bound) -> Register {
-        self.operations.push(operation);
-        self.bounds.push(bound);
-        Register::result_of(self.operations.len() - 1)
+    fn push(&mut self, operation: impl Into<Operation>) -> Result<Register, Error> {
+        Ok(self.builder.push(operation)?)
     }
 
     fn bound(&self, register: Register) -> Bound {
-        let bound = self.bounds.get(register.index()).copied();
-        bound.unwrap_or(Bound { least: 0, most: 0 })
+        self.builder.shape(register).range
     }
 
     fn formats(&self, forms: &[&Form], width: u8) -> Formats {
@@ -440,168 +266,85 @@ impl Lowerer<'_> {
         formats: Formats,
     ) -> Result<(Register, Fitted), Error> {
         let mut fitted = fit(&self.label(stage), blocks, &self.registers, formats)?;
-        let rows = blocks.iter().map(|b| b.form.len).sum();
+        let rows: usize = blocks.iter().map(|b| b.form.len).sum();
         let mut terms = Vec::new();
         for (register, map) in std::mem::take(&mut fitted.maps) {
-            terms.push(Term {
-                map: MapRef::Fixed(dimension(self.maps.len())?),
-                input: self.registers[register].register,
-            });
+            let index = self.builder.map(dimension(rows)?, dimension(map.columns())?);
+            terms.push((index, self.registers[register].register));
             self.maps.push(map);
         }
         self.nonzeros += fitted.nonzeros;
-        let operation = Operation::Affine {
-            terms,
-            rows: dimension(rows)?,
-            bits: fitted.bits,
-            shift: if formats.rounded { fitted.shift } else { 0 },
+        // In a format that others share there is room for their rounding.
+        let shift = if formats.rounded {
+            fitted.shift
+        } else {
+            self.shift.unwrap_or(0)
         };
-        Ok((self.push(operation, Bound::signed(fitted.bits)), fitted))
+        let sums = self.builder.affine(&terms, Affine::reach_of(fitted.bits, shift))?;
+        Ok((sums, fitted))
     }
 
-    fn requantize(&mut self, input: Register, drop: u8, width: u8) -> Register {
-        let operation = Operation::Requantize { input, drop, width };
-        self.push(operation, Bound::signed(width))
+    fn requantize(
+        &mut self,
+        input: Register,
+        shift: u8,
+        drop: u8,
+        width: u8,
+    ) -> Result<Register, Error> {
+        self.push(Requantize {
+            input,
+            shift,
+            drop,
+            width,
+        })
     }
 
-    fn relu(&mut self, input: Register) -> Register {
-        let bound = self.bound(input);
-        let bound = Bound {
-            least: bound.least.max(0),
-            most: bound.most.max(0),
-        };
-        self.push(Operation::Relu { input }, bound)
+    fn relu(&mut self, input: Register) -> Result<Register, Error> {
+        Ok(self.builder.relu(input)?)
     }
 
     fn slice(&mut self, input: Register, part: usize, len: usize) -> Result<Register, Error> {
-        let operation = Operation::Slice {
+        self.push(Slice {
             input,
             start: dimension(part * len)?,
             len: dimension(len)?,
-        };
-        Ok(self.push(operation, self.bound(input)))
+        })
     }
 
     /// `constant + Σ coefficient·register`.
-    fn polynomial(&mut self, constant: i64, terms: &[(i32, Register)]) -> Register {
-        let mut bound = Bound {
-            least: constant.into(),
-            most: constant.into(),
-        };
-        for (coefficient, register) in terms {
-            bound = bound.plus(self.bound(*register).scaled((*coefficient).into()));
-        }
-        let (width, offset) = bound.register();
-        let monomials = terms.iter().map(|(coefficient, left)| Monomial {
-            coefficient: *coefficient,
-            left: *left,
-            right: None,
-        });
-        let operation = Operation::Polynomial {
-            constant,
-            monomials: monomials.collect(),
-            width,
-            offset,
-        };
-        self.push(operation, bound)
+    fn polynomial(&mut self, constant: i64, terms: &[(i32, Register)]) -> Result<Register, Error> {
+        let terms: Vec<_> = terms.iter().map(|(c, r)| (*c, *r, None)).collect();
+        Ok(self.builder.combine(constant, &terms)?)
     }
 
     /// A sum of products that is requantised to `width` bits after a shift.
     fn combine(
         &mut self,
-        monomials: &[(i32, Register, Option<Register>)],
+        terms: &[(i32, Register, Option<Register>)],
         shift: u8,
         width: u8,
-    ) -> (Register, Register) {
-        let one = Bound { least: 1, most: 1 };
-        let mut bound = Bound { least: 0, most: 0 };
-        for (coefficient, left, right) in monomials {
-            let right = right.map_or(one, |r| self.bound(r));
-            let product = self.bound(*left).times(right);
-            bound = bound.plus(product.scaled((*coefficient).into()));
-        }
-        let bits = bound.accumulator(shift);
-        let monomials = monomials
-            .iter()
-            .map(|(coefficient, left, right)| Monomial {
-                coefficient: *coefficient,
-                left: *left,
-                right: *right,
-            })
-            .collect();
-        let sums = self.push(
-            Operation::Combine {
-                constant: 0,
-                monomials,
-                bits,
-                shift,
-            },
-            Bound::signed(bits),
-        );
-        (sums, self.requantize(sums, 0, width))
+    ) -> Result<(Register, Register), Error> {
+        let sums = self.builder.combine(0, terms)?;
+        Ok((sums, self.requantize(sums, shift, 0, width)?))
     }
 
-    fn table(&mut self, values: Vec<i32>, width: u8) -> u32 {
-        let table = Table { values, width };
-        let index = self.tables.iter().position(|t| *t == table);
-        let index = index.unwrap_or_else(|| {
-            self.tables.push(table);
-            self.tables.len() - 1
-        });
-        u32::try_from(index).unwrap_or(u32::MAX)
-    }
-
-    fn look_up(&mut self, input: Register, table: u32) -> Register {
-        let values = self.tables.get(table as usize).map(|t| &t.values);
-        let values = values.into_iter().flatten().map(|v| i128::from(*v));
-        let bound = Bound {
-            least: values.clone().min().unwrap_or(0),
-            most: values.max().unwrap_or(0),
-        };
-        self.push(Operation::Table { input, table }, bound)
+    fn look_up(&mut self, input: Register, values: Vec<i32>) -> Result<Register, Error> {
+        Ok(self.builder.look_up(input, Table::of_bytes(values))?)
     }
 
     /// What a register of the program stands for.
     fn encoding(&self, register: Register, len: usize, unit: f64) -> Encoding {
-        let (width, offset) = match self.operations.get(register.index().wrapping_sub(2)) {
-            Some(Operation::Polynomial { width, offset, .. }) => (*width, *offset),
-            _ => (self.width_of(register), 1),
-        };
+        let range = self.bound(register);
+        let signed = range.least < 0;
+        let width = range.signed_bits() - u32::from(!signed);
         Encoding {
             register,
             len,
             unit,
             steps: 0,
             rest: 0.0,
-            width,
-            signed: offset != 0,
-        }
-    }
-
-    /// Width of a register that is no polynomial.
-    fn width_of(&self, register: Register) -> u8 {
-        match self.operations.get(register.index().wrapping_sub(2)) {
-            Some(Operation::Requantize { width, .. } | Operation::Polynomial { width, .. }) => {
-                *width
-            }
-            Some(Operation::Relu { input } | Operation::Slice { input, .. }) => {
-                self.width_of(*input)
-            }
-            Some(Operation::Table { table, .. }) => {
-                self.tables.get(*table as usize).map_or(16, |t| t.width)
-            }
-            _ => self.precision.width(0),
-        }
-    }
-
-    /// Whether a register's integers have a sign: a polynomial may be without, and what is made of it.
-    fn is_signed(&self, register: Register) -> bool {
-        match self.operations.get(register.index().wrapping_sub(2)) {
-            Some(Operation::Polynomial { offset, .. }) => *offset != 0,
-            Some(Operation::Relu { input } | Operation::Slice { input, .. }) => {
-                self.is_signed(*input)
-            }
-            _ => true,
+            width: u8::try_from(width.max(1)).unwrap_or(u8::MAX),
+            signed,
         }
     }
 
@@ -617,7 +360,7 @@ impl Lowerer<'_> {
             Kind::Function(Function::Relu) => {
                 let direct = form.as_register().map(|r| self.registers[r]);
                 match direct {
-                    Some(source) if source.is_plain() => Ok(self.direct_relu(stage, source)),
+                    Some(source) if source.is_plain() => self.direct_relu(stage, source),
                     _ => self.rounded(k, stage, form, width, true),
                 }
             }
@@ -641,19 +384,19 @@ impl Lowerer<'_> {
         }
     }
 
-    fn direct_relu(&mut self, stage: &Stage, source: Encoding) -> Lowered {
-        let register = self.relu(source.register);
-        Lowered {
+    fn direct_relu(&mut self, stage: &Stage, source: Encoding) -> Result<Lowered, Error> {
+        let register = self.relu(source.register)?;
+        Ok(Lowered {
             name: "relu of a register".to_owned(),
             result: Encoding {
-                register,
-                len: stage.len,
-                ..source
+                steps: source.steps,
+                rest: source.rest,
+                ..self.encoding(register, stage.len, source.unit)
             },
             arguments: vec![None],
             rounded: Vec::new(),
             fitted: None,
-        }
+        })
     }
 
     /// Sums, requantised, and perhaps a ReLU.
@@ -672,8 +415,8 @@ impl Lowerer<'_> {
             enlarging: Enlarging::Freely,
         };
         let (sums, fitted) = self.affine(k, &[block], self.formats(&[form], width))?;
-        let rounded = self.requantize(sums, 0, width);
-        let register = if relu { self.relu(rounded) } else { rounded };
+        let rounded = self.requantize(sums, fitted.shift, 0, width)?;
+        let register = if relu { self.relu(rounded)? } else { rounded };
         let unit = fitted.units[0];
         Ok(Lowered {
             name: stage.kind.name(),
@@ -722,7 +465,7 @@ impl Lowerer<'_> {
                 ),
             ));
         }
-        let register = self.requantize(sums, 0, width);
+        let register = self.requantize(sums, fitted.shift, 0, width)?;
         #[expect(clippy::cast_possible_truncation, reason = "at most 2^15")]
         let steps = half as i64;
         Ok(Lowered {
@@ -855,9 +598,9 @@ impl Lowerer<'_> {
         let (unit, steps) = self.table_output(k, TABLE_BITS);
         let values = values.into_iter();
         let values = values.map(|y| integer(y / unit - steps as f64, TABLE_BITS));
-        let table = self.table(values.collect(), TABLE_BITS);
-        let rounded = self.requantize(sums, 0, TABLE_BITS);
-        let register = self.look_up(rounded, table);
+        let values = values.collect();
+        let rounded = self.requantize(sums, fitted.shift, 0, TABLE_BITS)?;
+        let register = self.look_up(rounded, values)?;
         Ok(Lowered {
             name: format!("{}, table", stage.kind.name()),
             result: Encoding {
@@ -906,18 +649,16 @@ impl Lowerer<'_> {
             .windows(2)
             .map(|v| (v[1] - v[0]).clamp(-half, half - 1))
             .collect();
-        let table = self.table(values[..256].to_vec(), POINT_BITS);
-        let slopes = self.table(differences, POINT_BITS);
-        let fine = self.requantize(sums, 0, width);
-        let high = self.requantize(sums, low, TABLE_BITS);
-        let rest = self.polynomial(0, &[(1, fine), (-(1 << low), high)]);
-        let value = self.look_up(high, table);
-        let slope = self.look_up(high, slopes);
+        let fine = self.requantize(sums, fitted.shift, 0, width)?;
+        let high = self.requantize(sums, fitted.shift, low, TABLE_BITS)?;
+        let rest = self.polynomial(0, &[(1, fine), (-(1 << low), high)])?;
+        let value = self.look_up(high, values[..256].to_vec())?;
+        let slope = self.look_up(high, differences)?;
         let (inner, register) = self.combine(
             &[(1 << low, value, None), (1, slope, Some(rest))],
             low + finer,
             width,
-        );
+        )?;
         Ok(Lowered {
             name: format!("{}, interpolated", stage.kind.name()),
             result: Encoding {
@@ -947,16 +688,16 @@ impl Lowerer<'_> {
 
     /// The integers of a form that is a register, if they are its values but for a unit, or are so
     /// after a constant is added.
-    fn plain(&mut self, form: &Form) -> Option<Encoding> {
-        let source = self.registers[form.as_register()?];
-        if source.rest != 0.0 {
-            return None;
-        }
+    fn plain(&mut self, form: &Form) -> Result<Option<Encoding>, Error> {
+        let source = form.as_register().map(|r| self.registers[r]);
+        let Some(source) = source.filter(|s| s.rest == 0.0) else {
+            return Ok(None);
+        };
         if source.steps == 0 {
-            return Some(source);
+            return Ok(Some(source));
         }
-        let register = self.polynomial(source.steps, &[(1, source.register)]);
-        Some(self.encoding(register, source.len, source.unit))
+        let register = self.polynomial(source.steps, &[(1, source.register)])?;
+        Ok(Some(self.encoding(register, source.len, source.unit)))
     }
 
     /// The product of two values.
@@ -965,7 +706,7 @@ impl Lowerer<'_> {
             return Err(wrong("quantisation", "a product has two factors"));
         };
         let same = a.is_same(b);
-        let mut factors = [self.plain(a), if same { None } else { self.plain(b) }];
+        let mut factors = [self.plain(a)?, if same { None } else { self.plain(b)? }];
         let mut arguments = vec![None, None];
         let mut rounded = Vec::new();
         let mut fitted = None;
@@ -992,7 +733,7 @@ impl Lowerer<'_> {
                     1 => sums,
                     _ => self.slice(sums, part, stage.len)?,
                 };
-                let result = self.requantize(sums, 0, width);
+                let result = self.requantize(sums, own.shift, 0, width)?;
                 let unit = own.units[part];
                 factors[*f] = Some(self.encoding(result, stage.len, unit));
                 arguments[*f] = Some(Grid {
@@ -1019,7 +760,7 @@ impl Lowerer<'_> {
         };
         if left.register == right.register {
             // A register is not multiplied with itself, but with a copy.
-            let copy = self.polynomial(0, &[(1, right.register)]);
+            let copy = self.polynomial(0, &[(1, right.register)])?;
             right = self.encoding(copy, right.len, right.unit);
         }
         let each = left.unit * right.unit;
@@ -1037,7 +778,7 @@ impl Lowerer<'_> {
             0
         };
         let monomial = (1, left.register, Some(right.register));
-        let (sums, register) = self.combine(&[monomial], shift, width);
+        let (sums, register) = self.combine(&[monomial], shift, width)?;
         rounded.push(Rounded {
             sums,
             shift,
@@ -1094,22 +835,22 @@ impl Lowerer<'_> {
                 format!("stage {k}: its sums do not fit one scale"),
             ));
         }
-        let rounded = self.requantize(sums, 0, width);
-        let values = if relu { self.relu(rounded) } else { rounded };
+        let rounded = self.requantize(sums, fitted.shift, 0, width)?;
+        let values = if relu { self.relu(rounded)? } else { rounded };
         let mut largest: Option<Register> = None;
         for part in 0..forms.len() {
             let x = self.slice(values, part, stage.len)?;
             largest = Some(match largest {
                 None => x,
                 Some(so_far) => {
-                    let difference = self.polynomial(0, &[(1, so_far), (-1, x)]);
-                    let over = self.relu(difference);
-                    let bound = self.bound(x).plus(self.bound(over));
+                    let difference = self.polynomial(0, &[(1, so_far), (-1, x)])?;
+                    let over = self.relu(difference)?;
+                    let wide = self.bound(x).most.saturating_add(self.bound(over).most);
                     // What an affine operation reads has 16 bits.
-                    if bound.register().0 > 16 {
-                        self.combine(&[(1, x, None), (1, over, None)], 0, width).1
+                    if wide >= 1 << 15 {
+                        self.combine(&[(1, x, None), (1, over, None)], 0, width)?.1
                     } else {
-                        self.polynomial(0, &[(1, x), (1, over)])
+                        self.polynomial(0, &[(1, x), (1, over)])?
                     }
                 }
             });
@@ -1117,8 +858,7 @@ impl Lowerer<'_> {
         let Some(register) = largest else {
             return Err(wrong("quantisation", "a maximum of nothing"));
         };
-        let mut result = self.encoding(register, stage.len, common);
-        result.signed = self.is_signed(register);
+        let result = self.encoding(register, stage.len, common);
         Ok(Lowered {
             name: format!("{} of {}", stage.kind.name(), forms.len()),
             result,
@@ -1145,25 +885,20 @@ impl Lowerer<'_> {
     }
 
     /// The output, the real value of its unit, and its sums if it has some of its own.
-    fn output(&mut self, bits: Option<u8>) -> Result<(Output, f64, Option<SumsReport>), Error> {
+    fn output(&mut self, bits: Option<u8>) -> Result<(Register, f64, Option<SumsReport>), Error> {
         let graph = self.graph;
         let form = &graph.output;
-        let len = dimension(form.len)?;
         let direct = form.as_register().map(|r| self.registers[r]);
         if let Some(source) = direct
             && source.is_plain()
             && !graph.argmax
             && !self.maps.is_empty()
         {
-            let output = Output {
-                register: source.register,
-                len,
-            };
-            return Ok((output, source.unit, None));
+            return Ok((source.register, source.unit, None));
         }
         let width = self.precision.width(graph.stages.len());
         if width > EXACT_OUTPUT_BITS {
-            return self.rounded_output(form, len);
+            return self.rounded_output(form);
         }
         let standard = self.precision.shift_of(shift_for(&[form], &self.registers));
         let (own, _) = self.precision.accumulator(width, standard);
@@ -1188,13 +923,9 @@ impl Lowerer<'_> {
         let report = Some(SumsReport::of(&fitted));
         if !graph.argmax {
             let unit = fitted.units[0] / f64::from(fitted.shift).exp2();
-            let output = Output {
-                register: sums,
-                len,
-            };
-            return Ok((output, unit, report));
+            return Ok((sums, unit, report));
         }
-        Ok((self.index_of_largest(sums, form.len), 1.0, report))
+        Ok((self.index_of_largest(sums, form.len)?, 1.0, report))
     }
 
     /// The output with sums of as many bits as weights need, rounded to 16 bits. It has room for twice
@@ -1202,8 +933,7 @@ impl Lowerer<'_> {
     fn rounded_output(
         &mut self,
         form: &Form,
-        len: u32,
-    ) -> Result<(Output, f64, Option<SumsReport>), Error> {
+    ) -> Result<(Register, f64, Option<SumsReport>), Error> {
         let block = Block {
             form,
             unit: scale_of(2.0 * self.ranges.output.reach(), full(ROUNDED_OUTPUT_BITS)),
@@ -1212,30 +942,21 @@ impl Lowerer<'_> {
         };
         let formats = self.formats(&[form], ROUNDED_OUTPUT_BITS);
         let (sums, fitted) = self.affine(self.graph.stages.len(), &[block], formats)?;
-        let register = self.requantize(sums, 0, ROUNDED_OUTPUT_BITS);
+        let register = self.requantize(sums, fitted.shift, 0, ROUNDED_OUTPUT_BITS)?;
         let report = Some(SumsReport::of(&fitted));
         if self.graph.argmax {
-            return Ok((self.index_of_largest(register, form.len), 1.0, report));
+            return Ok((self.index_of_largest(register, form.len)?, 1.0, report));
         }
-        Ok((Output { register, len }, fitted.units[0], report))
+        Ok((register, fitted.units[0], report))
     }
 
-    fn index_of_largest(&mut self, values: Register, count: usize) -> Output {
-        let bit = Bound { least: 0, most: 1 };
-        let largest = self.push(Operation::ArgMax { input: values }, bit);
-        let coefficients: Vec<i32> = (0..count)
-            .map(|i| i32::try_from(i).unwrap_or(i32::MAX))
-            .collect();
-        let most = coefficients.iter().map(|c| i128::from(*c)).sum();
-        let bound = Bound { least: 0, most };
-        let index = Operation::Dot {
-            input: largest,
-            coefficients,
-            width: bound.register().0,
-            offset: 0,
-        };
-        let register = self.push(index, bound);
-        Output { register, len: 1 }
+    fn index_of_largest(&mut self, input: Register, count: usize) -> Result<Register, Error> {
+        let input = self.push(ArgMax { input })?;
+        let coefficients = (0..count).map(|i| i32::try_from(i).unwrap_or(i32::MAX));
+        self.push(Dot {
+            input,
+            coefficients: coefficients.collect(),
+        })
     }
 }
 

@@ -7,13 +7,12 @@ use ndarray::{Array1, ArrayView1};
 use super::{
     Graph, GraphPrecision,
     calibration::Ranges,
-    limit,
     lower::{Grid, Lowered, Lowering, SumsReport, is_layered, lower},
 };
 use crate::{
     error::Error,
     plan::{Plan, Planner},
-    program::{NetworkShape, Program, ProgramError, Schedule, Spread, interpreter::StepTrace},
+    program::{Program, Registers},
     quant::{Samples, Scales},
     weights::WeightBank,
 };
@@ -33,7 +32,6 @@ pub struct QuantizedGraph {
     /// A whole inference in one step.
     program: Program,
     ends: Scales,
-    layers: Option<NetworkShape>,
     pub(super) precision: GraphPrecision,
     pub(super) input: super::fit::Encoding,
     pub(super) stages: Vec<Lowered>,
@@ -107,7 +105,6 @@ impl QuantizedGraph {
             output_unit,
             output,
             nonzeros,
-            layers,
         } = lowering;
         let bank = WeightBank::new(maps)?;
         bank.check(&program)?;
@@ -115,7 +112,6 @@ impl QuantizedGraph {
             ends: Scales::new(input.unit, output_unit, program.frame())?,
             bank,
             program,
-            layers,
             precision,
             input,
             stages,
@@ -150,14 +146,6 @@ impl QuantizedGraph {
         self.ends.output
     }
 
-    /// The network as layers, if every value is a function of sums of those before, in one format of
-    /// integers: such a network may be spread over several steps, which end where one value is all
-    /// that the rest reads.
-    #[must_use]
-    pub fn layers(&self) -> Option<&NetworkShape> {
-        self.layers.as_ref()
-    }
-
     /// Bits of the result of each stage, as they were asked for or chosen for a target error.
     #[must_use]
     pub fn stage_bits(&self) -> Vec<u8> {
@@ -173,59 +161,21 @@ impl QuantizedGraph {
         self.missed_target
     }
 
-    /// The cheapest schedule for one proof of so many inferences: several to a step, or, if the
-    /// network is made of [`layers`](Self::layers), some of these to a step.
+    /// The cheapest schedule for one proof of this many inferences.
     ///
     /// # Errors
     /// If the network is too large for any schedule that the planner allows.
     pub fn plan(&self, planner: &Planner, inferences: u64) -> Result<Plan, Error> {
-        let plan = planner.plan_graph(
-            self.layers.as_ref(),
-            self.nonzeros as u64,
-            inferences,
-            &|frames| self.whole_network(frames),
-        )?;
-        Ok(plan)
+        Ok(planner.plan_with(&self.program, inferences, self.nonzeros as u64)?)
     }
 
-    /// The program under the schedule that [`plan`](Self::plan) chooses for one inference.
+    /// The program of the network.
     ///
     /// # Errors
-    /// If the network is too large for any schedule.
+    /// If it is too large.
     pub fn program(&self) -> Result<Program, Error> {
-        let plan = self.plan(&Planner::default().brief(), 1)?;
-        self.program_with(plan.chosen.schedule)
-    }
-
-    /// The program under a schedule. [`Schedule::LayersPerStep`] needs a network made of
-    /// [`layers`](Self::layers), unless it has no more than that.
-    ///
-    /// # Errors
-    /// If the schedule does not fit the network, or a step would be too large.
-    pub fn program_with(&self, schedule: Schedule) -> Result<Program, Error> {
-        let layers = match &self.layers {
-            Some(network) => network.layers.len(),
-            None => self.stages.len() + 1,
-        };
-        match (schedule, &self.layers) {
-            (Schedule::FramesPerStep(frames), _) => Ok(self.whole_network(frames)?),
-            (Schedule::LayersPerStep(k), Some(network)) if (k as usize) < layers => {
-                Ok(network.program(schedule)?)
-            }
-            (Schedule::LayersPerStep(k), None) if (k as usize) < layers => Err(limit(
-                "schedule",
-                "only a network whose values are all functions of sums of one width can be spread over several steps",
-            )),
-            _ => Ok(self.whole_network(1)?),
-        }
-    }
-
-    /// Whole inferences of up to so many frames in a step.
-    fn whole_network(&self, frames: u32) -> Result<Program, ProgramError> {
-        let mut program = self.program.clone();
-        program.spread = Spread::Frames { per_step: frames };
-        program.validate()?;
-        Ok(program)
+        self.program.validate()?;
+        Ok(self.program.clone())
     }
 
     /// An input as integers: rounded to the nearest (halves away from zero), and saturated at the
@@ -254,9 +204,9 @@ impl QuantizedGraph {
     }
 
     /// The values of all registers of the program of a whole inference.
-    pub(super) fn trace(&self, input: ArrayView1<'_, f32>) -> Result<StepTrace, Error> {
+    pub(super) fn trace(&self, input: ArrayView1<'_, f32>) -> Result<Registers<Vec<i64>>, Error> {
         let input = self.quantize_input(input)?;
-        self.program.run_step(&self.bank, 0, &[], &[input])
+        self.program.registers_of(&self.bank, &[], &input)
     }
 
     /// The program of a whole inference in one step.

@@ -7,10 +7,10 @@ use serde::Serialize;
 use super::{FillIn, Graph, QuantizedGraph, lower::Rounded};
 use crate::{
     ProofKind,
-    circuit::{count_constraints, count_operations},
     error::Error,
     plan::{Cost, Planner},
-    program::{Register, Schedule, Unrolled, interpreter::StepTrace},
+    program::{Register, Registers},
+    recursive::{Schedule, Unrolled, count_constraints, count_operations},
     quant::{Accuracy, Samples, check_samples, count_right, top1},
 };
 
@@ -167,7 +167,7 @@ impl QuantizedGraph {
             let trace = self.trace(sample)?;
             let float = graph.forward(sample, |k, _, result| {
                 let encoding = self.stages[k].result;
-                let integers = trace.register(encoding.register);
+                let integers = &trace[encoding.register];
                 for (exact, q) in result.iter().zip(integers) {
                     stages[k].add(*exact, encoding.value(*q));
                 }
@@ -244,8 +244,8 @@ impl QuantizedGraph {
 
     /// Constraints of each stage in a program of the whole network, if one step has room for it.
     fn constraints(&self) -> Option<Vec<usize>> {
-        let program = self.program_with(Schedule::WholeNetwork).ok()?;
-        let operations = count_operations(&program)?;
+        let step = Unrolled::new(self.whole(), Schedule::WholeNetwork).ok()?;
+        let operations = count_operations(&step);
         let mut first = 0;
         let stages = self.stages.iter().map(|stage| {
             let result = stage.result.register;
@@ -324,8 +324,7 @@ impl QuantizedGraph {
         let constraints = match chosen.kind {
             ProofKind::Trace => Vec::new(),
             ProofKind::Recursive => {
-                let program = self.program_with(chosen.schedule)?;
-                count_constraints(&Unrolled::new(&program))
+                count_constraints(&Unrolled::new(self.whole(), chosen.schedule)?)
             }
         };
         Ok(GraphCost {
@@ -343,7 +342,7 @@ impl QuantizedGraph {
 }
 
 /// Entries that saturation has changed.
-fn cut(rounded: &Rounded, trace: &StepTrace) -> usize {
+fn cut(rounded: &Rounded, trace: &Registers<Vec<i64>>) -> usize {
     if rounded.wanted {
         return 0;
     }
@@ -351,8 +350,8 @@ fn cut(rounded: &Rounded, trace: &StepTrace) -> usize {
         0 => 0,
         shift => 1i128 << (shift - 1),
     };
-    let sums = trace.register(rounded.sums).iter();
-    sums.zip(trace.register(rounded.result))
+    let sums = trace[rounded.sums].iter();
+    sums.zip(&trace[rounded.result])
         .filter(|(y, q)| {
             let exact = (i128::from(**y) + rounding) >> rounded.shift;
             // A ReLU turns what was cut at the lower end to zero in any case.

@@ -30,14 +30,10 @@ use super::{
 use crate::{
     ProofKind,
     backend::{Backend, DefaultBackend, F},
-    circuit::{RunState, state::carried_digest},
     error::{DecodeError, Error},
-    program::{
-        Emission, Program, Spread,
-        interpreter::{Execution, check_vector},
-        shake,
-    },
+    program::{Emission, shake},
     proof::sequence_lengths,
+    recursive::{Execution, RunState, Unrolled, state::carried_digest},
     weights::{Mask, WeightClaim, element_bytes},
 };
 
@@ -139,10 +135,10 @@ fn elements(bytes: &[Element]) -> Result<Vec<F>, DecodeError> {
 }
 
 /// Whether so many frames can have been folded in so many steps.
-fn counts(program: &Program, steps: u64, frames: u64) -> bool {
-    let inferences = steps / program.steps_per_frame();
-    let most = inferences.checked_mul(program.frames_per_step().into());
-    steps.is_multiple_of(program.steps_per_frame())
+fn counts(step: &Unrolled, steps: u64, frames: u64) -> bool {
+    let inferences = steps / step.phases;
+    let most = inferences.checked_mul(step.frames() as u64);
+    steps.is_multiple_of(step.phases)
         && inferences <= frames
         && most.is_some_and(|most| frames <= most)
 }
@@ -273,7 +269,7 @@ impl Session {
             && shown == [body.input_salts.is_none(), body.output_salts.is_none()].map(u8::from)
             && (shown[0] == 0 || body.given_salts.is_empty())
             && body.kind.is_none_or(|asked| asked == kind)
-            && (kind == ProofKind::Recursive || matches!(program.spread, Spread::Frames { .. }));
+            && (kind == ProofKind::Recursive || !prover.params().0.shares_layers());
         if !fits {
             return Err(malformed());
         }
@@ -320,6 +316,7 @@ impl Session {
 
     fn resume_folded(fixed: Fixed, prover: &Prover, body: &FoldedBody) -> Result<Self, Error> {
         let program = prover.params().program();
+        let step = prover.params().0.step()?;
         let dimensions = program.bank();
         let mask = Mask {
             row: elements(&body.mask)?,
@@ -328,17 +325,19 @@ impl Session {
         let column_bits = prover.bank.commitment().column_bits();
         let fits = mask.row.len() == Mask::len(&dimensions, column_bits)
             && body.point.len() == dimensions.rounds()
-            && body.carried.len() == program.carried_shapes().len()
+            && body.carried.len() == step.opened().len()
             && body.recursive.is_some() == (body.steps > 0)
-            && body.pending.len() < program.frames_per_step() as usize
-            && counts(program, body.steps, body.frames)
+            && body.pending.len() < step.frames()
+            && counts(step, body.steps, body.frames)
             && body.frames < u64::MAX / 2
             && body.frames + body.pending.len() as u64 <= program.max_frames();
         if !fits {
             return Err(malformed());
         }
-        for (part, shape) in body.carried.iter().zip(program.carried_shapes()) {
-            check_vector("carried vector", part, &shape)?;
+        for (part, encoding) in body.carried.iter().zip(step.carried_encodings()) {
+            if part.len() != encoding.len || part.iter().any(|v| !encoding.holds(*v)) {
+                return Err(malformed());
+            }
         }
         let shown = Visibility::flags(fixed.visibility);
         let frames = body.frames + body.pending.len() as u64;
@@ -362,7 +361,7 @@ impl Session {
         ] {
             let count = if public { count } else { 0 };
             let len = count.checked_mul(shape.len as u64);
-            if len != Some(entries.len() as u64) || entries.iter().any(|v| !shape.holds(*v)) {
+            if len != Some(entries.len() as u64) || entries.iter().any(|v| !shape.range.holds(*v)) {
                 return Err(malformed());
             }
         }
@@ -377,7 +376,7 @@ impl Session {
 
 /// The run that was folded, from a body whose counts and lengths fit the program.
 fn resumed(fixed: &Fixed, prover: &Prover, body: &FoldedBody, mask: Mask) -> Result<Folded, Error> {
-    let program = prover.params().program();
+    let step = prover.params().0.step()?;
     let mut folded = Folded::new(fixed, mask)?;
     let run = &mut folded.run;
     if body.steps > 0 {
@@ -395,8 +394,8 @@ fn resumed(fixed: &Fixed, prover: &Prover, body: &FoldedBody, mask: Mask) -> Res
         run.carried = body.carried.clone();
         run.carried_salt = element(&body.carried_salt)?;
         run.steps = body.steps;
-        let shapes = program.carried_shapes();
-        let activations = carried_digest(run.carried_salt, &run.carried, &shapes);
+        let encodings = step.carried_encodings();
+        let activations = carried_digest(run.carried_salt, &run.carried, &encodings);
         run.z = [activations, run.state.digest()];
     }
     if let Some(recursive) = &body.recursive {
@@ -414,7 +413,6 @@ fn resumed(fixed: &Fixed, prover: &Prover, body: &FoldedBody, mask: Mask) -> Res
         claims: body.proved_claims,
     };
     if !body.pending.is_empty() {
-        let step = prover.params.0.step()?;
         let mut execution = Execution::begin(step, 0, &folded.run.carried)?;
         for frame in &body.pending {
             execution.push(step, prover.bank.bank(), frame)?;

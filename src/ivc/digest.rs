@@ -3,14 +3,20 @@
 use ff::{Field, PrimeField};
 use zeroize::Zeroize;
 
-use super::salts::{Salt, SaltKey};
+use super::{
+    Params,
+    salts::{Salt, SaltKey},
+};
 use crate::{
     ProofKind,
     backend::F,
-    circuit::state::{absorb_input, absorb_output, vector_digest},
     error::Error,
-    program::{Emission, Program, RegisterShape, interpreter::check_vector},
+    program::{Emission, Program, Shape, interpreter::check_vector},
     proof::VectorDigest,
+    recursive::{
+        Encoding,
+        state::{absorb_input, absorb_output, vector_digest},
+    },
     trace::{RowKind, block_digest, frames_per_block, run_digest},
     weights::element_bytes,
 };
@@ -33,13 +39,16 @@ pub fn frame_digest(
     let shape = program.frame_shape();
     check_vector("frame", frame, &shape)?;
     Ok(VectorDigest::from_bytes(match kind {
-        ProofKind::Recursive => element_bytes(&vector_digest(salt.0, frame, &shape)),
+        ProofKind::Recursive => {
+            let encoding = Encoding::of(program.frame());
+            element_bytes(&vector_digest(salt.0, frame, &encoding))
+        }
         ProofKind::Trace => own_digest(&shape, RowKind::Input, frame, &salt.0),
     }))
 }
 
 /// The digest of a vector that has rows of its own.
-fn own_digest(shape: &RegisterShape, kind: RowKind, vector: &[i64], salt: &F) -> [u8; 32] {
+fn own_digest(shape: &Shape, kind: RowKind, vector: &[i64], salt: &F) -> [u8; 32] {
     let mut vectors = [vector.to_vec()];
     let digest = block_digest(shape, kind, true, &vectors, salt);
     vectors.iter_mut().for_each(Zeroize::zeroize);
@@ -82,7 +91,9 @@ pub fn digest_of_frames(kind: ProofKind, frames: &[VectorDigest]) -> Option<Vect
 #[derive(Clone)]
 pub struct DigestBuilder {
     key: SaltKey,
-    shape: RegisterShape,
+    shape: Shape,
+    /// How a circuit holds the vectors, in the recursive kind.
+    encoding: Option<Encoding>,
     of: RowKind,
     last_only: bool,
     count: u64,
@@ -116,10 +127,11 @@ impl Drop for DigestBuilder {
 }
 
 impl DigestBuilder {
-    fn new(shape: RegisterShape, of: RowKind, kind: ProofKind, key: SaltKey) -> Self {
+    fn new(shape: Shape, of: RowKind, kind: ProofKind, key: SaltKey) -> Self {
         Self {
             key,
             shape,
+            encoding: None,
             of,
             last_only: false,
             count: 0,
@@ -136,16 +148,24 @@ impl DigestBuilder {
     /// For the frames of a program, in proofs of this kind.
     #[must_use]
     pub fn inputs(program: &Program, kind: ProofKind, key: SaltKey) -> Self {
-        Self::new(program.frame_shape(), RowKind::Input, kind, key)
+        let mut builder = Self::new(program.frame_shape(), RowKind::Input, kind, key);
+        builder.encoding = Some(Encoding::of(program.frame()));
+        builder
     }
 
     /// For the outputs of a program, one for each frame; of a program with one output for all
     /// frames too, which then replaces the one before.
-    #[must_use]
-    pub fn outputs(program: &Program, kind: ProofKind, key: SaltKey) -> Self {
+    ///
+    /// # Errors
+    /// If the proofs are recursive, and there is no circuit for the program.
+    pub fn outputs(params: &Params, kind: ProofKind, key: SaltKey) -> Result<Self, Error> {
+        let program = params.program();
         let mut builder = Self::new(program.output_shape(), RowKind::Output, kind, key);
         builder.last_only = program.emission() == Emission::Last;
-        builder
+        if kind == ProofKind::Recursive {
+            builder.encoding = Some(params.0.step()?.output_encoding());
+        }
+        Ok(builder)
     }
 
     /// For a session with a frame that somebody [vouches for](crate::Session::push_attested): in its
@@ -191,7 +211,9 @@ impl DigestBuilder {
         match &mut self.running {
             Running::Recursive(digest) => {
                 let before = if self.last_only { F::ZERO } else { *digest };
-                *digest = absorb(before, vector_digest(salt, vector, &self.shape));
+                if let Some(encoding) = &self.encoding {
+                    *digest = absorb(before, vector_digest(salt, vector, encoding));
+                }
             }
             Running::Trace { vectors, .. } => {
                 if self.last_only {

@@ -16,11 +16,8 @@ use super::{
 use crate::{
     backend::{Commitment, E1},
     error::Error,
-    program::{
-        Spread, Unrolled,
-        interpreter::{Execution, StepTrace},
-    },
     proof::{Argument, RecursiveArgument, Vectors},
+    recursive::{Execution, StepTrace, Unrolled},
     weights::{Mask, OpeningProof, OpeningStatement, element_bytes},
 };
 
@@ -55,7 +52,8 @@ impl Folded {
     pub(super) fn new(fixed: &Fixed, mask: Mask) -> Result<Self, Error> {
         let (params, bank) = (&fixed.params, &fixed.bank);
         let program = params.program();
-        let carried = program.initial_with(&fixed.parameters)?;
+        let step = params.0.step()?.clone();
+        let carried = step.initial_with(program, &fixed.parameters)?;
         let mask_commitment = mask.commit(bank.key());
         let binding = BindingParts {
             params: params.digest(),
@@ -67,10 +65,10 @@ impl Folded {
         }
         .digest();
         Ok(Self {
-            step: params.0.step()?.clone(),
+            run: Run::initial(&step, binding, carried),
+            step,
             mask,
             mask_commitment,
-            run: Run::initial(program, binding, carried),
             pending: None,
             folder: Mutex::new(Folder::new(params.clone(), None)),
             proved: Claims::default(),
@@ -114,9 +112,9 @@ impl Folded {
         times: &mut StageTimes,
     ) -> Result<Vec<i64>, Error> {
         self.folder().check()?;
-        match self.step.program.spread {
-            Spread::Frames { .. } => self.push_to_step(fixed, frame, times),
-            Spread::Layers { .. } => self.push_through_layers(fixed, frame, times),
+        match self.step.phases {
+            1 => self.push_to_step(fixed, frame, times),
+            _ => self.push_through_layers(fixed, frame, times),
         }
     }
 
@@ -162,7 +160,7 @@ impl Folded {
         let (step, bank) = (self.step.clone(), fixed.bank.bank());
         let zeros = vec![0; frame.len()];
         let mut output = Vec::new();
-        for phase in 0..step.program.steps_per_frame() {
+        for phase in 0..step.phases {
             let frame = if phase == 0 { frame } else { &zeros };
             let started = Instant::now();
             let trace = tracing::info_span!("inference").in_scope(|| {

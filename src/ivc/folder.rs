@@ -17,8 +17,8 @@ use std::{
 use super::{Params, params::Recursive, step::PreparedStep};
 use crate::{
     backend::F,
-    circuit::{InferenceStep, StepWitness},
     error::Error,
+    recursive::{InferenceStep, StepWitness},
 };
 
 /// Prepared steps that may wait while one is folded.

@@ -1,7 +1,5 @@
 //! A run whose frames are kept as integers, to be proved as a trace.
 
-use std::sync::Arc;
-
 use zeroize::Zeroize;
 
 use super::{
@@ -10,15 +8,13 @@ use super::{
 };
 use crate::{
     error::Error,
-    program::{Emission, Unrolled, interpreter::Execution},
+    program::Emission,
     proof::{Argument, Vectors},
     trace::{RowKind, TraceRun},
 };
 
 /// The frames so far, and what the last of them left.
 pub(super) struct Kept {
-    /// What is done for one frame.
-    step: Arc<Unrolled>,
     frames: Vec<Vec<i64>>,
     /// Parts of the carried vector.
     carried: Vec<Vec<i64>>,
@@ -36,7 +32,6 @@ impl Kept {
     pub(super) fn new(fixed: &Fixed) -> Result<Self, Error> {
         let program = fixed.params.program();
         Ok(Self {
-            step: fixed.params.0.frame().clone(),
             frames: Vec::new(),
             carried: program.initial_with(&fixed.parameters)?,
         })
@@ -49,11 +44,10 @@ impl Kept {
 
     /// Runs one frame; gives its output. An error leaves the run as it was.
     pub(super) fn push(&mut self, fixed: &Fixed, frame: &[i64]) -> Result<Vec<i64>, Error> {
-        let (step, bank) = (&self.step, fixed.bank.bank());
-        let mut execution = Execution::begin(step, 0, &self.carried)?;
-        execution.push(step, bank, frame)?;
-        let output = execution.output(step, bank)?;
-        self.carried = execution.carried(step);
+        let mut carried = self.carried.clone();
+        let program = fixed.params.program();
+        let output = program.run(fixed.bank.bank(), &mut carried, frame)?;
+        self.carried = carried;
         self.frames.push(frame.to_vec());
         Ok(output)
     }

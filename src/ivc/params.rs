@@ -18,10 +18,10 @@ use crate::{
         Backend, DefaultBackend, E1, E2, Snark,
         generators::{self, BANK_LABEL},
     },
-    circuit::{InferenceStep, count_constraints, step_constraints},
     error::{Error, Reason},
     hex,
-    program::{Program, Spread, Unrolled, shake},
+    program::{Program, ProgramError, shake},
+    recursive::{InferenceStep, Schedule, Unrolled, count_constraints, step_constraints},
     trace::TraceKey,
 };
 
@@ -38,12 +38,13 @@ pub(crate) struct Inner {
     pub(crate) program: Program,
     pub(crate) program_digest: [u8; 32],
     pub(crate) digest: [u8; 32],
+    /// The schedule that steps were asked to have.
+    schedule: Option<Schedule>,
     /// Where generators are cached.
     directory: Option<PathBuf>,
     // Each is made when it is first asked for: the kinds need different ones, a step is synthesised to
     // know its size, and a verifier's key holds a copy of all matrices.
-    step: OnceLock<Arc<Unrolled>>,
-    frame: OnceLock<Arc<Unrolled>>,
+    step: OnceLock<Result<Arc<Unrolled>, ProgramError>>,
     constraints: OnceLock<usize>,
     trace: OnceLock<TraceKey>,
     public: OnceLock<Public>,
@@ -82,24 +83,25 @@ impl Inner {
         generators::with_directory(self.directory.as_deref(), f)
     }
 
-    /// A step of the recursive kind, all its frames.
+    /// A step of the recursive kind, all its frames or layers.
     ///
     /// # Errors
-    /// If it is too large for a circuit.
+    /// If there is no circuit for the program, or it would be too large.
     pub(crate) fn step(&self) -> Result<&Arc<Unrolled>, Error> {
-        if let Some(step) = self.step.get() {
-            return Ok(step);
-        }
-        self.program.check_step().map_err(Reason::Step)?;
-        Ok(self
-            .step
-            .get_or_init(|| Arc::new(Unrolled::new(&self.program))))
+        let step = self.step.get_or_init(|| {
+            let step = match self.schedule {
+                Some(schedule) => Unrolled::new(&self.program, schedule),
+                None => Unrolled::unasked(&self.program),
+            };
+            step.map(Arc::new)
+        });
+        step.as_ref().map_err(|e| Reason::Step(e.clone()).into())
     }
 
-    /// What is done for one frame, or in one step of a layered schedule.
-    pub(crate) fn frame(&self) -> &Arc<Unrolled> {
-        self.frame
-            .get_or_init(|| Arc::new(Unrolled::of_one_frame(&self.program)))
+    /// Whether keys were asked for in which layers are spread over steps.
+    pub(crate) fn shares_layers(&self) -> bool {
+        let layered = matches!(self.schedule, Some(Schedule::LayersPerStep(_)));
+        layered && self.step().is_ok_and(|step| step.phases > 1)
     }
 
     /// Constraints of a step of the recursive kind, Nova's own not counted.
@@ -111,15 +113,15 @@ impl Inner {
     /// What traces need.
     ///
     /// # Errors
-    /// If the steps of the program are not frames, or it is too large.
+    /// If the keys were asked for with layers spread over steps.
     pub(crate) fn trace(&self) -> Result<&TraceKey, Error> {
-        if !matches!(self.program.spread, Spread::Frames { .. }) {
+        if self.shares_layers() {
             return Err(Error::usage(
-                "the steps of this program are not whole inferences: there is no trace of it",
+                "these keys are of steps that layers share: there is no trace of them",
             ));
         }
         self.made(&self.trace, || {
-            TraceKey::new(&self.program, self.program_digest)
+            Ok(TraceKey::new(&self.program, self.program_digest))
         })
     }
 
@@ -188,7 +190,19 @@ impl Params {
     /// If the program is not valid. A cache that cannot be written is not an error.
     pub fn setup(program: &Program) -> Result<Self, Error> {
         let directory = dirs::cache_dir().map(|d| d.join("layerfold"));
-        Self::make(program, directory.as_deref())
+        Self::make(program, None, directory.as_deref())
+    }
+
+    /// The keys of a program whose steps, in recursive proofs, are spread by this schedule. Prover and
+    /// verifier need the same. Without one a step is a whole inference, or, if that is too large for a
+    /// circuit, as many layers as are not. With layers spread over steps sessions fold; otherwise they
+    /// make traces, which do not depend on the schedule.
+    ///
+    /// # Errors
+    /// If the program is not valid, or the schedule does not fit it.
+    pub fn setup_with(program: &Program, schedule: Schedule) -> Result<Self, Error> {
+        let directory = dirs::cache_dir().map(|d| d.join("layerfold"));
+        Self::make(program, Some(schedule), directory.as_deref())
     }
 
     /// The same, with generators cached in `directory`.
@@ -196,7 +210,7 @@ impl Params {
     /// # Errors
     /// As [`setup`](Self::setup).
     pub fn setup_in(program: &Program, directory: impl AsRef<Path>) -> Result<Self, Error> {
-        Self::make(program, Some(directory.as_ref()))
+        Self::make(program, None, Some(directory.as_ref()))
     }
 
     /// The same, without reading or writing any file.
@@ -204,17 +218,33 @@ impl Params {
     /// # Errors
     /// As [`setup`](Self::setup).
     pub fn setup_without_cache(program: &Program) -> Result<Self, Error> {
-        Self::make(program, None)
+        Self::make(program, None, None)
     }
 
     #[tracing::instrument(name = "setup", skip_all)]
-    fn make(program: &Program, directory: Option<&Path>) -> Result<Self, Error> {
+    fn make(
+        program: &Program,
+        schedule: Option<Schedule>,
+        directory: Option<&Path>,
+    ) -> Result<Self, Error> {
         program.validate()?;
         let program_digest = program.digest();
         let mut digest = [0; 32];
+        let how = match schedule {
+            None => (0u8, 0u32),
+            Some(Schedule::WholeNetwork) => (1, 1),
+            Some(Schedule::FramesPerStep(n)) => (1, n),
+            Some(Schedule::LayersPerStep(n)) => (2, n),
+        };
         shake(
-            "layerfold/params/1",
-            &[&program_digest, &[DefaultBackend::ID], &KEYS.to_le_bytes()],
+            "layerfold/params/2",
+            &[
+                &program_digest,
+                &[DefaultBackend::ID],
+                &KEYS.to_le_bytes(),
+                &[how.0],
+                &how.1.to_le_bytes(),
+            ],
             &mut digest,
         );
         // Loaded while the directory is known: provers and verifiers of models need them.
@@ -223,20 +253,24 @@ impl Params {
             let columns = 1 << program.default_column_bits().max(10);
             let _ = generators::get::<E1>(BANK_LABEL, columns + 1);
         });
-        Ok(Self(Arc::new(Inner {
+        let params = Self(Arc::new(Inner {
+            schedule,
             program_digest,
             digest,
             program: program.clone(),
             directory: directory.map(Path::to_path_buf),
             step: OnceLock::new(),
-            frame: OnceLock::new(),
             constraints: OnceLock::new(),
             trace: OnceLock::new(),
             public: OnceLock::new(),
             prover_key: OnceLock::new(),
             verifier_key: OnceLock::new(),
             making: Mutex::new(()),
-        })))
+        }));
+        if schedule.is_some() {
+            params.0.step()?;
+        }
+        Ok(params)
     }
 
     /// The kind of proof that a session makes if it is not [told](crate::Session::set_kind) another:
@@ -323,8 +357,8 @@ impl Params {
         &self.0.program
     }
 
-    /// Names the keys, of both kinds, 32 bytes: a digest of the program, the backend and the version
-    /// of the keys. Equal programs have equal digests.
+    /// Names the keys, of both kinds, 32 bytes: a digest of the program, the schedule if one was asked
+    /// for, the backend and the version of the keys.
     #[must_use]
     pub fn digest(&self) -> &[u8; 32] {
         &self.0.digest

@@ -49,10 +49,10 @@ impl Prover {
     }
 
     /// Commits to integer weights; sessions then take and give integers only. The maps are those of
-    /// the program, or those of the network if the program [cuts them](WeightBank::arranged_for).
+    /// the program, in its order.
     ///
     /// # Errors
-    /// If the maps have not the shapes of the program, or a sum could leave its accumulator.
+    /// If the maps do not have the shapes of the program, or a sum could leave its range.
     pub fn from_bank(params: &Params, bank: WeightBank) -> Result<Self, Error> {
         Self::from_bank_with_blinding(params, bank, BlindingSeed::random())
     }
@@ -66,7 +66,6 @@ impl Prover {
         bank: WeightBank,
         seed: BlindingSeed,
     ) -> Result<Self, Error> {
-        let bank = bank.arranged_for(params.program())?;
         let bank = CommittedBank::commit(bank, params.program(), seed)?;
         params.prepare_prover_for(params.kind_in_use())?;
         Ok(Self {

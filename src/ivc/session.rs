@@ -545,7 +545,7 @@ impl Session {
 
     pub(crate) fn prepare(
         &mut self,
-        trace: &crate::program::interpreter::StepTrace,
+        trace: &crate::recursive::StepTrace,
     ) -> super::step::PreparedStep {
         let Way::Folded(folded) = &mut self.way else {
             panic!("a session whose frames are kept");

@@ -7,15 +7,15 @@ use rand_core::OsRng;
 use super::salts::Salts;
 use crate::{
     backend::F,
-    circuit::{
-        RunState, StepWitness,
+    error::Error,
+    program::{Emission, Register},
+    recursive::{
+        RunState, StepTrace, StepWitness, Unrolled,
         state::{
             absorb_input, absorb_output, carried_digest, initial_z, registers_digest, seed,
             vector_digest,
         },
     },
-    error::Error,
-    program::{Emission, Program, Register, Unrolled, interpreter::StepTrace},
     weights::{
         Mask, WeightBank,
         sumcheck::{AffineInstance, Product, StepProof, prover},
@@ -35,10 +35,10 @@ pub(crate) struct Run {
 
 impl Run {
     /// Before the first step.
-    pub(crate) fn initial(program: &Program, binding: F, carried: Vec<Vec<i64>>) -> Self {
+    pub(crate) fn initial(step: &Unrolled, binding: F, carried: Vec<Vec<i64>>) -> Self {
         Self {
-            state: RunState::initial(program, binding),
-            z: initial_z(program, binding, &carried),
+            state: RunState::initial(&step.dimensions, binding),
+            z: initial_z(step, binding, &carried),
             carried,
             carried_salt: F::ZERO,
             steps: 0,
@@ -65,7 +65,6 @@ impl StepContext<'_> {
     /// Draws `τ` and the salt of the carried vector, proves the products, computes the next state.
     pub(crate) fn prepare(&self, run: &Run, trace: &StepTrace) -> Result<PreparedStep, Error> {
         let step = self.step;
-        let program = &step.program;
         let state = &run.state;
         let slots = step.slots.len();
 
@@ -77,7 +76,7 @@ impl StepContext<'_> {
             for ((slot, salt), _) in there.filter(|(_, on)| **on) {
                 *salt = self.salts.input(frames);
                 let frame = trace.register(slot.frame);
-                let digest = vector_digest(*salt, frame, step.shape(slot.frame));
+                let digest = vector_digest(*salt, frame, step.encoding(slot.frame));
                 inputs = absorb_input(inputs, digest);
                 frames += 1;
             }
@@ -89,8 +88,8 @@ impl StepContext<'_> {
         let proof = self.prove_products(run, trace, seed)?;
 
         let mut output_salts = vec![F::ZERO; slots];
-        let last = state.phase + 1 == program.steps_per_frame();
-        let shape = program.output_shape();
+        let last = state.phase + 1 == step.phases;
+        let shape = step.output_encoding();
         let digest = |salt, register| {
             let output = &trace.register(register)[..shape.len];
             vector_digest(salt, output, &shape)
@@ -98,7 +97,7 @@ impl StepContext<'_> {
         let mut outputs = state.outputs;
         if last {
             // The output of frame k has salt k, whichever step it belongs to.
-            match program.emission {
+            match step.emission {
                 Emission::Each => {
                     let there = step.slots.iter().zip(&mut output_salts).zip(&trace.on);
                     let there = there.filter(|(_, on)| **on);
@@ -118,7 +117,7 @@ impl StepContext<'_> {
         let next_salt = F::random(OsRng);
         let after = step.slots.last().map_or(&[][..], |s| &s.carried);
         let carried: Vec<Vec<i64>> = after.iter().map(|r| trace.register(*r).to_vec()).collect();
-        let activations = carried_digest(next_salt, &carried, &program.carried_shapes());
+        let activations = carried_digest(next_salt, &carried, &step.carried_encodings());
         let next = RunState {
             binding: state.binding,
             frames,
@@ -141,7 +140,7 @@ impl StepContext<'_> {
                 .collect(),
             frame_salts,
             accumulators: step
-                .affine_operations()
+                .affine_nodes()
                 .map(|(i, _)| trace.register(Register::result_of(i)).to_vec())
                 .collect(),
             tau,
@@ -164,13 +163,11 @@ impl StepContext<'_> {
 
     #[tracing::instrument(name = "sumcheck", skip_all)]
     fn prove_products(&self, run: &Run, trace: &StepTrace, seed: F) -> Result<StepProof, Error> {
-        let program = &self.step.program;
         let operations: Vec<AffineInstance<'_>> = self
             .step
-            .affine_operations()
+            .affine_nodes()
             .map(|(_, terms)| AffineInstance {
-                products: program
-                    .products(terms, run.state.phase)
+                products: Unrolled::products(terms, run.state.phase)
                     .map(|(map, input, with_bias)| Product {
                         map: map as u64,
                         input: trace.register(input),
@@ -179,7 +176,7 @@ impl StepContext<'_> {
                     .collect(),
             })
             .collect();
-        let dimensions = program.bank();
+        let dimensions = self.step.dimensions;
         let claim = &run.state.claim;
         prover::prove(self.bank, &dimensions, self.mask, claim, &operations, seed)
             .ok_or_else(|| Error::proving("sumcheck", "the claim is of another program"))

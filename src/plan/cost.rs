@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::program::{Operation, Program, RegisterShape};
+use crate::program::{Operation, Program, Shape};
 
 /// Expected cost of one proof.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -90,7 +90,7 @@ impl TraceSize {
     pub(crate) fn of(program: &Program, frames: u64) -> Self {
         let shapes = program.register_shapes();
         let body = program.operations();
-        let (of_frame, rest) = shapes[2..].split_at(body.len());
+        let (of_frame, rest) = shapes.results().split_at(body.len());
         let input = Self::each(program.frame_shape().len, 1, 1);
         let frame = Self::of_operations(body, of_frame).plus(input);
         let times = |n: u64| n.saturating_mul(frames);
@@ -115,28 +115,22 @@ impl TraceSize {
         }
     }
 
-    fn of_operations(operations: &[Operation], results: &[RegisterShape]) -> Self {
-        let own = |(operation, result): (&Operation, &RegisterShape)| match operation {
+    fn of_operations(operations: &[Operation], results: &[Shape]) -> Self {
+        let own = |(operation, result): (&Operation, &Shape)| match operation {
             // Parts of other registers, and sums that follow from them.
-            Operation::Slice { .. }
-            | Operation::Concat { .. }
-            | Operation::Carried { .. }
-            | Operation::Select { .. }
-            | Operation::Accumulate { .. }
-            | Operation::Dot { .. } => Self::default(),
-            Operation::Affine { .. } | Operation::Combine { .. } | Operation::Polynomial { .. } => {
-                Self::each(result.len, 0, 1)
-            }
+            Operation::Slice(_)
+            | Operation::Concat(_)
+            | Operation::Accumulate(_)
+            | Operation::Dot(_) => Self::default(),
+            Operation::Affine(_) | Operation::Combine(_) => Self::each(result.len, 0, 1),
             // What is kept, and what is cut off.
-            Operation::Requantize { .. } => Self::each(result.len, 2, 2),
-            Operation::Relu { .. } | Operation::Table { .. } | Operation::Layer { .. } => {
-                Self::each(result.len, 1, 1)
-            }
+            Operation::Requantize(_) => Self::each(result.len, 2, 2),
+            Operation::Relu(_) | Operation::Lookup(_) => Self::each(result.len, 1, 1),
             // Comparisons of wide sums, in parts.
-            Operation::Sign { .. }
-            | Operation::Zero { .. }
-            | Operation::Indicators { .. }
-            | Operation::ArgMax { .. } => Self::each(result.len, 4, 4),
+            Operation::Sign(_)
+            | Operation::Zero(_)
+            | Operation::Indicators(_)
+            | Operation::ArgMax(_) => Self::each(result.len, 4, 4),
         };
         let all = operations.iter().zip(results).map(own);
         all.fold(Self::default(), Self::plus)

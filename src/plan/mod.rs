@@ -16,12 +16,12 @@ use serde::Serialize;
 
 use crate::{
     DEFAULT_MEMORY_LIMIT, ProofKind,
-    circuit::step_constraints,
-    error::Error,
-    program::{
-        Claim, NetworkShape, Program, ProgramError, Schedule, SequenceShape, Spread, Unrolled,
+    program::{Program, ProgramError},
+    recursive::{
+        Schedule, Unrolled,
+        schedule::{Layers, Placement},
+        step_constraints,
     },
-    quant::QuantizedModel,
     trace::TraceKey,
 };
 use cost::TraceSize;
@@ -162,9 +162,8 @@ impl fmt::Display for Plan {
 /// use layerfold::{plan::Planner, program::{Activation, LayerShape, NetworkShape}};
 /// let layers = vec![LayerShape { inputs: 128, outputs: 128, activation: Activation::Relu }; 16];
 /// let network = NetworkShape { layers, reads: vec![], tables: vec![], width: 8, bits: 20, shift: 9 };
-/// let plan = Planner::default().max_peak_mib(400.0).plan(&network, 1)?;
+/// let plan = Planner::default().max_peak_mib(400.0).plan(&network.program()?, 1)?;
 /// println!("{plan}");
-/// let program = network.program(plan.chosen.schedule)?;
 /// # Ok::<(), layerfold::Error>(())
 /// ```
 #[derive(Clone, Debug, Default)]
@@ -222,22 +221,13 @@ impl Planner {
     }
 
     /// The trace of a run: how large it is, what it costs, and the bytes of memory that a session counts.
-    /// `None` if the program has none.
-    fn trace(
-        &self,
-        program: &Program,
-        frames: u64,
-        weights: u64,
-    ) -> Option<(TraceSize, Cost, u64)> {
-        if !matches!(program.spread, Spread::Frames { .. }) {
-            return None;
-        }
-        let key = TraceKey::new(program, program.digest()).ok()?;
+    fn trace(&self, program: &Program, frames: u64, weights: u64) -> (TraceSize, Cost, u64) {
+        let key = TraceKey::new(program, program.digest());
         let bytes = key.memory_bytes(frames);
         let size = TraceSize::of(program, frames);
         let peak = bytes as f64 / MIB;
         let cost = self.costs.of_trace(size.lookups, size.cells, weights, peak);
-        Some((size, cost, bytes))
+        (size, cost, bytes)
     }
 
     /// Refuses what is expected to take more memory, in MiB. Without it, a recursive proof that is
@@ -249,68 +239,35 @@ impl Planner {
         self
     }
 
-    /// The cheapest schedule for one proof of so many inferences of a network.
+    /// The cheapest schedule for one proof of a run of about this many frames.
     ///
     /// # Errors
-    /// [`ProgramError`] if the network has no program, or none within the memory allowed.
-    pub fn plan(&self, network: &NetworkShape, inferences: u64) -> Result<Plan, ProgramError> {
-        let layers = network.layers.iter();
-        let weights = layers.map(|l| u64::from(l.inputs) * u64::from(l.outputs));
-        let mut search = Search::new(self, inferences.max(1), weights.sum());
-        search.trace(&|| network.program(Schedule::WholeNetwork));
-        if search.wants_recursion() {
-            search.layers(network)?;
-            let neurons: f64 = network.layers.iter().map(|l| f64::from(l.outputs)).sum();
-            // A network that is cheaper in several steps need not be counted in one.
-            let log = log_of((PER_NEURON * neurons) as usize);
-            if self.costs.compress(1 << log) < search.least() {
-                search.frames(&|frames| network.program(of_frames(frames)))?;
-            }
-        }
-        search.plan()
+    /// [`ProgramError`] if there is no proof within the memory allowed.
+    pub fn plan(&self, program: &Program, frames: u64) -> Result<Plan, ProgramError> {
+        self.plan_with(program, frames, weights_of(program))
     }
 
-    /// The cheapest number of frames to a step for a claim about so many frames.
-    ///
-    /// # Errors
-    /// As [`NetworkShape::claim_program`].
-    pub fn plan_claim(
+    /// The same for a model with this many weights that are not zero.
+    pub(crate) fn plan_with(
         &self,
-        network: &NetworkShape,
-        claim: Claim,
+        program: &Program,
         frames: u64,
-    ) -> Result<Plan, ProgramError> {
-        let mut search = Search::new(self, frames.max(1), 0);
-        search.all_frames(&|frames| network.claim_program(claim, frames))?;
-        search.plan()
-    }
-
-    /// The cheapest number of frames to a step for a run of about so many frames.
-    ///
-    /// # Errors
-    /// [`ProgramError`] if the network has no program.
-    pub fn plan_sequence(&self, shape: &SequenceShape, frames: u64) -> Result<Plan, ProgramError> {
-        let mut search = Search::new(self, frames.max(1), 0);
-        search.all_frames(&|frames| shape.program(frames))?;
-        search.plan()
-    }
-
-    /// The cheapest schedule of a network of so many weights that are not zero: as layers
-    /// that steps share, if it is made of such, or with a number of frames to a step.
-    pub(crate) fn plan_graph(
-        &self,
-        layers: Option<&NetworkShape>,
         weights: u64,
-        frames: u64,
-        program: &dyn Fn(u32) -> Result<Program, ProgramError>,
     ) -> Result<Plan, ProgramError> {
-        let mut search = Search::new(self, frames.max(1), weights);
-        search.trace(&|| program(1));
+        let mut search = Search::new(self, program, frames.max(1), weights);
+        search.trace();
         if search.wants_recursion() {
-            if let Some(network) = layers {
-                search.layers(network)?;
+            let mut in_one_step = true;
+            if let Ok(network) = Layers::of(program) {
+                search.layers(&network);
+                let neurons: f64 = network.layers.iter().map(|l| f64::from(l.rows)).sum();
+                // A network that is cheaper in several steps need not be counted in one.
+                let log = log_of((PER_NEURON * neurons) as usize);
+                in_one_step = self.costs.compress(1 << log) < search.least();
             }
-            search.frames(program)?;
+            if in_one_step {
+                search.frames()?;
+            }
         }
         search.plan()
     }
@@ -322,20 +279,19 @@ impl Planner {
     pub fn cost(&self, program: &Program, frames: u64) -> Result<Cost, ProgramError> {
         program.validate()?;
         let (frames, weights) = (frames.max(1), weights_of(program));
-        if self.allows(ProofKind::Trace)
-            && let Some((_, cost, bytes)) = self.trace(program, frames, weights)
-            && (bytes <= DEFAULT_MEMORY_LIMIT || !self.allows(ProofKind::Recursive))
-        {
-            return Ok(cost);
+        if self.allows(ProofKind::Trace) {
+            let (_, cost, bytes) = self.trace(program, frames, weights);
+            if bytes <= DEFAULT_MEMORY_LIMIT || !self.allows(ProofKind::Recursive) {
+                return Ok(cost);
+            }
         }
         if !self.allows(ProofKind::Recursive) {
             return Err(ProgramError::Structure(
                 "the program has no proof of a kind that is allowed",
             ));
         }
-        program.check_step()?;
-        let step = step_constraints(&Unrolled::new(program));
-        Ok(self.estimate(step, steps(program, frames), weights))
+        let step = Unrolled::unasked(program)?;
+        Ok(self.estimate(step_constraints(&step), steps(&step, frames), weights))
     }
 }
 
@@ -346,9 +302,9 @@ fn weights_of(program: &Program) -> u64 {
         .fold(0, u64::saturating_add)
 }
 
-fn steps(program: &Program, frames: u64) -> u64 {
-    let inferences = frames.div_ceil(program.frames_per_step().into());
-    inferences.saturating_mul(program.steps_per_frame())
+fn steps(step: &Unrolled, frames: u64) -> u64 {
+    let inferences = frames.div_ceil(step.frames() as u64);
+    inferences.saturating_mul(step.phases)
 }
 
 fn log_of(constraints: usize) -> u32 {
@@ -365,6 +321,7 @@ fn of_frames(frames: u32) -> Schedule {
 /// The candidates of one run.
 struct Search<'a> {
     planner: &'a Planner,
+    program: &'a Program,
     frames: u64,
     weights: u64,
     candidates: Vec<Candidate>,
@@ -373,9 +330,10 @@ struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    fn new(planner: &'a Planner, frames: u64, weights: u64) -> Self {
+    fn new(planner: &'a Planner, program: &'a Program, frames: u64, weights: u64) -> Self {
         Self {
             planner,
+            program,
             frames,
             weights,
             candidates: Vec::new(),
@@ -383,20 +341,13 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Enters the trace of a program whose steps are whole inferences, if there is one.
-    fn trace(&mut self, program: &dyn Fn() -> Result<Program, ProgramError>) {
+    /// Enters the trace.
+    fn trace(&mut self) {
         let planner = self.planner;
         if !planner.allows(ProofKind::Trace) {
             return;
         }
-        let Ok(program) = program() else { return };
-        let weights = match self.weights {
-            0 => weights_of(&program),
-            weights => weights,
-        };
-        let Some((size, cost, bytes)) = planner.trace(&program, self.frames, weights) else {
-            return;
-        };
+        let (size, cost, bytes) = planner.trace(self.program, self.frames, self.weights);
         let (over, most) = match planner.max_peak_mib {
             Some(most) => (cost.peak_mib > most, most),
             None => (
@@ -421,15 +372,15 @@ impl<'a> Search<'a> {
         self.planner.allows(ProofKind::Recursive) && !(self.planner.brief && found)
     }
 
-    /// Enters a schedule for recursion; gives the constraints of its step. The step
-    /// [fits](Program::check_step) a circuit.
-    fn consider(&mut self, schedule: Schedule, program: &Program) -> usize {
+    /// Enters a schedule for recursion; gives the constraints of its step.
+    fn consider(&mut self, schedule: Schedule) -> Result<usize, ProgramError> {
         if let Some((_, step)) = self.known.iter().find(|(known, _)| *known == schedule) {
-            return *step;
+            return Ok(*step);
         }
-        let step = step_constraints(&Unrolled::new(program));
+        let unrolled = Unrolled::new(self.program, schedule)?;
+        let step = step_constraints(&unrolled);
         self.known.push((schedule, step));
-        let steps = steps(program, self.frames);
+        let steps = steps(&unrolled, self.frames);
         let planner = self.planner;
         let most = planner.max_peak_mib.unwrap_or(USUAL_PEAK_MIB);
         let cost = planner.estimate(step, steps, self.weights);
@@ -443,7 +394,7 @@ impl<'a> Search<'a> {
             cost,
             refused,
         });
-        step
+        Ok(step)
     }
 
     /// The least that was found so far of the schedules for recursion.
@@ -456,14 +407,14 @@ impl<'a> Search<'a> {
     }
 
     /// Numbers of layers to a step: for each size of the step those that promise most of what fits.
-    fn layers(&mut self, network: &NetworkShape) -> Result<(), ProgramError> {
+    fn layers(&mut self, network: &Layers) {
         let layers = network.layers.len() as u32;
         if layers < 2 {
-            return Ok(());
+            return;
         }
-        let rows: f64 = network.layers.iter().map(|l| f64::from(l.outputs)).sum();
+        let rows: f64 = network.layers.iter().map(|l| f64::from(l.rows)).sum();
         let per_layer = PER_NEURON * rows / f64::from(layers);
-        let fixed = FIXED + PER_INPUT * f64::from(network.layers[0].inputs);
+        let fixed = FIXED + PER_INPUT * f64::from(network.value_len(0));
         let mut below = 0;
         for log in SIZES {
             // The end alone is dearer than all of what is known.
@@ -481,7 +432,7 @@ impl<'a> Search<'a> {
                 .rev()
                 .take(TRIED)
                 .filter_map(|slots| {
-                    let (steps, entries) = network.slots(slots)?;
+                    let (steps, entries) = Placement::of(network, slots as usize)?.size();
                     let step = fixed + PER_NEURON * entries as f64;
                     let steps = steps.saturating_mul(self.frames);
                     let cost = self.planner.estimate(step as usize, steps, self.weights);
@@ -495,11 +446,10 @@ impl<'a> Search<'a> {
                 if step > 1.05 * room || found == COUNTED {
                     continue;
                 }
-                let schedule = Schedule::LayersPerStep(slots);
-                let Ok(program) = network.program(schedule) else {
+                let Ok(step) = self.consider(Schedule::LayersPerStep(slots)) else {
                     continue;
                 };
-                if self.consider(schedule, &program) as f64 <= room {
+                if step as f64 <= room {
                     found += 1;
                     below = below.max(slots);
                 }
@@ -508,33 +458,12 @@ impl<'a> Search<'a> {
                 break;
             }
         }
-        Ok(())
-    }
-
-    /// The trace, and numbers of frames to a step.
-    fn all_frames(
-        &mut self,
-        program: &dyn Fn(u32) -> Result<Program, ProgramError>,
-    ) -> Result<(), ProgramError> {
-        self.trace(&|| program(1));
-        if self.wants_recursion() {
-            self.frames(program)?;
-        }
-        Ok(())
     }
 
     /// Numbers of frames to a step: for each size of the step as many as fit.
-    fn frames(
-        &mut self,
-        program: &dyn Fn(u32) -> Result<Program, ProgramError>,
-    ) -> Result<(), ProgramError> {
-        let program = |frames: u32| {
-            let program = program(frames)?;
-            program.check_step()?;
-            Ok(program)
-        };
-        let one = match program(1) {
-            Ok(program) => self.consider(of_frames(1), &program),
+    fn frames(&mut self) -> Result<(), ProgramError> {
+        let one = match self.consider(of_frames(1)) {
+            Ok(step) => step,
             // There may be a trace, or layers spread over steps.
             Err(_) if !self.candidates.is_empty() => return Ok(()),
             Err(e) => return Err(e),
@@ -543,8 +472,10 @@ impl<'a> Search<'a> {
         if most == 1 {
             return Ok(());
         }
-        let Ok(two) = program(2) else { return Ok(()) };
-        let per_frame = self.consider(of_frames(2), &two).saturating_sub(one).max(1);
+        let Ok(two) = self.consider(of_frames(2)) else {
+            return Ok(());
+        };
+        let per_frame = two.saturating_sub(one).max(1);
         for log in SIZES {
             let room = (1usize << log).saturating_sub(NOVA_CONSTRAINTS);
             let smallest = self.planner.estimate(room, 1, self.weights);
@@ -559,15 +490,14 @@ impl<'a> Search<'a> {
                 if f <= 2 || f > most {
                     continue;
                 }
-                let Ok(tried) = program(f) else { continue };
-                if self.consider(of_frames(f), &tried) <= room {
+                let Ok(tried) = self.consider(of_frames(f)) else {
+                    continue;
+                };
+                if tried <= room {
                     // As many steps are cheaper with fewer frames in each.
                     let balanced = most.div_ceil(most.div_ceil(f));
-                    if balanced > 2
-                        && balanced < f
-                        && let Ok(program) = program(balanced)
-                    {
-                        self.consider(of_frames(balanced), &program);
+                    if balanced > 2 && balanced < f {
+                        let _ = self.consider(of_frames(balanced));
                     }
                     break;
                 }
@@ -608,69 +538,6 @@ impl<'a> Search<'a> {
                 "the network is too large for any schedule that is allowed",
             )),
         }
-    }
-}
-
-impl Schedule {
-    /// The cheapest schedule for one inference of a network, by [`Planner`].
-    ///
-    /// # Errors
-    /// [`ProgramError`] if the network has no program.
-    pub fn plan(network: &NetworkShape) -> Result<Self, ProgramError> {
-        Self::plan_for(network, 1)
-    }
-
-    /// The cheapest schedule for one proof of so many inferences of a network.
-    ///
-    /// # Errors
-    /// [`ProgramError`] if the network has no program.
-    pub fn plan_for(network: &NetworkShape, inferences: u64) -> Result<Self, ProgramError> {
-        let plan = Planner::default().brief().plan(network, inferences)?;
-        Ok(plan.chosen.schedule)
-    }
-
-    /// The most frames that share a step.
-    #[must_use]
-    pub fn frames_per_step(self) -> u32 {
-        match self {
-            Self::FramesPerStep(frames) => frames,
-            Self::WholeNetwork | Self::LayersPerStep(_) => 1,
-        }
-    }
-}
-
-impl NetworkShape {
-    /// The cheapest number of frames to a step for a claim about so many frames.
-    ///
-    /// # Errors
-    /// As [`claim_program`](Self::claim_program).
-    pub fn plan_claim(&self, claim: Claim, frames: u64) -> Result<u32, ProgramError> {
-        let plan = Planner::default().brief().plan_claim(self, claim, frames)?;
-        Ok(plan.chosen.schedule.frames_per_step())
-    }
-}
-
-impl SequenceShape {
-    /// The cheapest number of frames to a step for a run of about so many frames.
-    ///
-    /// More frames to a step share its fixed costs; they make it larger, and with it the memory
-    /// that a session takes: see [`Planner::max_peak_mib`].
-    ///
-    /// # Errors
-    /// [`ProgramError`] if the network has no program.
-    pub fn plan(&self, frames: u64) -> Result<u32, ProgramError> {
-        let plan = Planner::default().brief().plan_sequence(self, frames)?;
-        Ok(plan.chosen.schedule.frames_per_step())
-    }
-}
-
-impl QuantizedModel {
-    /// The program under the schedule that [`Schedule::plan`] chooses.
-    ///
-    /// # Errors
-    /// If the network is too large for any schedule.
-    pub fn program(&self) -> Result<Program, Error> {
-        self.program_with(Schedule::plan(self.shape())?)
     }
 }
 

@@ -2,8 +2,8 @@
 //! frame by frame or summed up over all frames. The claim is a part of the program.
 
 use super::{
-    Carried, Emission, Monomial, NetworkShape, Operation, Output, Program, ProgramError, Register,
-    Spread, VectorShape,
+    Accumulate, ArgMax, Builder, Dot, Emission, Indicators, Program, ProgramError, Range, Register,
+    Sign,
 };
 
 /// Bits of counters.
@@ -211,138 +211,103 @@ impl Claim {
     }
 }
 
-/// A part of the carried vector that a claim needs.
-struct Part {
-    len: u32,
-    width: u8,
-    initial: i32,
-    parameter: bool,
-}
+type Result<T> = std::result::Result<T, ProgramError>;
 
-struct Builder<'a> {
-    shape: &'a NetworkShape,
-    claim: Claim,
-    operations: Vec<Operation>,
+/// Puts a claim behind a network.
+struct Claiming {
+    builder: Builder,
+    /// The threshold, if it is a parameter.
+    threshold: Option<Register>,
+    /// The parts of the carried vector that the claim adds.
+    sums: Vec<Register>,
+    /// Entries of the frame that are the network's.
+    inputs: u32,
     /// The outputs.
     y: Register,
     classes: u32,
-    /// Bits of an output, and whether it is an accumulator.
-    bits: u8,
-    frame_limit: u64,
 }
 
-impl Builder<'_> {
-    fn push(&mut self, operation: Operation) -> Register {
-        self.operations.push(operation);
-        Register::result_of(self.operations.len() - 1)
+impl Claiming {
+    /// One register `times` times.
+    fn repeat(&mut self, input: Register, times: u32) -> Result<Register> {
+        self.builder.concat(vec![input; times as usize])
     }
 
-    fn slice(&mut self, input: Register, start: u32, len: u32) -> Register {
-        self.push(Operation::Slice { input, start, len })
-    }
-
-    /// One register so many times.
-    fn repeat(&mut self, input: Register, times: u32) -> Register {
-        self.push(Operation::Concat {
-            inputs: vec![input; times as usize],
-        })
-    }
-
-    fn monomials(terms: &[(i32, Register, Option<Register>)]) -> Vec<Monomial> {
-        let monomial = |(coefficient, left, right): &(i32, Register, Option<Register>)| Monomial {
-            coefficient: *coefficient,
-            left: *left,
-            right: *right,
-        };
-        terms.iter().map(monomial).collect()
-    }
-
-    /// `[constant + Σ ≥ 0]`, of sums below `2^(bits − 1)`.
+    /// `[constant + Σ ≥ 0]`.
     fn nonnegative(
         &mut self,
         constant: i64,
         terms: &[(i32, Register, Option<Register>)],
-        bits: u8,
-    ) -> Register {
-        let sum = self.push(Operation::Combine {
-            constant,
-            monomials: Self::monomials(terms),
-            bits,
-            shift: 0,
-        });
-        self.push(Operation::Sign { input: sum })
+    ) -> Result<Register> {
+        let input = self.builder.combine(constant, terms)?;
+        self.builder.push(Sign { input })
     }
 
     /// The product of two registers of bits.
-    fn both(&mut self, a: Register, b: Register) -> Register {
-        self.push(Operation::Polynomial {
-            constant: 0,
-            monomials: Self::monomials(&[(1, a, Some(b))]),
-            width: 1,
-            offset: 0,
-        })
+    fn both(&mut self, a: Register, b: Register) -> Result<Register> {
+        self.builder.combine(0, &[(1, a, Some(b))])
     }
 
-    /// `Σ c_i·b_i` of bits, `c_i ≥ 0`.
-    fn weighted(&mut self, bits: Register, coefficients: Vec<i32>) -> Register {
-        let most: u64 = coefficients
-            .iter()
-            .map(|c| u64::from(c.unsigned_abs()))
-            .sum();
-        self.push(Operation::Dot {
-            input: bits,
+    fn weighted(&mut self, input: Register, coefficients: Vec<i32>) -> Result<Register> {
+        self.builder.push(Dot {
+            input,
             coefficients,
-            width: bits_of(most),
-            offset: 0,
         })
     }
 
-    fn entry(&mut self, entry: u32) -> Register {
-        self.slice(self.y, entry, 1)
+    fn entry(&mut self, entry: u32) -> Result<Register> {
+        self.builder.slice(self.y, entry, 1)
+    }
+
+    fn largest(&mut self) -> Result<Register> {
+        self.builder.push(ArgMax { input: self.y })
+    }
+
+    /// The one-hot vector of an entry of the frame, the first that is not the network's or the
+    /// second.
+    fn indicators(&mut self, after: u32, len: u32) -> Result<Register> {
+        let input = self.builder.slice(Register::Frame, self.inputs + after, 1)?;
+        self.builder.push(Indicators { input, len })
     }
 
     /// The one-hot vector of the label in the frame.
-    fn frame_label(&mut self) -> Register {
-        let inputs = self.shape.layers[0].inputs;
-        let label = self.slice(Register::FRAME, inputs, 1);
-        let len = self.classes;
-        self.push(Operation::Indicators { input: label, len })
+    fn frame_label(&mut self) -> Result<Register> {
+        self.indicators(0, self.classes)
     }
 
     fn ones(&self) -> Vec<i32> {
         vec![1; self.classes as usize]
     }
 
-    fn predicate(&mut self, predicate: Predicate) -> Register {
+    fn predicate(&mut self, predicate: Predicate) -> Result<Register> {
         match predicate {
             Predicate::AtLeast { entry, threshold } => {
-                let y = self.entry(entry);
-                match threshold {
-                    Threshold::Constant(t) => {
-                        let bits = self.bits.max(bits_of(t.unsigned_abs()).saturating_add(1));
-                        self.nonnegative(t.saturating_neg(), &[(1, y, None)], bits + 2)
+                let y = self.entry(entry)?;
+                match (threshold, self.threshold) {
+                    (Threshold::Parameter, Some(t)) => {
+                        self.nonnegative(0, &[(1, y, None), (-1, t, None)])
                     }
-                    Threshold::Parameter => {
-                        let terms = [(1, y, None), (-1, Register::CARRIED, None)];
-                        self.nonnegative(0, &terms, self.bits.max(PARAMETER) + 2)
+                    (Threshold::Constant(t), _) => {
+                        self.nonnegative(t.saturating_neg(), &[(1, y, None)])
+                    }
+                    (Threshold::Parameter, None) => {
+                        Err(ProgramError::Structure("the threshold is no parameter"))
                     }
                 }
             }
             Predicate::Within { entry, least, most } => {
-                let y = self.entry(entry);
-                let widest = least.unsigned_abs().max(most.unsigned_abs());
-                let bits = self.bits.max(bits_of(widest).saturating_add(1)) + 2;
-                let above = self.nonnegative(least.saturating_neg(), &[(1, y, None)], bits);
-                let below = self.nonnegative(most, &[(-1, y, None)], bits);
+                let y = self.entry(entry)?;
+                let above = self.nonnegative(least.saturating_neg(), &[(1, y, None)])?;
+                let below = self.nonnegative(most, &[(-1, y, None)])?;
                 self.both(above, below)
             }
             Predicate::IsLabel(label) => {
-                let hot = self.push(Operation::ArgMax { input: self.y });
+                let hot = self.largest()?;
                 match label {
-                    Label::Constant(class) => self.slice(hot, class, 1),
+                    Label::Constant(class) => self.builder.slice(hot, class, 1),
                     Label::Frame => {
-                        let label = self.frame_label();
-                        let same = self.both(hot, label);
+                        let label = self.frame_label()?;
+                        let same = self.both(hot, label)?;
                         self.one_of(same)
                     }
                 }
@@ -352,203 +317,203 @@ impl Builder<'_> {
     }
 
     /// The sum of bits of which at most one is set: not all of them together, so that it is a bit.
-    fn one_of(&mut self, bits: Register) -> Register {
-        let sum = self.weighted(bits, self.ones());
+    fn one_of(&mut self, bits: Register) -> Result<Register> {
+        let sum = self.weighted(bits, self.ones())?;
         // Σ − 1 ≥ 0
-        self.nonnegative(-1, &[(1, sum, None)], bits_of(self.classes.into()) + 2)
+        self.nonnegative(-1, &[(1, sum, None)])
     }
 
-    fn among_largest(&mut self, k: u32, label: Label) -> Register {
-        let (y, classes, bits) = (self.y, self.classes, self.bits + 3);
+    fn among_largest(&mut self, k: u32, label: Label) -> Result<Register> {
+        let (y, classes) = (self.y, self.classes);
         let (larger, valid) = match label {
             Label::Constant(class) => {
                 // Entries before the label are larger if they are as large.
-                let own = self.slice(y, class, 1);
+                let own = self.entry(class)?;
                 let mut larger = Vec::new();
                 for (start, len, tie) in [(0, class, 0), (class, classes - class, -1)] {
                     if len > 0 {
-                        let others = self.slice(y, start, len);
-                        let own = self.repeat(own, len);
-                        let terms = [(1, others, None), (-1, own, None)];
-                        larger.push(self.nonnegative(tie, &terms, bits));
+                        let others = self.builder.slice(y, start, len)?;
+                        let own = self.repeat(own, len)?;
+                        larger.push(self.nonnegative(tie, &[(1, others, None), (-1, own, None)])?);
                     }
                 }
-                (self.push(Operation::Concat { inputs: larger }), None)
+                (self.builder.concat(larger)?, None)
             }
             Label::Frame => {
-                let label = self.frame_label();
+                let label = self.frame_label()?;
                 // The output of the label, and whether the label is at or before each class.
-                let own = self.push(Operation::Polynomial {
-                    constant: 0,
-                    monomials: Self::monomials(&[(1, label, Some(y))]),
-                    width: self.bits + 1,
-                    offset: 1 << self.bits,
-                });
-                // Only one product is not zero, but the range of the sum is that of all.
-                let log = bits_of(classes.into());
-                let own = self.push(Operation::Dot {
-                    input: own,
-                    coefficients: self.ones(),
-                    width: self.bits + 1 + log,
-                    offset: 1 << (self.bits + log),
-                });
-                let own = self.repeat(own, classes);
-                let reached: Vec<Register> = (0..classes)
-                    .map(|class| {
-                        let upto = (0..classes).map(|c| i32::from(c <= class)).collect();
-                        let most = bits_of(classes.into());
-                        self.push(Operation::Dot {
-                            input: label,
-                            coefficients: upto,
-                            width: most,
-                            offset: 0,
-                        })
-                    })
-                    .collect();
-                let reached = self.push(Operation::Concat { inputs: reached });
+                let own = self.both(label, y)?;
+                let own = self.weighted(own, self.ones())?;
+                let own = self.repeat(own, classes)?;
+                let mut reached = Vec::new();
+                for class in 0..classes {
+                    let upto = (0..classes).map(|c| i32::from(c <= class)).collect();
+                    reached.push(self.weighted(label, upto)?);
+                }
+                let reached = self.builder.concat(reached)?;
                 let terms = [(1, y, None), (-1, own, None), (-1, reached, None)];
-                let larger = self.nonnegative(0, &terms, self.bits + log + 4);
-                let valid = self.one_of(label);
-                (larger, Some(valid))
+                (self.nonnegative(0, &terms)?, Some(self.one_of(label)?))
             }
         };
-        let rank = self.weighted(larger, self.ones());
-        let k = i64::from(k);
-        let bits = bits_of(u64::from(classes).max(k.unsigned_abs())) + 2;
-        let among = self.nonnegative(k - 1, &[(-1, rank, None)], bits);
+        let rank = self.weighted(larger, self.ones())?;
+        let among = self.nonnegative(i64::from(k) - 1, &[(-1, rank, None)])?;
         match valid {
             Some(valid) => self.both(among, valid),
-            None => among,
+            None => Ok(among),
         }
     }
 
-    /// Adds a register to a counter; `each` is the most that one frame adds.
-    fn accumulate(&mut self, part: u32, input: Register, width: u8, each: u64) -> Register {
+    /// Adds a register to a sum over frames, part `sum` of those that the claim adds; `each` is the
+    /// most that one frame adds.
+    fn accumulate(&mut self, sum: usize, input: Register, width: u8, each: u64) -> Result<Register> {
+        let Some(Register::Carried(part)) = self.sums.get(sum).copied() else {
+            return Err(ProgramError::Structure("the claim has no sum"));
+        };
         let room = (1u64 << (width - 1)) - 1;
-        // One frame less: a slot without a frame adds too, to what nobody sees.
+        // One frame less: a slot of a step without a frame adds too, to what nobody sees.
         let most = (room / each.max(1)).saturating_sub(1);
-        self.frame_limit = self.frame_limit.min(most).max(1);
-        self.push(Operation::Accumulate { part, input })
+        self.builder.limit_frames(most);
+        self.builder.push(Accumulate { part, input })
+    }
+
+    /// The operations of the claim; gives what it shows.
+    fn show(&mut self, claim: Claim) -> Result<Register> {
+        match claim {
+            Claim::ArgMax => {
+                let hot = self.largest()?;
+                self.weighted(hot, (0..self.classes as i32).collect())
+            }
+            Claim::Holds(predicate) => self.predicate(predicate),
+            Claim::Count(predicate) => {
+                let holds = self.predicate(predicate)?;
+                self.accumulate(0, holds, COUNT, 1)
+            }
+            Claim::CountByGroup { predicate, groups } => {
+                let holds = self.predicate(predicate)?;
+                let group = self.indicators(u32::from(claim.takes_label()), groups)?;
+                let holds = self.repeat(holds, groups)?;
+                let by_group = self.both(holds, group)?;
+                let sums = vec![
+                    self.accumulate(0, by_group, COUNT, 1)?,
+                    self.accumulate(1, group, COUNT, 1)?,
+                ];
+                self.builder.begin_head();
+                self.builder.concat(sums)
+            }
+            Claim::Confusion => {
+                let classes = self.classes;
+                let hot = self.largest()?;
+                let label = self.frame_label()?;
+                let mut rows = Vec::new();
+                for class in 0..classes {
+                    let is = self.builder.slice(label, class, 1)?;
+                    rows.push(self.repeat(is, classes)?);
+                }
+                let rows = self.builder.concat(rows)?;
+                let columns = self.repeat(hot, classes)?;
+                let pairs = self.both(rows, columns)?;
+                self.accumulate(0, pairs, COUNT, 1)
+            }
+            Claim::Sum { entry } => {
+                let y = self.entry(entry)?;
+                let each = self.builder.shape(y).range.reach();
+                self.accumulate(0, y, SUM, each)
+            }
+            Claim::Least { entry } => self.extreme(entry, -1),
+            Claim::Most { entry } => self.extreme(entry, 1),
+        }
+    }
+
+    /// The larger of an output and what was carried, or the smaller with sign −1.
+    fn extreme(&mut self, entry: u32, sign: i32) -> Result<Register> {
+        let y = self.entry(entry)?;
+        let so_far = self.sums[0];
+        let takes = self.nonnegative(0, &[(sign, y, None), (-sign, so_far, None)])?;
+        let terms = [
+            (1, so_far, None),
+            (1, takes, Some(y)),
+            (-1, takes, Some(so_far)),
+        ];
+        let next = self.builder.combine(0, &terms)?;
+        self.builder.carry(so_far, next);
+        Ok(next)
     }
 }
 
-/// Bits of an integer, at least 1.
-fn bits_of(n: u64) -> u8 {
-    (64 - n.leading_zeros()).max(1) as u8
-}
-
-impl NetworkShape {
-    /// The program of this network that shows a claim about its outputs instead of them, with up to
-    /// so many frames to a step; the whole network in every step.
+impl Program {
+    /// The program that shows a claim about the outputs instead of them.
     ///
-    /// A frame is the inputs, followed by the label and the group if the claim takes them. Outputs
-    /// are the integers that [`program`](Self::program) has. The threshold of a claim with a
-    /// parameter is the statement's only parameter.
+    /// A frame is the inputs, followed by the label and the group if the claim takes them. The
+    /// threshold of a claim with a parameter comes before all other parameters of the statement. A
+    /// program with one output for all frames has claims about that one.
     ///
     /// # Errors
-    /// [`ProgramError`] as [`program`](Self::program); if an entry, class or group of the claim does
-    /// not exist, or outputs are too wide for it.
-    pub fn claim_program(
-        &self,
-        claim: Claim,
-        frames_per_step: u32,
-    ) -> Result<Program, ProgramError> {
-        self.check_reads()?;
-        let Some(last) = self.layers.last() else {
-            return Err(ProgramError::Structure("the network has no layer"));
-        };
-        let raw = last.activation == super::Activation::Identity;
-        let bits = match last.activation {
-            super::Activation::Identity => self.bits,
-            super::Activation::Relu => self.width,
-            super::Activation::Table(t) => {
-                self.tables
-                    .get(t as usize)
-                    .ok_or(ProgramError::Structure("an activation names no table"))?
-                    .width
-            }
-        };
-        let classes = last.outputs;
-        self.check_claim(claim, bits, classes)?;
+    /// If an entry, class or group of the claim does not exist, or outputs are too wide for it; if a
+    /// program with one output for all frames is asked for a claim about several, or about a label.
+    pub fn with_claim(&self, claim: Claim) -> Result<Self> {
+        let output = self.output_shape();
+        let classes = output.len as u32;
+        let bits = self.check_claim(claim, output.range, classes)?;
+        let frame_len = self.frame.len.saturating_add(claim.extra_entries());
+        let mut builder = Builder::new(frame_len, self.frame.width);
         let has_parameter = claim.predicate().is_some_and(Predicate::has_parameter);
-        let parts = parts(claim, bits, classes, has_parameter);
-        let first_sum = u32::from(has_parameter);
-
-        let mut operations: Vec<Operation> = (1..parts.len() as u32)
-            .map(|part| Operation::Carried { part })
-            .collect();
-        let mut x = Register::FRAME;
-        if claim.extra_entries() > 0 {
-            operations.push(Operation::Slice {
-                input: Register::FRAME,
-                start: 0,
-                len: self.layers[0].inputs,
+        let threshold = match has_parameter {
+            true => Some(builder.parameter(1, PARAMETER)?),
+            false => None,
+        };
+        let mut own = Vec::new();
+        for c in &self.carried {
+            own.push(match c.parameter {
+                true => builder.parameter(c.shape.len, c.shape.width)?,
+                false => builder.state(c.initial.clone(), c.shape.width)?,
             });
-            x = Register::result_of(operations.len() - 1);
         }
-        let y = self.push_layers(&mut operations, x);
-        let mut builder = Builder {
-            shape: self,
-            claim,
-            operations,
+        let mut sums = Vec::new();
+        for (len, width, initial) in parts(claim, bits, classes) {
+            sums.push(builder.state(vec![initial; len as usize], width)?);
+        }
+        let x = match claim.extra_entries() {
+            0 => Register::Frame,
+            _ => builder.slice(Register::Frame, 0, self.frame.len)?,
+        };
+        let mut at = builder.extend(self, x, &own)?;
+        let last = self.emission == Emission::Last;
+        if last {
+            builder.begin_head();
+            for operation in &self.head {
+                let register = builder.push_extended(self, operation, &at)?;
+                at.push(register);
+            }
+        }
+        let mut y = at[self.output.register];
+        if builder.shape(y).len != output.len {
+            y = builder.slice(y, 0, classes)?;
+        }
+        let mut claiming = Claiming {
+            builder,
+            threshold,
+            sums,
+            inputs: self.frame.len,
             y,
             classes,
-            bits,
-            frame_limit: u64::MAX,
         };
-        debug_assert!(raw || bits <= 16);
-        let mut sums = Vec::new();
-        let mut head = Vec::new();
-        let mut output = builder.show(first_sum, &mut sums, &mut head);
-        let carried: Vec<Carried> = parts
-            .into_iter()
-            .enumerate()
-            .map(|(part, p)| Carried {
-                shape: VectorShape {
-                    len: p.len,
-                    width: p.width,
-                },
-                initial: vec![p.initial; p.len as usize],
-                next: match part.checked_sub(first_sum as usize) {
-                    Some(at) => sums.get(at).copied().unwrap_or(Register::CARRIED),
-                    None => Program::carried_register(part),
-                },
-                parameter: p.parameter,
-            })
-            .collect();
-        if !head.is_empty() {
-            output.register = Register::result_of(builder.operations.len());
+        let shown = claiming.show(claim)?;
+        if last || claim.is_aggregate() {
+            claiming.builder.finish_last(shown)
+        } else {
+            claiming.builder.finish(shown)
         }
-        let program = Program {
-            maps: self.maps(),
-            tables: self.tables.clone(),
-            frame: VectorShape {
-                len: self.layers[0].inputs.saturating_add(claim.extra_entries()),
-                width: self.width,
-            },
-            carried,
-            spread: Spread::Frames {
-                per_step: frames_per_step,
-            },
-            operations: builder.operations,
-            head,
-            output,
-            emission: if claim.is_aggregate() {
-                Emission::Last
-            } else {
-                Emission::Each
-            },
-            frame_limit: builder.frame_limit,
-        };
-        program.validate()?;
-        Ok(program)
     }
 
-    fn check_claim(&self, claim: Claim, bits: u8, classes: u32) -> Result<(), ProgramError> {
+    /// Checks that a claim is about what there is; gives the bits of an output.
+    fn check_claim(&self, claim: Claim, range: Range, classes: u32) -> Result<u8> {
         let structure = |problem| Err(ProgramError::Structure(problem));
-        super::validate::width("width of a frame", self.width)?;
-        if !(2..=31).contains(&bits) {
+        let bits = range.signed_bits().max(2) as u8;
+        if bits > 31 {
             return structure("the outputs are too wide for a claim: 2 to 31 bits");
+        }
+        if self.emission == Emission::Last && (claim.is_aggregate() || claim.takes_label()) {
+            return structure("a claim about several outputs or labels needs an output for each frame");
         }
         let entry = match claim {
             Claim::Sum { entry } | Claim::Least { entry } | Claim::Most { entry } => Some(entry),
@@ -561,6 +526,11 @@ impl NetworkShape {
         };
         if entry.is_some_and(|entry| entry >= classes) {
             return structure("the claim is about an output that does not exist");
+        }
+        if let Some(Predicate::Within { least, most, .. }) = claim.predicate()
+            && least > most
+        {
+            return structure("the ends of the interval of a claim are not in order");
         }
         if let Some(Label::Constant(class)) = claim.predicate().and_then(Predicate::label)
             && class >= classes
@@ -580,133 +550,22 @@ impl NetworkShape {
         if claim == Claim::Confusion && classes > 16 {
             return structure("a table of confusions has at most 16 classes");
         }
-        if claim.takes_label() && u64::from(classes) > 1 << (self.width - 1) {
+        if claim.takes_label() && u64::from(classes) > 1 << (self.frame.width - 1) {
             return structure("a label has no place in an entry of the frame");
         }
-        Ok(())
+        Ok(bits)
     }
 }
 
-/// The parts of the carried vector, a parameter first.
-fn parts(claim: Claim, bits: u8, classes: u32, has_parameter: bool) -> Vec<Part> {
-    let sum = |len, width| Part {
-        len,
-        width,
-        initial: 0,
-        parameter: false,
-    };
-    let end = |initial| Part {
-        len: 1,
-        width: bits,
-        initial,
-        parameter: false,
-    };
-    let mut parts = Vec::new();
-    if has_parameter {
-        parts.push(Part {
-            len: 1,
-            width: PARAMETER,
-            initial: 0,
-            parameter: true,
-        });
-    }
+/// Length, width and initial value of the parts of the carried vector that a claim adds.
+fn parts(claim: Claim, bits: u8, classes: u32) -> Vec<(u32, u8, i32)> {
     match claim {
-        Claim::ArgMax | Claim::Holds(_) => {}
-        Claim::Count(_) => parts.push(sum(1, COUNT)),
-        Claim::CountByGroup { groups, .. } => {
-            parts.extend([sum(groups, COUNT), sum(groups, COUNT)]);
-        }
-        Claim::Confusion => parts.push(sum(classes * classes, COUNT)),
-        Claim::Sum { .. } => parts.push(sum(1, SUM)),
-        Claim::Least { .. } => parts.push(end(i32::MAX >> (32 - bits))),
-        Claim::Most { .. } => parts.push(end(i32::MIN >> (32 - bits))),
-    }
-    parts
-}
-
-impl Builder<'_> {
-    /// The operations of the claim; `sums` are the next values of the parts from `first` on, in
-    /// order, and `head` what puts several of them together.
-    fn show(&mut self, first: u32, sums: &mut Vec<Register>, head: &mut Vec<Operation>) -> Output {
-        let one = |register| Output { register, len: 1 };
-        match self.claim {
-            Claim::ArgMax => {
-                let hot = self.push(Operation::ArgMax { input: self.y });
-                let coefficients = (0..self.classes as i32).collect();
-                one(self.weighted(hot, coefficients))
-            }
-            Claim::Holds(predicate) => one(self.predicate(predicate)),
-            Claim::Count(predicate) => {
-                let holds = self.predicate(predicate);
-                sums.push(self.accumulate(first, holds, COUNT, 1));
-                one(sums[0])
-            }
-            Claim::CountByGroup { predicate, groups } => {
-                let holds = self.predicate(predicate);
-                let at = self.shape.layers[0].inputs + u32::from(self.claim.takes_label());
-                let group = self.slice(Register::FRAME, at, 1);
-                let group = self.push(Operation::Indicators {
-                    input: group,
-                    len: groups,
-                });
-                let holds = self.repeat(holds, groups);
-                let by_group = self.both(holds, group);
-                sums.push(self.accumulate(first, by_group, COUNT, 1));
-                sums.push(self.accumulate(first + 1, group, COUNT, 1));
-                head.push(Operation::Concat {
-                    inputs: sums.clone(),
-                });
-                Output {
-                    register: Register::FRAME,
-                    len: 2 * groups,
-                }
-            }
-            Claim::Confusion => {
-                let classes = self.classes;
-                let hot = self.push(Operation::ArgMax { input: self.y });
-                let label = self.frame_label();
-                let rows: Vec<Register> = (0..classes)
-                    .map(|class| {
-                        let is = self.slice(label, class, 1);
-                        self.repeat(is, classes)
-                    })
-                    .collect();
-                let rows = self.push(Operation::Concat { inputs: rows });
-                let columns = self.repeat(hot, classes);
-                let pairs = self.both(rows, columns);
-                sums.push(self.accumulate(first, pairs, COUNT, 1));
-                Output {
-                    register: sums[0],
-                    len: classes * classes,
-                }
-            }
-            Claim::Sum { entry } => {
-                let y = self.entry(entry);
-                sums.push(self.accumulate(first, y, SUM, 1 << (self.bits - 1)));
-                one(sums[0])
-            }
-            Claim::Least { entry } => one(self.extreme(entry, -1, sums)),
-            Claim::Most { entry } => one(self.extreme(entry, 1, sums)),
-        }
-    }
-
-    /// The larger of an output and what was carried, or the smaller with sign −1.
-    fn extreme(&mut self, entry: u32, sign: i32, sums: &mut Vec<Register>) -> Register {
-        let y = self.entry(entry);
-        let so_far = Register::CARRIED;
-        let terms = [(sign, y, None), (-sign, so_far, None)];
-        let takes = self.nonnegative(0, &terms, self.bits + 2);
-        let next = self.push(Operation::Polynomial {
-            constant: 0,
-            monomials: Self::monomials(&[
-                (1, so_far, None),
-                (1, takes, Some(y)),
-                (-1, takes, Some(so_far)),
-            ]),
-            width: self.bits,
-            offset: 1 << (self.bits - 1),
-        });
-        sums.push(next);
-        next
+        Claim::ArgMax | Claim::Holds(_) => Vec::new(),
+        Claim::Count(_) => vec![(1, COUNT, 0)],
+        Claim::CountByGroup { groups, .. } => vec![(groups, COUNT, 0); 2],
+        Claim::Confusion => vec![(classes * classes, COUNT, 0)],
+        Claim::Sum { .. } => vec![(1, SUM, 0)],
+        Claim::Least { .. } => vec![(1, bits, i32::MAX >> (32 - bits))],
+        Claim::Most { .. } => vec![(1, bits, i32::MIN >> (32 - bits))],
     }
 }

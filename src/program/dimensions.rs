@@ -16,12 +16,12 @@ pub struct BankDimensions {
 }
 
 impl BankDimensions {
-    pub(super) fn of(program: &Program) -> Self {
-        let maps = program.maps.len() as u64;
-        let rows = program.maps.iter().map(|m| m.rows).max().unwrap_or(1);
-        let columns = program.maps.iter().map(|m| m.columns).max().unwrap_or(1);
+    pub(super) fn of(maps: &[MapShape]) -> Self {
+        let count = maps.len() as u64;
+        let rows = maps.iter().map(|m| m.rows).max().unwrap_or(1);
+        let columns = maps.iter().map(|m| m.columns).max().unwrap_or(1);
         Self {
-            lambda: bits_for(maps),
+            lambda: bits_for(count),
             mu: bits_for(u64::from(rows)).max(1),
             nu: bits_for(1 + u64::from(columns)).max(1),
         }

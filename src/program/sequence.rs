@@ -23,8 +23,8 @@
 use layerfold_gadgets::Table as Values;
 
 use super::{
-    Activation, Carried, Emission, LayerShape, MapRef, MapShape, Monomial, Operation, Output,
-    Program, ProgramError, Register, Spread, Table, Term, VectorShape, validate,
+    Activation, Affine, Builder, Emission, LayerShape, Program, ProgramError, Register, Requantize,
+    Table,
 };
 
 /// Fractional bits of gates.
@@ -101,11 +101,8 @@ pub struct SequenceShape {
     pub bits: u8,
 }
 
-fn table(values: &Values, width: u8) -> Table {
-    Table {
-        values: values.values().to_vec(),
-        width,
-    }
+fn table(values: &Values) -> Table {
+    Table::of_bytes(values.values().to_vec())
 }
 
 fn sigmoid(x: f64) -> f64 {
@@ -126,36 +123,29 @@ enum Standard {
 impl Standard {
     fn table(self) -> Table {
         let unit = |fractional: u8| f64::from(fractional).exp2().recip();
-        let (values, width) = match self {
-            Self::Gate => {
-                let values = Values::from_fn(sigmoid, 1.0 / 16.0, unit(GATE), GATE_WIDTH.into());
-                (values, GATE_WIDTH)
-            }
+        table(&match self {
+            Self::Gate => Values::from_fn(sigmoid, 1.0 / 16.0, unit(GATE), GATE_WIDTH.into()),
             Self::Tanh(width) => {
-                let values = Values::from_fn(f64::tanh, 1.0 / 32.0, unit(width - 1), width.into());
-                (values, width)
+                Values::from_fn(f64::tanh, 1.0 / 32.0, unit(width - 1), width.into())
             }
             Self::TanhBetween => {
                 let between = |x: f64| (x + 1.0 / 64.0).tanh();
                 let unit = unit(CANDIDATE - 1);
-                let values = Values::from_fn(between, 1.0 / 32.0, unit, CANDIDATE.into());
-                (values, CANDIDATE)
+                Values::from_fn(between, 1.0 / 32.0, unit, CANDIDATE.into())
             }
-        };
-        table(&values, width)
+        })
     }
 }
 
-/// Collects the operations of a program.
-struct Builder<'a> {
+/// Puts cells and layers into a program.
+struct Cells<'a> {
     shape: &'a SequenceShape,
-    maps: Vec<MapShape>,
-    tables: Vec<Table>,
-    operations: Vec<Operation>,
-    carried: Vec<Carried>,
+    builder: Builder,
     /// Register of each part of the carried vector, before the frame.
     before: Vec<Register>,
 }
+
+type Result<T> = std::result::Result<T, ProgramError>;
 
 /// The registers that stand for a cell's result.
 #[derive(Clone, Copy)]
@@ -167,76 +157,32 @@ struct Top {
     len: u32,
 }
 
-impl Builder<'_> {
-    fn push(&mut self, operation: Operation) -> Register {
-        self.operations.push(operation);
-        Register::result_of(self.operations.len() - 1)
+impl Cells<'_> {
+    fn affine(&mut self, rows: u32, columns: u32, input: Register) -> Result<Register> {
+        let map = self.builder.map(rows, columns);
+        let reach = Affine::reach_of(self.shape.bits, self.shape.shift);
+        self.builder.affine(&[(map, input)], reach)
     }
 
-    fn map(&mut self, rows: u32, columns: u32) -> MapRef {
-        self.maps.push(MapShape { rows, columns });
-        MapRef::Fixed(self.maps.len() as u32 - 1)
+    fn slice(&mut self, input: Register, part: u32, len: u32) -> Result<Register> {
+        self.builder.slice(input, part * len, len)
     }
 
-    fn affine(&mut self, rows: u32, columns: u32, input: Register) -> Register {
-        let map = self.map(rows, columns);
-        self.push(Operation::Affine {
-            terms: vec![Term { map, input }],
-            rows,
-            bits: self.shape.bits,
-            shift: self.shape.shift,
-        })
-    }
-
-    fn slice(&mut self, input: Register, part: u32, len: u32) -> Register {
-        self.push(Operation::Slice {
+    fn requantize(&mut self, input: Register, shift: u8, drop: u8, width: u8) -> Result<Register> {
+        self.builder.push(Requantize {
             input,
-            start: part * len,
-            len,
-        })
-    }
-
-    fn requantize(&mut self, input: Register, drop: u8, width: u8) -> Register {
-        self.push(Operation::Requantize { input, drop, width })
-    }
-
-    fn look_up(&mut self, input: Register, standard: Standard) -> Register {
-        let table = standard.table();
-        let index = self.tables.iter().position(|t| *t == table);
-        let index = index.unwrap_or_else(|| {
-            self.tables.push(table);
-            self.tables.len() - 1
-        });
-        self.push(Operation::Table {
-            input,
-            table: index as u32,
-        })
-    }
-
-    fn combine(
-        &mut self,
-        monomials: &[(i32, Register, Option<Register>)],
-        bits: u8,
-        shift: u8,
-    ) -> Register {
-        let monomials = monomials
-            .iter()
-            .map(|(coefficient, left, right)| Monomial {
-                coefficient: *coefficient,
-                left: *left,
-                right: *right,
-            })
-            .collect();
-        self.push(Operation::Combine {
-            constant: 0,
-            monomials,
-            bits,
             shift,
+            drop,
+            width,
         })
+    }
+
+    fn look_up(&mut self, input: Register, standard: Standard) -> Result<Register> {
+        self.builder.look_up(input, standard.table())
     }
 
     /// Registers the parts of every cell's state. They are opened before anything else is done.
-    fn open(&mut self) {
+    fn open(&mut self) -> Result<()> {
         let mut parts = Vec::new();
         for cell in &self.shape.cells {
             match cell.kind {
@@ -250,199 +196,164 @@ impl Builder<'_> {
                 CellKind::Lstm => parts.extend([(cell.hidden, VIEW), (cell.hidden, STATE)]),
             }
         }
-        for (part, (len, width)) in parts.into_iter().enumerate() {
-            let register = match part {
-                0 => Register::CARRIED,
-                _ => self.push(Operation::Carried { part: part as u32 }),
-            };
+        for (len, width) in parts {
+            let register = self.builder.state(vec![0; len as usize], width)?;
             self.before.push(register);
-            self.carried.push(Carried {
-                shape: VectorShape { len, width },
-                initial: vec![0; len as usize],
-                next: register,
-                parameter: false,
-            });
         }
+        Ok(())
     }
 
     /// One cell; `part` is the first of its parts.
-    fn cell(&mut self, cell: CellShape, part: usize, x: Register, inputs: u32) -> Top {
+    fn cell(&mut self, cell: CellShape, part: usize, x: Register, inputs: u32) -> Result<Top> {
         let (h, shift) = (cell.hidden, self.shape.shift);
         let columns = inputs.saturating_add(h);
         let view = match cell.kind {
             CellKind::Gru | CellKind::GruResetBefore => self.before[part + 1],
             CellKind::Elman(_) | CellKind::Lstm => self.before[part],
         };
-        let read = self.push(Operation::Concat {
-            inputs: vec![x, view],
-        });
+        let read = self.builder.concat(vec![x, view])?;
         let next: Vec<Register> = match cell.kind {
             CellKind::Elman(activation) => {
-                let a = self.affine(h, columns, read);
+                let a = self.affine(h, columns, read)?;
                 let next = match activation {
                     ElmanActivation::Relu => {
-                        let q = self.requantize(a, 0, self.shape.width);
-                        self.push(Operation::Relu { input: q })
+                        let q = self.requantize(a, shift, 0, self.shape.width)?;
+                        self.builder.relu(q)?
                     }
                     ElmanActivation::Tanh => {
-                        let q = self.requantize(a, 0, VIEW);
-                        self.look_up(q, Standard::Tanh(VIEW))
+                        let q = self.requantize(a, shift, 0, VIEW)?;
+                        self.look_up(q, Standard::Tanh(VIEW))?
                     }
                 };
                 vec![next]
             }
             CellKind::Gru => {
-                let a = self.affine(h.saturating_mul(4), columns, read);
-                let (r, z) = self.reset_and_update(a, h);
-                let a_x = self.slice(a, 2, h);
-                let a_h = self.slice(a, 3, h);
-                // |2^12·a_x + r·a_h| < 2^13·(2^(B−1) + 2^(s−1)) ≤ 2^(B+13)
-                let n = self.combine(
-                    &[(1 << GATE, a_x, None), (1, r, Some(a_h))],
-                    self.shape.bits.saturating_add(GATE + 2),
-                    shift.saturating_add(GATE),
-                );
-                self.update(n, z, self.before[part])
+                let a = self.affine(h.saturating_mul(4), columns, read)?;
+                let (r, z) = self.reset_and_update(a, h)?;
+                let a_x = self.slice(a, 2, h)?;
+                let a_h = self.slice(a, 3, h)?;
+                let terms = [(1 << GATE, a_x, None), (1, r, Some(a_h))];
+                let n = self.builder.combine(0, &terms)?;
+                self.update((n, shift.saturating_add(GATE)), z, self.before[part])?
             }
             CellKind::GruResetBefore => {
-                let a = self.affine(h.saturating_mul(3), columns, read);
-                let (r, z) = self.reset_and_update(a, h);
-                let a_x = self.slice(a, 2, h);
-                let gated = self.combine(&[(1, r, Some(self.before[part]))], STATE + GATE + 1, 20);
-                let gated = self.requantize(gated, 0, VIEW);
-                let a_h = self.affine(h, h, gated);
-                let n = self.combine(
-                    &[(1, a_x, None), (1, a_h, None)],
-                    self.shape.bits.saturating_add(2),
-                    shift,
-                );
-                self.update(n, z, self.before[part])
+                let a = self.affine(h.saturating_mul(3), columns, read)?;
+                let (r, z) = self.reset_and_update(a, h)?;
+                let a_x = self.slice(a, 2, h)?;
+                let gated = self.builder.combine(0, &[(1, r, Some(self.before[part]))])?;
+                let gated = self.requantize(gated, 20, 0, VIEW)?;
+                let a_h = self.affine(h, h, gated)?;
+                let n = self.builder.combine(0, &[(1, a_x, None), (1, a_h, None)])?;
+                self.update((n, shift), z, self.before[part])?
             }
             CellKind::Lstm => {
-                let a = self.affine(h.saturating_mul(4), columns, read);
+                let a = self.affine(h.saturating_mul(4), columns, read)?;
                 let mut gate = |part, standard| {
-                    let a = self.slice(a, part, h);
-                    let q = self.requantize(a, 0, VIEW);
+                    let a = self.slice(a, part, h)?;
+                    let q = self.requantize(a, shift, 0, VIEW)?;
                     self.look_up(q, standard)
                 };
-                let i = gate(0, Standard::Gate);
-                let f = gate(1, Standard::Gate);
-                let g = gate(2, Standard::Tanh(CANDIDATE));
-                let o = gate(3, Standard::Gate);
+                let i = gate(0, Standard::Gate)?;
+                let f = gate(1, Standard::Gate)?;
+                let g = gate(2, Standard::Tanh(CANDIDATE))?;
+                let o = gate(3, Standard::Gate)?;
                 let c = self.before[part + 1];
-                let sum = self.combine(&[(1, f, Some(c)), (1, i, Some(g))], 29, GATE);
-                let c = self.requantize(sum, 0, STATE);
+                let sum = self
+                    .builder
+                    .combine(0, &[(1, f, Some(c)), (1, i, Some(g))])?;
+                let c = self.requantize(sum, GATE, 0, STATE)?;
                 // From units of 2^-11 to units of 1/32.
-                let t = self.requantize(sum, CANDIDATE - 1 - 5, VIEW);
-                let t = self.look_up(t, Standard::TanhBetween);
+                let t = self.requantize(sum, GATE, CANDIDATE - 1 - 5, VIEW)?;
+                let t = self.look_up(t, Standard::TanhBetween)?;
                 // From units of 2^-23 to units of 2^-7.
-                let out = self.combine(&[(1, o, Some(t))], GATE + CANDIDATE + 1, 16);
-                let out = self.requantize(out, 0, VIEW);
+                let out = self.builder.combine(0, &[(1, o, Some(t))])?;
+                let out = self.requantize(out, 16, 0, VIEW)?;
                 vec![out, c]
             }
         };
         for (k, register) in next.iter().enumerate() {
-            self.carried[part + k].next = *register;
+            self.builder.carry(self.before[part + k], *register);
         }
         let view = match cell.kind {
             CellKind::Gru | CellKind::GruResetBefore => next[1],
             CellKind::Elman(_) | CellKind::Lstm => next[0],
         };
-        Top {
+        Ok(Top {
             view,
             state: next[0],
             len: h,
-        }
+        })
     }
 
     /// The gates `r` and `z` of a GRU.
-    fn reset_and_update(&mut self, a: Register, h: u32) -> (Register, Register) {
-        let both = self.push(Operation::Slice {
-            input: a,
-            start: 0,
-            len: h.saturating_mul(2),
-        });
-        let q = self.requantize(both, 0, VIEW);
-        let gates = self.look_up(q, Standard::Gate);
-        (self.slice(gates, 0, h), self.slice(gates, 1, h))
+    fn reset_and_update(&mut self, a: Register, h: u32) -> Result<(Register, Register)> {
+        let both = self.builder.slice(a, 0, h.saturating_mul(2))?;
+        let q = self.requantize(both, self.shape.shift, 0, VIEW)?;
+        let gates = self.look_up(q, Standard::Gate)?;
+        Ok((self.slice(gates, 0, h)?, self.slice(gates, 1, h)?))
     }
 
     /// `(1 − z)·n + z·h` of a GRU, in full and as products read it; `n` is given before its
-    /// activation.
-    fn update(&mut self, n: Register, z: Register, h: Register) -> Vec<Register> {
-        let n = self.requantize(n, 0, VIEW);
-        let n = self.look_up(n, Standard::Tanh(STATE));
+    /// activation, with the shift that it is to be rounded with.
+    fn update(&mut self, n: (Register, u8), z: Register, h: Register) -> Result<Vec<Register>> {
+        let n = self.requantize(n.0, n.1, 0, VIEW)?;
+        let n = self.look_up(n, Standard::Tanh(STATE))?;
         // Between n and h, times 2^12.
-        let blend = self.combine(
-            &[(1 << GATE, n, None), (1, z, Some(h)), (-1, z, Some(n))],
-            STATE + GATE,
-            GATE,
-        );
-        vec![
-            self.requantize(blend, 0, STATE),
-            self.requantize(blend, STATE - VIEW, VIEW),
-        ]
+        let blend = [(1 << GATE, n, None), (1, z, Some(h)), (-1, z, Some(n))];
+        let blend = self.builder.combine(0, &blend)?;
+        Ok(vec![
+            self.requantize(blend, GATE, 0, STATE)?,
+            self.requantize(blend, GATE, STATE - VIEW, VIEW)?,
+        ])
     }
 
     /// The dense layers on the last state; gives the output.
-    fn head(&mut self, top: Top) -> Output {
+    fn head(&mut self, top: Top) -> Result<Register> {
         let layers = &self.shape.head;
         let Some(last) = layers.len().checked_sub(1) else {
-            return Output {
-                register: top.state,
-                len: top.len,
-            };
+            return Ok(top.state);
         };
         let mut x = top.view;
         for (l, layer) in layers.iter().enumerate() {
-            let map = self.map(layer.outputs, layer.inputs);
-            let raw_output = l == last && layer.activation == Activation::Identity;
-            x = self.push(Operation::Affine {
-                terms: vec![Term { map, input: x }],
-                rows: layer.outputs,
-                bits: self.shape.bits,
-                shift: if raw_output { 0 } else { self.shape.shift },
-            });
-            if raw_output {
-                break;
+            x = self.affine(layer.outputs, layer.inputs, x)?;
+            if l < last || layer.activation != Activation::Identity {
+                x = self.requantize(x, self.shape.shift, 0, self.shape.width)?;
             }
-            x = self.requantize(x, 0, self.shape.width);
-            match layer.activation {
-                Activation::Identity => {}
-                Activation::Relu => x = self.push(Operation::Relu { input: x }),
-                Activation::Table(table) => x = self.push(Operation::Table { input: x, table }),
-            }
+            x = match layer.activation {
+                Activation::Identity => x,
+                Activation::Relu => self.builder.relu(x)?,
+                Activation::Table(t) => match self.shape.tables.get(t as usize) {
+                    Some(table) => self.builder.look_up(x, table.clone())?,
+                    None => return Err(ProgramError::Structure("an activation names no table")),
+                },
+            };
         }
-        Output {
-            register: x,
-            len: layers[last].outputs,
-        }
+        Ok(x)
     }
 }
 
 impl SequenceShape {
-    /// The program of this network, with up to so many frames to a step.
+    /// The program of this network.
     ///
     /// # Errors
     /// [`ProgramError`] if a dimension is zero or too large, layers do not fit each other, or an
     /// activation names a table that does not exist.
-    pub fn program(&self, frames_per_step: u32) -> Result<Program, ProgramError> {
-        validate::width("width of a frame", self.width)?;
-        let mut builder = Builder {
+    pub fn program(&self) -> Result<Program> {
+        let mut cells = Cells {
             shape: self,
-            maps: Vec::new(),
-            tables: self.tables.clone(),
-            operations: Vec::new(),
-            carried: Vec::new(),
+            builder: Builder::new(self.inputs, self.width),
             before: Vec::new(),
         };
-        builder.open();
-        let mut x = Register::FRAME;
+        for table in &self.tables {
+            cells.builder.table(table.clone());
+        }
+        cells.open()?;
+        let mut x = Register::Frame;
         let mut inputs = self.inputs;
         let mut part = 0;
         let mut top = None;
         for cell in &self.cells {
-            let result = builder.cell(*cell, part, x, inputs);
+            let result = cells.cell(*cell, part, x, inputs)?;
             part += match cell.kind {
                 CellKind::Elman(_) => 1,
                 CellKind::Gru | CellKind::GruResetBefore | CellKind::Lstm => 2,
@@ -460,32 +371,18 @@ impl SequenceShape {
                 "a layer has not as many inputs as the one before has neurons",
             ));
         }
-        let body = builder.operations.len();
-        let output = builder.head(top);
-        // One output for the run: the head is needed once a step, not for each frame.
-        let head = match self.emission {
-            Emission::Each => Vec::new(),
-            Emission::Last => builder.operations.split_off(body),
-        };
-        let program = Program {
-            maps: builder.maps,
-            tables: builder.tables,
-            frame: VectorShape {
-                len: self.inputs,
-                width: self.width,
-            },
-            carried: builder.carried,
-            spread: Spread::Frames {
-                per_step: frames_per_step,
-            },
-            operations: builder.operations,
-            head,
-            output,
-            emission: self.emission,
-            frame_limit: u64::MAX,
-        };
-        program.validate()?;
-        Ok(program)
+        match self.emission {
+            Emission::Each => {
+                let output = cells.head(top)?;
+                cells.builder.finish(output)
+            }
+            // One output for the run: the head is needed once, not for each frame.
+            Emission::Last => {
+                cells.builder.begin_head();
+                let output = cells.head(top)?;
+                cells.builder.finish_last(output)
+            }
+        }
     }
 }
 

@@ -11,12 +11,13 @@ use super::{
 };
 use crate::{
     backend::{Commitment, E1, F},
-    circuit::{
+    recursive::{
         RunState,
         state::{absorb_input, absorb_output, initial_z, vector_digest},
     },
     ivc::{Params, Visibility, binding::BindingParts},
-    program::{Emission, RegisterShape, Spread},
+    program::{Emission, Register, Shape},
+    recursive::Encoding,
     trace::{PublicVectors, TraceError, TraceProof, TraceStatement},
     weights::{ModelCommitment, ModelDigest, OpeningStatement, WeightClaim},
 };
@@ -298,7 +299,10 @@ impl Verifier {
         }
         self.check_lengths(argument)?;
         let binding = self.binding(public, &argument.mask);
-        let z_0 = initial_z(self.params.program(), binding, carried);
+        let step = self.params.0.step().map_err(|_| VerifyError::ArgumentShape)?;
+        // Layers that share steps carry a vector that the program does not know of.
+        let carried = if step.phases > 1 { &step.initial } else { carried };
+        let z_0 = initial_z(step, binding, carried);
         let z_n = argument
             .verify_chain(&self.params, public.steps, z_0)
             .map_err(|_| VerifyError::Steps)?;
@@ -410,16 +414,18 @@ impl Verifier {
                 }
                 // Whole inferences, each of one frame or more: at least one in a step, and not more
                 // than the step takes.
-                let per_frame = program.steps_per_frame();
+                let step = self.params.0.step();
+                let step = step.map_err(|_| VerifyError::ArgumentShape)?;
+                let per_frame = step.phases;
                 let inferences = public.steps / per_frame;
-                let most = inferences.checked_mul(program.frames_per_step().into());
+                let most = inferences.checked_mul(step.frames() as u64);
                 public.steps > 0
                     && public.steps.is_multiple_of(per_frame)
                     && public.frames >= inferences
                     && most.is_some_and(|most| public.frames <= most)
             }
             ProofKind::Trace => {
-                if !matches!(program.spread, Spread::Frames { .. }) {
+                if self.params.0.shares_layers() {
                     return Err(VerifyError::ArgumentShape);
                 }
                 public.steps == 1 && public.frames > 0
@@ -455,7 +461,7 @@ impl Verifier {
     }
 
     /// Shapes of a frame and of an output.
-    fn public_shapes(&self) -> [RegisterShape; 2] {
+    fn public_shapes(&self) -> [Shape; 2] {
         let program = self.params.program();
         [program.frame_shape(), program.output_shape()]
     }
@@ -481,7 +487,9 @@ impl Verifier {
         binding: F,
         claim: WeightClaim,
     ) -> Result<RunState, VerifyError> {
-        let [input, output] = self.public_shapes();
+        let step = self.params.0.step().map_err(|_| VerifyError::ArgumentShape)?;
+        let input = *step.encoding(Register::Frame);
+        let output = step.output_encoding();
         Ok(RunState {
             binding,
             frames: public.frames,
@@ -506,7 +514,7 @@ fn check_public(
     what: &'static str,
     entries: &[i64],
     count: u64,
-    shape: &RegisterShape,
+    shape: &Shape,
 ) -> Result<(), VerifyError> {
     let expected = count.saturating_mul(shape.len as u64);
     if entries.len() as u64 != expected {
@@ -516,11 +524,11 @@ fn check_public(
             got: entries.len() as u64,
         });
     }
-    match entries.iter().position(|v| !shape.holds(*v)) {
+    match entries.iter().position(|v| !shape.range.holds(*v)) {
         Some(at) => Err(VerifyError::PublicRange {
             what,
             index: at / shape.len.max(1),
-            width: shape.width,
+            width: shape.held().0,
         }),
         None => Ok(()),
     }
@@ -543,15 +551,15 @@ fn digest_element(what: &'static str, bytes: &[u8; 32]) -> Result<F, VerifyError
 fn running_digest(
     what: &'static str,
     vectors: &Vectors,
-    shape: &RegisterShape,
+    encoding: &Encoding,
     absorb: fn(F, F) -> F,
 ) -> Result<F, VerifyError> {
     match vectors {
         Vectors::Digest(digest) => digest_element(what, digest),
         Vectors::Entries(entries) => Ok(entries
-            .chunks(shape.len.max(1))
+            .chunks(encoding.len.max(1))
             .fold(F::ZERO, |running, vector| {
-                absorb(running, vector_digest(F::ZERO, vector, shape))
+                absorb(running, vector_digest(F::ZERO, vector, encoding))
             })),
     }
 }

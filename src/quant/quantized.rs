@@ -7,7 +7,7 @@ use ndarray::{Array1, ArrayView1};
 use super::{Scales, fit::LayerScale};
 use crate::{
     error::Error,
-    program::{Claim, NetworkShape, Program, Schedule, interpreter::StepTrace},
+    program::{Claim, NetworkShape, Program, Registers},
     weights::WeightBank,
 };
 
@@ -49,7 +49,7 @@ impl QuantizedModel {
         output_scale: f64,
         scales: Option<Vec<LayerScale>>,
     ) -> Result<Self, Error> {
-        let program = shape.inference_program()?;
+        let program = shape.program()?;
         bank.check(&program)?;
         Ok(Self {
             shape,
@@ -72,21 +72,21 @@ impl QuantizedModel {
         &self.bank
     }
 
-    /// The program of the network under a schedule.
+    /// The program of the network.
     ///
     /// # Errors
-    /// If the schedule does not fit the network.
-    pub fn program_with(&self, schedule: Schedule) -> Result<Program, Error> {
-        Ok(self.shape.program(schedule)?)
+    /// If it is too large.
+    pub fn program(&self) -> Result<Program, Error> {
+        self.program.validate()?;
+        Ok(self.program.clone())
     }
 
-    /// The program that shows a claim about the outputs instead of them, with up to so many frames
-    /// to a step.
+    /// The program that shows a claim about the outputs instead of them.
     ///
     /// # Errors
-    /// As [`NetworkShape::claim_program`].
-    pub fn claim_program(&self, claim: Claim, frames_per_step: u32) -> Result<Program, Error> {
-        Ok(self.shape.claim_program(claim, frames_per_step)?)
+    /// As [`Program::with_claim`].
+    pub fn claim_program(&self, claim: Claim) -> Result<Program, Error> {
+        Ok(self.program.with_claim(claim)?)
     }
 
     /// The least integer output whose real value is at least `value`: the threshold of a claim.
@@ -148,9 +148,9 @@ impl QuantizedModel {
     }
 
     /// The values of all registers of the whole-network program.
-    pub(super) fn trace(&self, input: ArrayView1<'_, f32>) -> Result<StepTrace, Error> {
+    pub(super) fn trace(&self, input: ArrayView1<'_, f32>) -> Result<Registers<Vec<i64>>, Error> {
         let input = self.quantize_input(input)?;
-        self.program.run_step(&self.bank, 0, &[], &[input])
+        self.program.registers_of(&self.bank, &[], &input)
     }
 
     /// The program of a whole inference in one step.
@@ -296,19 +296,8 @@ mod tests {
         let e = error(shape(), bank(limit - 1023), 1.0, 1.0);
         assert_eq!(
             e.to_string(),
-            "map 1: an output can reach 32768, its accumulator of 16 bits holds up to 32767"
+            "map 1: an output can reach 32765, its program allows 32764"
         );
-    }
-
-    #[test]
-    fn programs() {
-        let model = model();
-        let whole = model.program_with(Schedule::WholeNetwork).unwrap();
-        assert_eq!(whole.steps_per_frame(), 1);
-        let layered = model.program_with(Schedule::LayersPerStep(1)).unwrap();
-        assert_eq!(layered.steps_per_frame(), 2);
-        let error = model.program_with(Schedule::LayersPerStep(0)).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Unsupported);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::{QuantizedModel, Samples, calibration};
 use crate::{
     error::{Error, Reason},
     model::Model,
-    program::{Activation, Operation, Register, interpreter::StepTrace},
+    program::{Activation, Operation, Register, Registers},
 };
 
 /// A quantised model compared with the float model on samples.
@@ -189,20 +189,19 @@ impl QuantizedModel {
     }
 
     /// Adds the number of results that saturation has changed, layer by layer.
-    fn count_saturated(&self, trace: &StepTrace, counts: &mut [usize]) {
+    fn count_saturated(&self, trace: &Registers<Vec<i64>>, counts: &mut [usize]) {
         // One affine operation to a layer, which is requantised, or is the output of the last.
         let requantised = self.whole().operations().iter().enumerate();
         let requantised = requantised.filter_map(|(at, operation)| match operation {
-            Operation::Requantize { input, .. } => Some((Register::result_of(at), *input)),
+            Operation::Requantize(r) => Some((Register::result_of(at), r.input)),
             _ => None,
         });
         for ((layer, count), (q, y)) in self.shape().layers.iter().zip(counts).zip(requantised) {
             let (shift, rounding) = (self.shape().shift, self.rounding());
             let relu = layer.activation == Activation::Relu;
-            *count += trace
-                .register(y)
+            *count += trace[y]
                 .iter()
-                .zip(trace.register(q))
+                .zip(&trace[q])
                 .filter(|(y, q)| {
                     let exact = (i128::from(**y) + rounding) >> shift;
                     // A ReLU turns what was cut at the lower end to zero in any case.

@@ -39,7 +39,7 @@ pub(super) fn tabulate(activation: &ActivationFunction) -> Option<ScaledTable> {
     Some(ScaledTable {
         table: Table {
             values: table.values().to_vec(),
-            width: TABLE_BITS,
+            least: -128,
         },
         input_scale,
         output_scale,

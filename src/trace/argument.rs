@@ -13,6 +13,7 @@ use super::{
     },
     end::{self, Checks, Opened},
     equation::{Axes, Equation, Fingerprint, Functional, Pair, element, point_bits},
+    fill::Registers,
     gates,
     key::{MessageKey, RowKey, value_generator},
     layout::{Layout, MOST_ROW_BITS},
@@ -29,7 +30,7 @@ use crate::{
     backend::{CommitmentKey, E1, F, generators::BANK_LABEL},
     error::Error,
     ivc::{InputVisibility, OutputVisibility},
-    program::{Emission, Program, RegisterShape},
+    program::{Emission, Program, Shape},
     weights::{CommittedBank, ModelCommitment, WeightBank},
 };
 
@@ -501,7 +502,7 @@ fn entries_of_row(len: usize, vectors: usize, per_block: usize, number: usize) -
 /// The digest of the vectors of a kind, from the rows.
 pub(crate) fn digest_of(
     prepared: &Prepared,
-    shape: &RegisterShape,
+    shape: &Shape,
     kind: RowKind,
     own_rows: bool,
     rows: &[PallasAffine],
@@ -571,7 +572,7 @@ pub(crate) fn prove(
     let registers = info_span!("inference")
         .in_scope(|| registers(program, weights, &initial, run_of.frames))?;
     let inputs = run_of.frames.concat();
-    let outputs = outputs_of(program, &registers.values, run_of.frames.len());
+    let outputs = outputs_of(program, &registers, run_of.frames.len());
     let stated = Stated {
         context: run_of.context,
         parameters: run_of.parameters,
@@ -596,7 +597,7 @@ pub(crate) fn prove(
         .ok_or_else(|| Error::usage("the weights are not those of the program"))?;
     let proof = prove_committed(&prepared, model, &committed)
         .map_err(|_| Error::proving("trace", "a challenge cannot be used: try again"))?;
-    let digest = |kind, shape: &RegisterShape| {
+    let digest = |kind, shape: &Shape| {
         digest_of(&prepared, shape, kind, run_of.own_rows, &committed.rows)
     };
     Ok(TraceOutcome {
@@ -606,10 +607,10 @@ pub(crate) fn prove(
     })
 }
 
-fn outputs_of(program: &Program, registers: &[Vec<i64>], frames: usize) -> Vec<i64> {
+fn outputs_of(program: &Program, registers: &Registers, frames: usize) -> Vec<i64> {
     let output = program.output;
-    let values = &registers[output.register.index()];
-    let len = program.register_shapes()[output.register.index()].len;
+    let values = &registers.values[output.register];
+    let len = registers.lens[output.register];
     let emitted = match program.emission {
         Emission::Each => frames,
         Emission::Last => 1,
@@ -745,8 +746,8 @@ pub(crate) fn memory_bytes(program: &Program, frames: u64) -> u64 {
     /// Tables of multiples, messages, what there is without a frame.
     const FIXED: u64 = 32 << 20;
     let shapes = program.register_shapes();
-    let body = &shapes[..2 + program.operations().len()];
-    let entries: u64 = body.iter().map(|s| s.len as u64).sum();
+    let body = shapes.values().len() - program.head().len();
+    let entries: u64 = shapes.values()[..body].iter().map(|s| s.len as u64).sum();
     entries
         .saturating_mul(frames)
         .saturating_mul(2 * BYTES)

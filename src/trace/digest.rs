@@ -15,7 +15,7 @@ use zeroize::Zeroize;
 use crate::{
     backend::{CommitmentKey, E1, F, generators::BANK_LABEL},
     ipa::msm::msm,
-    program::{RegisterShape, shake},
+    program::{Shape, shake},
     weights::{element_bytes, from_i64},
 };
 
@@ -97,7 +97,7 @@ pub(crate) fn row_blind(salt: &F, kind: RowKind, number: usize, entries: &[i64])
 /// `Digest("layerfold/trace/block/1"; length of a vector, width, offset, vectors to a block, c_a,
 /// number of points, points)`: shape, range and place of the vectors are part of what is digested.
 pub(crate) fn digest_of_points(
-    shape: &RegisterShape,
+    shape: &Shape,
     own_rows: bool,
     points: &[PallasAffine],
 ) -> [u8; 32] {
@@ -106,13 +106,14 @@ pub(crate) fn digest_of_points(
         bytes.extend_from_slice(point.to_bytes().as_ref());
     }
     let int = |n: u64| n.to_le_bytes();
+    let (width, offset) = shape.held();
     let mut out = [0; 32];
     shake(
         "layerfold/trace/block/1",
         &[
             &int(shape.len as u64),
-            &int(shape.width.into()),
-            &int(shape.offset),
+            &int(width.into()),
+            &int(offset),
             &int(frames_per_block(shape.len, own_rows) as u64),
             &int(DIGEST_ROW_BITS.into()),
             &int(points.len() as u64),
@@ -126,7 +127,7 @@ pub(crate) fn digest_of_points(
 /// The digest of a block: of one vector that has rows of its own, or of up to
 /// [`frames_per_block`] that share a row.
 pub(crate) fn block_digest(
-    shape: &RegisterShape,
+    shape: &Shape,
     kind: RowKind,
     own_rows: bool,
     vectors: &[Vec<i64>],

@@ -1,7 +1,7 @@
 //! How a prover computes committed integers and the rows of lookups from the registers of a run.
 
 use super::system::{Size, Table};
-use crate::program::Register;
+use crate::program::{Register, Registers as ByRegister};
 
 /// Integers of a box.
 #[derive(Clone, Debug)]
@@ -38,16 +38,16 @@ pub(crate) enum Operand {
 
 /// All registers of a run: those of frames frame by frame, those of the head once.
 pub(crate) struct Registers {
-    /// By index; entries of one frame after the other.
-    pub(crate) values: Vec<Vec<i64>>,
+    /// Entries of one frame after the other.
+    pub(crate) values: ByRegister<Vec<i64>>,
     /// Entries of a frame.
-    pub(crate) lens: Vec<usize>,
+    pub(crate) lens: ByRegister<usize>,
 }
 
 impl Registers {
     /// The entries at `t` of `time` frames; what is read once is the last frame.
     fn frame(&self, register: Register, t: usize, time: usize) -> &[i64] {
-        let (values, len) = (&self.values[register.index()], self.lens[register.index()]);
+        let (values, len) = (&self.values[register], self.lens[register]);
         let at = values.len() / len - time + t;
         &values[at * len..(at + 1) * len]
     }

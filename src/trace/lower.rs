@@ -15,7 +15,7 @@ use super::{
         System, Table, View, times,
     },
 };
-use crate::program::{Emission, MapRef, Monomial, Operation, Program, Register, RegisterShape};
+use crate::program::{Emission, Monomial, Operation, Program, Register, Registers, Shape};
 
 /// A digit of a number that is split has at most this many bits.
 const DIGIT: u32 = 8;
@@ -91,13 +91,14 @@ struct Quotient {
     width: u32,
 }
 
-/// Register, first entry, box, shift and width of a quotient.
-type WideKey = (usize, usize, Size, u32, u32);
+/// Register, first entry, box, rounding term, shift and width of a quotient.
+type WideKey = (Option<Register>, usize, Size, i128, u32, u32);
 
 /// A requantisation to a wide register.
 #[derive(Clone)]
 struct Sibling {
     register: Register,
+    half: i128,
     shift: u32,
     width: u32,
 }
@@ -105,11 +106,11 @@ struct Sibling {
 struct Lowering<'a> {
     program: &'a Program,
     instance: Instance<'a>,
-    shapes: Vec<RegisterShape>,
+    shapes: Registers<Shape>,
     system: System,
-    values: Vec<Option<Value>>,
+    values: Registers<Option<Value>>,
     /// Registers that are linear, once they are.
-    linear: BTreeMap<usize, Linear>,
+    linear: BTreeMap<Register, Linear>,
     tables: BTreeMap<Vec<[i64; 3]>, usize>,
     /// Where products and inputs are in the system.
     products: HashMap<Product, usize>,
@@ -120,8 +121,8 @@ struct Lowering<'a> {
     /// Limbs of wide quotients that were committed to, and their widths: by register, first entry,
     /// box, shift and width.
     wide: BTreeMap<WideKey, (Vec<Linear>, Vec<u32>)>,
-    /// Wide requantisations of a register, by its index, first entry and number of entries.
-    siblings: BTreeMap<(usize, usize, usize), Vec<Sibling>>,
+    /// Wide requantisations of a register, by it, first entry and number of entries.
+    siblings: BTreeMap<(Register, usize, usize), Vec<Sibling>>,
     /// Terms of all forms.
     terms: usize,
     /// Whether something was read in a way that no map stands for, or the system is too large.
@@ -181,7 +182,7 @@ impl<'a> Lowering<'a> {
         Self {
             program,
             instance,
-            values: vec![None; shapes.len()],
+            values: shapes.map(|_| None),
             shapes,
             system,
             linear: BTreeMap::new(),
@@ -207,10 +208,10 @@ impl<'a> Lowering<'a> {
     fn run(mut self) -> Self {
         self.find_siblings();
         self.push_frame();
-        if let Some(carried) = self.program.carried.first() {
+        for (part, carried) in self.program.carried.iter().enumerate() {
             let size = self.each(carried.shape.len as usize);
-            let value = Form::of(Linear::of(Source::Carried(0), size));
-            self.values[1] = Some(Value::Form(value));
+            let value = Form::of(Linear::of(Source::Carried(part), size));
+            self.values[Register::Carried(part as u32)] = Some(Value::Form(value));
         }
         let body = self.program.operations.len();
         for (at, operation) in self.program.operations.iter().enumerate() {
@@ -249,35 +250,26 @@ impl<'a> Lowering<'a> {
         };
         self.terms += terms;
         self.unreadable |= terms > MOST_TERMS_OF_FORM;
-        self.values[register.index()] = Some(value);
+        self.values[register] = Some(value);
     }
 
     /// Requantisations to registers whose limbs are committed to.
     fn find_siblings(&mut self) {
         for (at, operation) in self.program.operations.iter().enumerate() {
-            let Operation::Requantize { input, drop, width } = operation else {
+            let Operation::Requantize(r) = operation else {
                 continue;
             };
-            if u32::from(*width) > WHOLE {
-                let shape = self.shapes[input.index()];
+            if u32::from(r.width) > WHOLE {
+                let shape = self.shapes[r.input];
                 let sibling = Sibling {
                     register: Register::result_of(at),
-                    shift: self.shift_of(&shape) + u32::from(*drop),
-                    width: u32::from(*width),
+                    half: r.rounding().into(),
+                    shift: u32::from(r.shift) + u32::from(r.drop),
+                    width: u32::from(r.width),
                 };
-                let key = (input.index(), 0, shape.len);
+                let key = (r.input, 0, shape.len);
                 self.siblings.entry(key).or_default().push(sibling);
             }
-        }
-    }
-
-    /// The shift of an accumulator, from the rounding in its offset.
-    fn shift_of(&self, accumulator: &RegisterShape) -> u32 {
-        let half = i128::from(accumulator.offset) - power(accumulator.width - 1);
-        if half == 0 {
-            0
-        } else {
-            half.trailing_zeros() + 1
         }
     }
 
@@ -419,19 +411,19 @@ impl<'a> Lowering<'a> {
 
     /// A register as a linear form, committed to if it is none.
     fn linear_of(&mut self, register: Register) -> Linear {
-        if let Some(linear) = self.linear.get(&register.index()) {
+        if let Some(linear) = self.linear.get(&register) {
             return linear.clone();
         }
         let linear = match self.value(register) {
             Value::Form(form) if form.is_linear() => form.linear,
             Value::Form(form) => {
-                let shape = self.shapes[register.index()];
+                let shape = self.shapes[register];
                 let operand = Operand::Entries { register, start: 0 };
                 self.commit_to(form, operand, &shape, None)
             }
             Value::Quotient(quotient) => self.requantized(&quotient, Function::Identity),
         };
-        self.linear.insert(register.index(), linear.clone());
+        self.linear.insert(register, linear.clone());
         linear
     }
 
@@ -443,19 +435,20 @@ impl<'a> Lowering<'a> {
         &mut self,
         form: Form,
         operand: Operand,
-        shape: &RegisterShape,
+        shape: &Shape,
         digest: Option<RowKind>,
     ) -> Linear {
         let size = form.size();
         let fill = Fill::digit(operand.clone(), 0, 0, 64);
         let column = self.digested(size, fill, digest);
         if digest.is_some() {
+            let (width, offset) = shape.held();
             let number = Number {
                 form: Form::of(column.clone()),
                 operand,
-                offset: i128::from(shape.offset),
+                offset: i128::from(offset),
             };
-            self.range(&number, shape.width);
+            self.range(&number, width);
         }
         let mut identity = Form::of(column.clone());
         identity.add(&form, -1);
@@ -470,7 +463,7 @@ impl<'a> Lowering<'a> {
                 len: 0,
             })))
         };
-        self.values[register.index()].clone().unwrap_or_else(empty)
+        self.values[register].clone().unwrap_or_else(empty)
     }
 
     /// A register as an operation of a box of `time` frames reads it: the head reads the last frame.
@@ -498,10 +491,10 @@ impl<'a> Lowering<'a> {
         if let Some(read) = linear.read(map, &entries, size) {
             return read;
         }
-        let shape = self.shapes[register.index()];
+        let shape = self.shapes[register];
         let operand = Operand::Entries { register, start: 0 };
         let column = self.commit_to(Form::of(linear), operand, &shape, None);
-        self.linear.insert(register.index(), column.clone());
+        self.linear.insert(register, column.clone());
         let read = column.read(map, &entries, size);
         self.readable(read, size)
     }
@@ -568,7 +561,7 @@ impl<'a> Lowering<'a> {
         if let Some(mapped) = self.map_entries(&form, map, len) {
             return mapped;
         }
-        let shape = self.shapes[register.index()];
+        let shape = self.shapes[register];
         let operand = Operand::Entries { register, start: 0 };
         let column = self.commit_to(form, operand, &shape, None);
         let size = Size { time, len };
@@ -577,26 +570,21 @@ impl<'a> Lowering<'a> {
     }
 
     fn operation(&mut self, register: Register, operation: &Operation, time: usize) -> Value {
-        let shape = self.shapes[register.index()];
+        let shape = self.shapes[register];
         let size = Size {
             time,
             len: shape.len,
         };
         match operation {
-            Operation::Affine { terms, .. } => {
+            Operation::Affine(affine) => {
                 let mut form = Form::of(Linear::zero(size));
-                for (k, term) in terms.iter().enumerate() {
-                    // The steps of the program are frames.
-                    let MapRef::Fixed(map) = term.map else {
-                        continue;
-                    };
-                    let map_shape = self.program.maps[map as usize];
+                for (k, term) in affine.terms.iter().enumerate() {
+                    let map = self.program.maps[term.map as usize];
                     let input = self.read_linear(term.input, time);
-                    let input = self.widened(&input, map_shape.columns as usize);
-                    let rows = (map_shape.rows as usize).min(shape.len);
+                    let input = self.widened(&input, map.columns as usize);
                     form.affines.push(Affine {
-                        map: map as usize,
-                        rows: AxisMap::slice(0, rows),
+                        map: term.map as usize,
+                        rows: AxisMap::slice(0, map.rows as usize),
                         input,
                         bias: k == 0,
                         factor: 1,
@@ -604,69 +592,50 @@ impl<'a> Lowering<'a> {
                 }
                 Value::Form(form)
             }
-            Operation::Combine {
-                constant,
-                monomials,
-                ..
+            Operation::Combine(sum) => {
+                Value::Form(self.sum(sum.constant, &sum.monomials, size))
             }
-            | Operation::Polynomial {
-                constant,
-                monomials,
-                ..
-            } => Value::Form(self.sum(*constant, monomials, size)),
-            Operation::Requantize { input, drop, width } => {
-                let accumulator = self.shapes[input.index()];
-                let half = i128::from(accumulator.offset) - power(accumulator.width - 1);
-                let shift = self.shift_of(&accumulator);
+            Operation::Requantize(r) => {
+                let half = i128::from(r.rounding());
                 Value::Quotient(Quotient {
-                    form: self.read_form(*input, time),
+                    form: self.read_form(r.input, time),
                     operand: Operand::Entries {
-                        register: *input,
+                        register: r.input,
                         start: 0,
                     },
                     half,
-                    bits: accumulator.width,
-                    shift: shift + u32::from(*drop),
-                    width: u32::from(*width),
+                    bits: self.bits_with(r.input, half),
+                    shift: u32::from(r.shift) + u32::from(r.drop),
+                    width: u32::from(r.width),
                 })
             }
-            Operation::Relu { input } => {
-                Value::Form(Form::of(self.activated(*input, Function::Relu, time)))
+            Operation::Relu(relu) => Value::Form(Form::of(self.relu(relu.input, time))),
+            Operation::Lookup(lookup) => {
+                Value::Form(Form::of(self.looked_up(lookup.input, lookup.table, time)))
             }
-            Operation::Table { input, table } => {
-                let function = Function::Table(*table);
-                Value::Form(Form::of(self.activated(*input, function, time)))
-            }
-            Operation::Carried { part } => {
-                Value::Form(Form::of(Linear::of(Source::Carried(*part as usize), size)))
-            }
-            Operation::Dot {
-                input,
-                coefficients,
-                ..
-            } => {
-                let weights = coefficients.iter().map(|c| i64::from(*c)).collect();
+            Operation::Dot(dot) => {
+                let weights = dot.coefficients.iter().map(|c| i64::from(*c)).collect();
                 let map = AxisMap::weights(weights);
-                let input = self.read_linear_committed(*input, &map, time);
+                let input = self.read_linear_committed(dot.input, &map, time);
                 Value::Form(Form::of(input))
             }
-            Operation::Sign { input } => Value::Form(Form::of(self.sign(*input, time))),
-            Operation::Zero { input } => {
+            Operation::Sign(sign) => Value::Form(Form::of(self.sign(sign.input, time))),
+            Operation::Zero(zero) => {
+                let (bits, offset) = self.shapes[zero.input].held();
                 let number = Number {
-                    form: self.read_form(*input, time),
+                    form: self.read_form(zero.input, time),
                     operand: Operand::Entries {
-                        register: *input,
+                        register: zero.input,
                         start: 0,
                     },
-                    offset: i128::from(self.shapes[input.index()].offset),
+                    offset: i128::from(offset),
                 };
-                let bits = self.shapes[input.index()].width;
                 Value::Form(Form::of(self.equals(&number, number.offset, bits)))
             }
-            Operation::Indicators { input, len } => {
-                let of = self.shapes[input.index()];
-                let len = *len as usize;
-                let mut form = self.mapped(*input, &AxisMap::cell(0, len), len, time);
+            Operation::Indicators(i) => {
+                let (width, offset) = self.shapes[i.input].held();
+                let len = i.len as usize;
+                let mut form = self.mapped(i.input, &AxisMap::cell(0, len), len, time);
                 let indexes = self.public(Size { time: 1, len }, (0..len as i64).collect());
                 form.linear.views.push(View {
                     source: indexes,
@@ -674,41 +643,39 @@ impl<'a> Lowering<'a> {
                     entry: AxisMap::identity(len),
                     factor: -1,
                 });
-                let offset = i128::from(of.offset) + len as i128 - 1;
+                let offset = i128::from(offset) + len as i128 - 1;
                 let number = Number {
                     form,
-                    operand: Operand::LessIndex { register: *input },
+                    operand: Operand::LessIndex { register: i.input },
                     offset,
                 };
-                let greatest = power(of.width) + len as i128;
+                let greatest = power(width) + len as i128;
                 let bits = 128 - greatest.leading_zeros();
                 Value::Form(Form::of(self.equals(&number, offset, bits)))
             }
-            Operation::ArgMax { input } => {
-                Value::Form(Form::of(self.argmax(register, *input, time)))
-            }
-            Operation::Accumulate { part, input } => {
+            Operation::ArgMax(a) => Value::Form(Form::of(self.argmax(register, a.input, time))),
+            Operation::Accumulate(a) => {
                 let mut linear = Linear::zero(size);
-                let initial = self.initial(*part as usize);
+                let initial = self.initial(a.part as usize);
                 linear.views.push(View {
                     source: initial,
                     time: AxisMap::cell(0, time),
                     entry: AxisMap::identity(size.len),
                     factor: 1,
                 });
-                let sums = self.summed_over_frames(*input, time);
+                let sums = self.summed_over_frames(a.input, time);
                 linear.add(&sums, 1);
                 Value::Form(Form::of(linear))
             }
-            Operation::Slice { input, start, len } => {
-                let map = AxisMap::slice(*start as usize, *len as usize);
-                self.slice(*input, *start as usize, &map, *len as usize, time)
+            Operation::Slice(slice) => {
+                let (start, len) = (slice.start as usize, slice.len as usize);
+                self.slice(slice.input, start, &AxisMap::slice(start, len), len, time)
             }
-            Operation::Concat { inputs } => {
+            Operation::Concat(concat) => {
                 let mut form = Form::of(Linear::zero(size));
                 let mut at = 0;
-                for input in inputs {
-                    let len = self.shapes[input.index()].len;
+                for input in &concat.inputs {
+                    let len = self.shapes[*input].len;
                     let piece = self.mapped(*input, &AxisMap::place(at, len), size.len, time);
                     form.add(&piece, 1);
                     if form.terms() > MOST_TERMS_OF_FORM {
@@ -719,11 +686,15 @@ impl<'a> Lowering<'a> {
                 }
                 Value::Form(form)
             }
-            // Of layered schedules, which no trace proof is of.
-            Operation::Select { .. } | Operation::Layer { .. } => {
-                Value::Form(Form::of(Linear::zero(size)))
-            }
         }
+    }
+
+    /// The least `b` with `|x + half| ≤ 2^(b−1)`, the greatest excluded, for all values of a register.
+    fn bits_with(&self, register: Register, half: i128) -> u32 {
+        let range = self.shapes[register].range;
+        let ends = [range.least, range.most].map(|x| i128::from(x) + half);
+        let fits = |bits: &u32| ends.iter().all(|x| (-power(bits - 1)..power(bits - 1)).contains(x));
+        (1..100).find(fits).unwrap_or(100)
     }
 
     fn slice(
@@ -741,7 +712,7 @@ impl<'a> Lowering<'a> {
             )
         {
             // Several slices of one quotient are committed to once each, what is whole as a whole.
-            if !self.linear.contains_key(&input.index()) {
+            if !self.linear.contains_key(&input) {
                 return Value::Quotient(Quotient {
                     form,
                     operand: Operand::Entries {
@@ -804,7 +775,7 @@ impl<'a> Lowering<'a> {
         if let Some(read) = linear.read(&all, map, size) {
             return read;
         }
-        let shape = self.shapes[input.index()];
+        let shape = self.shapes[input];
         let operand = Operand::Entries {
             register: input,
             start: 0,
@@ -827,7 +798,7 @@ impl<'a> Lowering<'a> {
         {
             return read;
         }
-        let shape = self.shapes[input.index()];
+        let shape = self.shapes[input];
         let operand = Operand::Entries {
             register: input,
             start: 0,
@@ -838,15 +809,16 @@ impl<'a> Lowering<'a> {
         self.readable(read, size)
     }
 
-    /// A function of a register, fused with the requantisation that it follows.
-    fn activated(&mut self, input: Register, function: Function, time: usize) -> Linear {
+    /// `max(x, 0)`, fused with the requantisation that it follows.
+    fn relu(&mut self, input: Register, time: usize) -> Linear {
         if let Value::Quotient(quotient) = self.read(input, time) {
-            return self.requantized(&quotient, function);
+            return self.requantized(&quotient, Function::Relu);
         }
-        let shape = self.shapes[input.index()];
-        if function == Function::Relu && shape.offset == 0 {
+        let shape = self.shapes[input];
+        if shape.range.least >= 0 {
             return self.read_linear(input, time);
         }
+        let width = shape.range.signed_bits();
         let quotient = Quotient {
             form: self.read_form(input, time),
             operand: Operand::Entries {
@@ -854,24 +826,49 @@ impl<'a> Lowering<'a> {
                 start: 0,
             },
             half: 0,
-            bits: shape.width,
+            bits: width,
             shift: 0,
-            width: shape.width,
+            width,
         };
-        self.requantized(&quotient, function)
+        self.requantized(&quotient, Function::Relu)
+    }
+
+    /// The values of a table, fused with the requantisation that its input follows if that is narrow.
+    fn looked_up(&mut self, input: Register, of: u32, time: usize) -> Linear {
+        if let Value::Quotient(quotient) = self.read(input, time)
+            && quotient.width <= WHOLE
+            && !self.linear.contains_key(&input)
+        {
+            return self.requantized(&quotient, Function::Table(of));
+        }
+        let form = self.read_form(input, time);
+        let values = &self.program.tables[of as usize];
+        let domain = values.domain();
+        let rows: Vec<[i64; 3]> = (domain.least..=domain.most)
+            .map(|x| [x, values.at(x), 0])
+            .collect();
+        let table = self.table(rows.into_iter());
+        let operand = Operand::Entries {
+            register: input,
+            start: 0,
+        };
+        let row = Fill::digit(operand, -i128::from(domain.least), 0, 64);
+        let fill = Fill::Table {
+            table,
+            row: Box::new(row.clone()),
+            part: 1,
+        };
+        let result = self.column(form.size(), fill);
+        let key = Part { form, shift: 0 };
+        self.look_up(table, vec![key, Self::whole(&result)], row);
+        result
     }
 
     fn apply(&self, function: Function, q: i64) -> i64 {
         match function {
             Function::Identity => q,
             Function::Relu => q.max(0),
-            Function::Table(t) => {
-                let values = &self.program.tables[t as usize].values;
-                usize::try_from(q + 128)
-                    .ok()
-                    .and_then(|at| values.get(at))
-                    .map_or(0, |v| i64::from(*v))
-            }
+            Function::Table(t) => self.program.tables[t as usize].at(q),
         }
     }
 
@@ -880,8 +877,10 @@ impl<'a> Lowering<'a> {
         let size = quotient.form.size();
         let (shift, width) = (quotient.shift, quotient.width);
         let key = match quotient.operand {
-            Operand::Entries { register, start } => (register.index(), start, size, shift, width),
-            _ => (usize::MAX, 0, size, shift, width),
+            Operand::Entries { register, start } => {
+                (Some(register), start, size, quotient.half, shift, width)
+            }
+            _ => (None, 0, size, quotient.half, shift, width),
         };
         if function == Function::Identity
             && let Some(upper) = self.upper_limbs(quotient)
@@ -1003,24 +1002,26 @@ impl<'a> Lowering<'a> {
         };
         let wider = self
             .siblings
-            .get(&(register.index(), start, quotient.form.size().len))?;
+            .get(&(register, start, quotient.form.size().len))?;
         let wider = wider
             .iter()
             .find(|w| {
                 let fewer = w.width.checked_sub(quotient.width);
-                fewer.is_some_and(|n| n > 0) && fewer == quotient.shift.checked_sub(w.shift)
+                let cut = quotient.shift.checked_sub(w.shift);
+                w.half == quotient.half && fewer.is_some_and(|n| n > 0) && fewer == cut
             })?
             .clone();
         let key = (
-            register.index(),
+            Some(register),
             start,
             quotient.form.size(),
+            quotient.half,
             wider.shift,
             wider.width,
         );
         if !self.wide.contains_key(&key) {
             // It may come later in the program.
-            self.values[wider.register.index()].as_ref()?;
+            self.values[wider.register].as_ref()?;
             let _ = self.linear_of(wider.register);
         }
         let (parts, widths) = self.wide.get(&key)?;
@@ -1238,18 +1239,18 @@ impl<'a> Lowering<'a> {
 
     /// Bits: `[y ≥ 0]`.
     fn sign(&mut self, input: Register, time: usize) -> Linear {
-        let shape = self.shapes[input.index()];
+        let width = self.shapes[input].range.signed_bits();
         let number = Number {
             form: self.read_form(input, time),
             operand: Operand::Entries {
                 register: input,
                 start: 0,
             },
-            offset: power(shape.width - 1),
+            offset: power(width - 1),
         };
-        let widths = digits(shape.width);
+        let widths = digits(width);
         let high = widths[widths.len() - 1];
-        let low = shape.width - high;
+        let low = width - high;
         let less = self.low_bits(&number, low);
         let table = self.table((0..1i64 << high).map(|d| [d, i64::from(d >= 1 << (high - 1)), 0]));
         let row = Fill::digit(number.operand.clone(), number.offset, low, 64);
@@ -1268,7 +1269,7 @@ impl<'a> Lowering<'a> {
 
     /// Bits: the one-hot vector of the first greatest entry.
     fn argmax(&mut self, register: Register, input: Register, time: usize) -> Linear {
-        let shape = self.shapes[input.index()];
+        let shape = self.shapes[input];
         let x = self.read_linear(input, time);
         let size = x.size;
         let one = Size { time, len: 1 };
@@ -1312,12 +1313,12 @@ impl<'a> Lowering<'a> {
             operand: Operand::Gap { register: input },
             offset: 0,
         };
-        self.range(&number, shape.width);
+        self.range(&number, shape.held().0);
         hot
     }
 
     fn push_frame(&mut self) {
-        let shape = self.shapes[0];
+        let shape = self.shapes[Register::Frame];
         let size = self.each(shape.len);
         let linear = match self.instance.inputs {
             Some(entries) => {
@@ -1331,16 +1332,17 @@ impl<'a> Lowering<'a> {
                 };
                 let fill = Fill::digit(operand.clone(), 0, 0, 64);
                 let column = self.digested(size, fill, Some(RowKind::Input));
+                let (width, offset) = shape.held();
                 let number = Number {
                     form: Form::of(column.clone()),
                     operand,
-                    offset: i128::from(shape.offset),
+                    offset: i128::from(offset),
                 };
-                self.range(&number, shape.width);
+                self.range(&number, width);
                 column
             }
         };
-        self.values[0] = Some(Value::Form(Form::of(linear)));
+        self.values[Register::Frame] = Some(Value::Form(Form::of(linear)));
     }
 
     fn push_output(&mut self) {
@@ -1360,9 +1362,9 @@ impl<'a> Lowering<'a> {
                 self.system.identities.push(identity);
             }
             None => {
-                let shape = RegisterShape {
+                let shape = Shape {
                     len,
-                    ..self.shapes[output.register.index()]
+                    ..self.shapes[output.register]
                 };
                 let operand = Operand::Entries {
                     register: output.register,
@@ -1402,7 +1404,7 @@ impl<'a> Lowering<'a> {
                 entry: AxisMap::identity(len),
                 factor: 1,
             };
-            if next == Program::carried_register(part) {
+            if next == Register::Carried(part as u32) {
                 // It never changes.
                 before.push(vec![at_first(frames)]);
                 continue;
@@ -1415,19 +1417,19 @@ impl<'a> Lowering<'a> {
             };
             let mut linear = self.linear_of(next);
             if (linear.views.iter()).any(|v| matches!(v.source, Source::Carried(_))) {
-                let shape = self.shapes[next.index()];
+                let shape = self.shapes[next];
                 let operand = Operand::Entries {
                     register: next,
                     start: 0,
                 };
                 linear = self.commit_to(Form::of(linear), operand, &shape, None);
-                self.linear.insert(next.index(), linear.clone());
+                self.linear.insert(next, linear.clone());
             }
             let entries = AxisMap::identity(len);
             let shifted = match linear.read(&later, &entries, size) {
                 Some(shifted) => shifted,
                 None => {
-                    let shape = self.shapes[next.index()];
+                    let shape = self.shapes[next];
                     let operand = Operand::Entries {
                         register: next,
                         start: 0,

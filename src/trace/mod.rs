@@ -1,6 +1,6 @@
 //! Trace proofs: the integers of a run committed, no constraint per activation (protocol notes, 13).
 //!
-//! A program whose steps are frames becomes columns (committed integers), lookups and identities.
+//! A program becomes columns (committed integers), lookups and identities.
 //! One tree of fractions shows all lookups, one sumcheck all products, one sumcheck brings every
 //! claim to one point, and one opening closes it. Every message is a Pedersen commitment.
 
@@ -35,7 +35,7 @@ pub(crate) use digest::{RowKind, block_digest, frames_per_block, run_digest};
 use crate::{
     error::Error,
     ivc::Visibility,
-    program::{Program, Spread},
+    program::Program,
     weights::{CommittedBank, ModelCommitment},
 };
 
@@ -114,19 +114,11 @@ pub(crate) enum TraceError {
 
 impl TraceKey {
     /// What trace proofs of a program need; cheap.
-    ///
-    /// # Errors
-    /// If the steps of the program are not frames.
-    pub(crate) fn new(program: &Program, program_digest: [u8; 32]) -> Result<Self, Error> {
-        if !matches!(program.spread, Spread::Frames { .. }) {
-            return Err(Error::usage(
-                "a trace proof is of a program whose steps are frames: of a whole network",
-            ));
-        }
-        Ok(Self {
+    pub(crate) fn new(program: &Program, program_digest: [u8; 32]) -> Self {
+        Self {
             program: program.clone(),
             program_digest,
-        })
+        }
     }
 
     /// Makes the tables that every prover needs, if they are not there yet.

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    program::{Program, Unrolled, interpreter::Execution},
+    program::{Program, Registers as ByRegister, interpreter::Run},
     weights::WeightBank,
 };
 
@@ -25,26 +25,13 @@ pub(crate) fn registers(
     initial: &[Vec<i64>],
     frames: &[Vec<i64>],
 ) -> Result<Registers, Error> {
-    let step = Unrolled::of_one_frame(program);
-    let body = 2 + program.operations().len();
-    let lens: Vec<usize> = step.shapes.iter().map(|s| s.len).collect();
-    let mut values: Vec<Vec<i64>> = vec![Vec::new(); lens.len()];
-    let mut carried = initial.to_vec();
+    let mut run = Run::new(program, bank, initial)?;
+    let lens = run.shapes().map(|s| s.len);
+    let mut values: ByRegister<Vec<i64>> = lens.map(|_| Vec::new());
     for (t, frame) in frames.iter().enumerate() {
-        let mut execution = Execution::begin(&step, 0, &carried)?;
-        execution.push(&step, bank, frame)?;
-        if t + 1 == frames.len() {
-            let trace = execution.finish(&step, bank)?;
-            for (all, now) in values.iter_mut().zip(trace.registers) {
-                all.extend(now);
-            }
-        } else {
-            for (all, now) in values[..body].iter_mut().zip(execution.registers()) {
-                all.extend(now);
-            }
-            carried = (step.slots[0].carried.iter())
-                .map(|r| execution.registers()[r.index()].clone())
-                .collect();
+        let now = run.frame(frame, t + 1 == frames.len())?;
+        for (register, entries) in now.iter() {
+            values[register].extend(entries);
         }
     }
     Ok(Registers { values, lens })

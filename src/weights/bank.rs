@@ -5,7 +5,7 @@ use std::{borrow::Cow, ops::Range, sync::Arc};
 use zeroize::Zeroize;
 
 use crate::error::{Error, Reason};
-use crate::program::{BankDimensions, Block, MapRef, Operation, Program};
+use crate::program::{BankDimensions, Operation, Program};
 
 /// An affine map `x ↦ W·x + b` over the integers, stored dense or sparse.
 ///
@@ -297,38 +297,6 @@ impl AffineMap {
         }
     }
 
-    /// Some of its rows and columns, with the bias if the first column is among them; `None` if it
-    /// has not so many.
-    fn block(&self, row: usize, rows: usize, column: usize, columns: usize) -> Option<Self> {
-        if row + rows > self.rows || column + columns > self.columns {
-            return None;
-        }
-        let taken = row..row + rows;
-        let bias = match column {
-            0 => self.bias[taken.clone()].to_vec(),
-            _ => vec![0; rows],
-        };
-        let taken = taken.map(|i| self.row(i));
-        match &self.weights {
-            Weights::Dense(_) => {
-                // Of its full size at once, so that no copy is left behind.
-                let mut weights = Vec::with_capacity(rows * columns);
-                for row in taken {
-                    weights.extend_from_slice(&row.weights()[column..column + columns]);
-                }
-                Self::new(columns, weights, bias).ok()
-            }
-            Weights::Sparse { .. } => {
-                let within = column..column + columns;
-                let rows = taken.map(|row| {
-                    let entries = row.entries().filter(|(j, _)| within.contains(j));
-                    entries.map(|(j, w)| ((j - column) as u32, w))
-                });
-                Self::sparse(columns, rows, bias).ok()
-            }
-        }
-    }
-
     /// The bias column.
     #[must_use]
     pub fn bias(&self) -> &[i64] {
@@ -512,51 +480,11 @@ impl WeightBank {
         self.maps.iter().map(|m| m.weights_stored().len()).sum()
     }
 
-    /// The maps as the steps of a layered program have them: a layer that is wider than the slots of
-    /// a step is cut into blocks. For all other programs, and if the maps are so already, the bank
-    /// itself.
-    ///
-    /// # Errors
-    /// If the program takes a block of what is no map, or of rows or columns that it has not.
-    pub fn arranged_for(self, program: &Program) -> Result<Self, Error> {
-        let shape = |m: &Arc<AffineMap>| (m.rows, m.columns);
-        let shapes = program.maps().iter();
-        let shapes = shapes.map(|m| (m.rows as usize, m.columns as usize));
-        let Some(blocks) = program.blocks() else {
-            return Ok(self);
-        };
-        let in_order = |(at, block): (usize, &Block)| {
-            block.layer as usize == at && block.row == 0 && block.column == 0
-        };
-        let layers = blocks.iter().map(|b| b.layer as usize + 1).max();
-        // A program without blocks that are parts has the network's own maps, in an order of its own.
-        let is_arranged = blocks.iter().enumerate().all(in_order) || layers != Some(blocks.len());
-        if is_arranged && shapes.clone().eq(self.maps.iter().map(shape)) {
-            return Ok(self);
-        }
-        let maps = blocks.iter().zip(shapes).map(|(block, (rows, columns))| {
-            let map = self.maps.get(block.layer as usize);
-            let map = map.and_then(|m| {
-                if block.row == 0 && block.column == 0 && shape(m) == (rows, columns) {
-                    return Some(Arc::clone(m));
-                }
-                let block = m.block(block.row as usize, rows, block.column as usize, columns)?;
-                Some(Arc::new(block))
-            });
-            map.ok_or_else(|| {
-                Error::from(Reason::Empty {
-                    what: "block of an affine map",
-                })
-            })
-        });
-        Self::new(maps.collect::<Result<_, _>>()?)
-    }
-
     /// Checks that the maps have the shapes of the program and that no sum can leave its
-    /// accumulator, whatever the inputs within their widths.
+    /// range, whatever the inputs within theirs.
     ///
     /// # Errors
-    /// If a shape differs, or a row can reach `2^(B-1) - 2^(s-1)`.
+    /// If a shape differs, or the sums of a row can be further from 0 than its operation promises.
     pub fn check(&self, program: &Program) -> Result<(), Error> {
         if self.maps.len() != program.maps().len() {
             return Err(Reason::Shape {
@@ -583,43 +511,23 @@ impl WeightBank {
         }
         let shapes = program.register_shapes();
         for operation in program.all_operations() {
-            let Operation::Affine {
-                terms,
-                rows,
-                bits,
-                shift,
-            } = operation
-            else {
+            let Operation::Affine(affine) = operation else {
                 continue;
             };
-            let rounding = if *shift == 0 { 0 } else { 1i128 << (shift - 1) };
-            let limit = (1i128 << (bits - 1)) - rounding - 1;
-            for phase in 0..program.steps_per_frame() {
-                for i in 0..*rows as usize {
-                    let mut reach = 0;
-                    let mut index = 0;
-                    for (l, input, with_bias) in program.products(terms, phase) {
-                        if i < self.maps[l].rows {
-                            // Signed entries reach 2^(w−1), unsigned ones 2^w − 1.
-                            let shape = &shapes[input.index()];
-                            let offset = i128::from(shape.offset);
-                            let input = offset.max((1i128 << shape.width) - 1 - offset);
-                            reach += self.maps[l].reach(i, with_bias, input);
-                            index = l;
-                        }
+            let rows = affine.terms.first().map_or(0, |t| self.maps[t.map as usize].rows);
+            for i in 0..rows {
+                let reach = affine.terms.iter().enumerate().map(|(k, term)| {
+                    let entries = shapes[term.input].range.reach();
+                    self.maps[term.map as usize].reach(i, k == 0, entries.into())
+                });
+                let (reach, limit) = (reach.sum::<i128>(), i128::from(affine.reach));
+                if reach > limit {
+                    return Err(Reason::Reach {
+                        map: affine.terms.first().map_or(0, |t| t.map as usize),
+                        reach,
+                        limit,
                     }
-                    if reach > limit {
-                        return Err(Reason::AccumulatorBound {
-                            map: index,
-                            reach,
-                            bits: *bits,
-                            limit,
-                        }
-                        .into());
-                    }
-                }
-                if !terms.iter().any(|t| matches!(t.map, MapRef::Route(_))) {
-                    break;
+                    .into());
                 }
             }
         }

@@ -138,7 +138,7 @@ impl QuantizedSequence {
         output_scale: f64,
         scales: Option<Vec<LayerScale>>,
     ) -> Result<Self, Error> {
-        let program = shape.program(1)?;
+        let program = shape.program()?;
         bank.check(&program)?;
         let ends = Scales::new(input_scale, output_scale, program.frame())?;
         Ok(Self {
@@ -162,12 +162,13 @@ impl QuantizedSequence {
         &self.bank
     }
 
-    /// The program with this many frames to a step.
+    /// The program of the network.
     ///
     /// # Errors
-    /// If there is no such program.
-    pub fn program(&self, frames_per_step: u32) -> Result<Program, Error> {
-        Ok(self.shape.program(frames_per_step)?)
+    /// If it is too large.
+    pub fn program(&self) -> Result<Program, Error> {
+        self.program.validate()?;
+        Ok(self.program.clone())
     }
 
     /// Real value of one unit of an entry of a frame.

@@ -8,9 +8,10 @@ use layerfold_gadgets::{
     sumcheck::RoundValues,
 };
 
+use super::{Encoding, StepTrace, Unrolled};
 use crate::{
     backend::F,
-    program::{Program, Register, RegisterShape, Unrolled, interpreter::StepTrace},
+    program::{BankDimensions, Register},
     weights::WeightClaim,
 };
 
@@ -33,14 +34,14 @@ pub(crate) struct RunState {
 
 impl RunState {
     /// The state before the first step.
-    pub(crate) fn initial(program: &Program, binding: F) -> Self {
+    pub(crate) fn initial(dimensions: &BankDimensions, binding: F) -> Self {
         Self {
             binding,
             frames: 0,
             phase: 0,
             inputs: F::ZERO,
             outputs: F::ZERO,
-            claim: WeightClaim::initial(&program.bank()),
+            claim: WeightClaim::initial(dimensions),
         }
     }
 
@@ -61,13 +62,14 @@ impl RunState {
 
 /// `z_0`: the digest of the initial vector, parameters of the run included, 0 if nothing is
 /// carried, and of the initial state.
-pub(crate) fn initial_z(program: &Program, binding: F, carried: &[Vec<i64>]) -> [F; 2] {
-    let activations = carried_digest(F::ZERO, carried, &program.carried_shapes());
-    [activations, RunState::initial(program, binding).digest()]
+pub(crate) fn initial_z(step: &Unrolled, binding: F, carried: &[Vec<i64>]) -> [F; 2] {
+    let activations = carried_digest(F::ZERO, carried, &step.carried_encodings());
+    let state = RunState::initial(&step.dimensions, binding);
+    [activations, state.digest()]
 }
 
 /// `D(salt; parts)`, 0 if nothing is carried.
-pub(crate) fn carried_digest(salt: F, parts: &[Vec<i64>], shapes: &[RegisterShape]) -> F {
+pub(crate) fn carried_digest(salt: F, parts: &[Vec<i64>], shapes: &[Encoding]) -> F {
     if parts.is_empty() {
         return F::ZERO;
     }
@@ -81,7 +83,7 @@ pub(crate) fn carried_digest(salt: F, parts: &[Vec<i64>], shapes: &[RegisterShap
 }
 
 /// The integers `u` that a vector is packed as. Values must be in range.
-fn unsigned(values: &[i64], shape: &RegisterShape) -> Vec<u64> {
+fn unsigned(values: &[i64], shape: &Encoding) -> Vec<u64> {
     values
         .iter()
         .map(|v| (i128::from(*v) + i128::from(shape.offset)) as u64)
@@ -89,7 +91,7 @@ fn unsigned(values: &[i64], shape: &RegisterShape) -> Vec<u64> {
 }
 
 /// `D(salt; vector)` of one register.
-pub(crate) fn vector_digest(salt: F, values: &[i64], shape: &RegisterShape) -> F {
+pub(crate) fn vector_digest(salt: F, values: &[i64], shape: &Encoding) -> F {
     vector_digest_native(salt, &[(&unsigned(values, shape), shape.width)])
 }
 
@@ -106,12 +108,12 @@ pub(crate) fn absorb_output(outputs: F, digest: F) -> F {
 /// `R = H(5, K, n; pack(y_1), …, pack(y_K), D(frames), pack(x-registers))`.
 pub(crate) fn registers_digest(step: &Unrolled, trace: &StepTrace, frame_salts: &[F]) -> F {
     let accumulators: Vec<Register> = step
-        .affine_operations()
+        .affine_nodes()
         .map(|(i, _)| Register::result_of(i))
         .collect();
     let mut elements = Vec::new();
     for register in accumulators.iter().chain(step.bound()) {
-        let shape = step.shape(*register);
+        let shape = step.encoding(*register);
         if let Some(slot) = step.slots.iter().position(|s| s.frame == *register) {
             elements.push(vector_digest(
                 frame_salts[slot],
@@ -146,8 +148,8 @@ pub(crate) fn seed(
 ) -> F {
     hash_native(
         Kind::Seed,
-        step.program.bank().rounds() as u32,
-        step.affine_operations().count() as u32,
+        step.dimensions.rounds() as u32,
+        step.affine_nodes().count() as u32,
         &[
             tau,
             z[0],
@@ -191,27 +193,27 @@ pub(crate) struct StepWitness {
 impl StepWitness {
     /// A witness of the right shape and no meaning, for the shape pass.
     pub(crate) fn dummy(step: &Unrolled) -> Self {
-        let zeros = |r: Register| vec![0; step.shape(r).len];
+        let zeros = |r: Register| vec![0; step.encoding(r).len];
         let zero = RoundValues {
             a: F::ZERO,
             c: F::ZERO,
         };
         let frames = step.slots.len();
         Self {
-            state: RunState::initial(&step.program, F::ZERO),
+            state: RunState::initial(&step.dimensions, F::ZERO),
             selected_phase: 0,
             on: vec![false; frames - 1],
             activations: F::ZERO,
-            carried: step.opened.iter().map(|r| zeros(*r)).collect(),
+            carried: step.opened().into_iter().map(zeros).collect(),
             carried_salt: F::ZERO,
             frames: step.slots.iter().map(|s| zeros(s.frame)).collect(),
             frame_salts: vec![F::ZERO; frames],
             accumulators: step
-                .affine_operations()
+                .affine_nodes()
                 .map(|(i, _)| zeros(Register::result_of(i)))
                 .collect(),
             tau: F::ZERO,
-            messages: vec![zero; step.program.bank().rounds()],
+            messages: vec![zero; step.dimensions.rounds()],
             value: F::ZERO,
             output_salts: vec![F::ZERO; frames],
             next_salt: F::ZERO,

@@ -2,11 +2,8 @@
 
 use bellpepper_core::{ConstraintSystem, Index, LinearCombination, SynthesisError, Variable};
 
-use super::{state::StepWitness, step};
-use crate::{
-    backend::F,
-    program::{Program, Unrolled},
-};
+use super::{Unrolled, state::StepWitness, step};
+use crate::backend::F;
 
 /// A constraint system that counts, by the outermost namespace (two levels within the sumcheck).
 struct Counter {
@@ -149,9 +146,7 @@ pub(crate) fn count_constraints(step: &Unrolled) -> Vec<(String, usize)> {
     Counter::run(step, true).map_or_else(Vec::new, |c| c.parts)
 }
 
-/// Constraints of each node of a step, what is hashed or checked by the sumcheck not counted; `None`
-/// for a program whose steps are too large for a circuit.
-pub(crate) fn count_operations(program: &Program) -> Option<Vec<usize>> {
-    program.check_step().ok()?;
-    Counter::run(&Unrolled::new(program), true).map(|c| c.operations)
+/// Constraints of each node of a step, what is hashed or checked by the sumcheck not counted.
+pub(crate) fn count_operations(step: &Unrolled) -> Vec<usize> {
+    Counter::run(step, true).map_or_else(Vec::new, |c| c.operations)
 }

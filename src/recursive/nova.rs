@@ -8,11 +8,12 @@ use nova_snark::{
 };
 
 use super::{
+    Unrolled,
     bridge::{Bridge, error_out, variable_in, variable_out},
     state::StepWitness,
     step,
 };
-use crate::{backend::F, program::Unrolled};
+use crate::backend::F;
 
 /// A step of a program, with its witness.
 #[derive(Clone)]

@@ -1,5 +1,4 @@
-//! The circuit synthesiser: the second interpreter of a program. It must agree with
-//! [`Program::run_step`] bit for bit.
+//! What the nodes of a step are in a circuit. It must agree with the interpreter bit for bit.
 
 use bellpepper_core::{ConstraintSystem, Namespace, SynthesisError, num::Num};
 use ff::{Field, PrimeField};
@@ -13,9 +12,16 @@ use layerfold_gadgets::{
     word::OneHot,
 };
 
+use super::{
+    Encoding, Node, Unrolled,
+    encoding::table_width,
+    execution::activate,
+    schedule::Activation,
+    unroll::SlotUse,
+};
 use crate::{
     backend::F,
-    program::{Activation, Node, Operation, Program, Register, RegisterShape, SlotUse, Unrolled},
+    program::{Operation, Register, Registers as ByRegister},
     weights::sumcheck::circuit::Gate,
 };
 
@@ -98,23 +104,23 @@ impl Selectors {
 
 /// All registers of a step in the circuit.
 pub(super) struct Registers {
-    entries: Vec<Vec<Entry<F>>>,
-    /// Of accumulators, by register; empty for all others.
-    accumulators: Vec<Vec<Accumulator>>,
+    entries: ByRegister<Vec<Entry<F>>>,
+    /// Of accumulators; empty for all others.
+    accumulators: ByRegister<Vec<Accumulator>>,
 }
 
 impl Registers {
     pub(super) fn get(&self, register: Register) -> &[Entry<F>] {
-        &self.entries[register.index()]
+        &self.entries[register]
     }
 
     /// The accumulators of an operation.
     pub(super) fn accumulators(&self, register: Register) -> &[Accumulator] {
-        &self.accumulators[register.index()]
+        &self.accumulators[register]
     }
 
     fn set(&mut self, register: Register, entries: Vec<Entry<F>>) {
-        self.entries[register.index()] = entries;
+        self.entries[register] = entries;
     }
 }
 
@@ -141,37 +147,58 @@ pub(super) fn synthesize<CS: ConstraintSystem<F>>(
     step: &Unrolled,
     inputs: Inputs<'_>,
 ) -> Result<Registers, SynthesisError> {
-    let program = &step.program;
-    let tables = program
+    // Tables that the program has and no lookup reads need not be such.
+    let tables: Vec<Option<Table>> = step
         .tables
         .iter()
-        .map(|t| Table::new(t.values.clone(), t.width.into()))
-        .collect::<Option<Vec<_>>>()
-        .ok_or_else(|| SynthesisError::IncompatibleLengthVector("table".to_owned()))?;
+        .map(|t| Table::new(t.values.clone(), table_width(t)?.into()))
+        .collect();
     let mut registers = Registers {
-        entries: vec![Vec::new(); step.shapes.len()],
-        accumulators: vec![Vec::new(); step.shapes.len()],
+        entries: step.encodings.map(|_| Vec::new()),
+        accumulators: step.encodings.map(|_| Vec::new()),
     };
     for (slot, frame) in step.slots.iter().zip(inputs.frames) {
         registers.set(slot.frame, frame);
     }
-    for (register, part) in step.opened.iter().zip(inputs.carried) {
-        registers.set(*register, part);
+    for (register, part) in step.opened().into_iter().zip(inputs.carried) {
+        registers.set(register, part);
     }
     let mut affine = inputs.accumulators.iter();
     for (at, node) in step.nodes.iter().enumerate() {
         let mut cs = cs.namespace(|| format!("operation {at}"));
         let result = Register::result_of(at);
-        let shape = &step.shapes[result.index()];
+        let shape = &step.encodings[result];
         let entries = match node {
-            Node::Frame | Node::Carried => continue,
+            Node::Frame => continue,
             // The products that read it select between the extensions of its two vectors.
-            Node::Operation(Operation::Select { .. }) if step.only_multiplied(result) => continue,
+            Node::Select if step.only_multiplied(result) => continue,
+            Node::Select => {
+                let of = |r| registers.get(r);
+                select(
+                    &mut cs,
+                    inputs.selectors,
+                    of(Register::Frame),
+                    of(Register::CARRIED),
+                    shape,
+                )?
+            }
+            Node::Layer { input, uses } => {
+                let layer = LayerEnd {
+                    uses,
+                    step,
+                    selectors: inputs.selectors,
+                    tables: &tables,
+                    fused: only_relu_reads(step, *input),
+                    shape,
+                };
+                layer.synthesize(&mut cs, registers.get(*input))?
+            }
             Node::Keep { slot, new, old } => {
                 let (new, old) = (registers.get(*new), registers.get(*old));
                 keep(&mut cs, &inputs.on[*slot], new, old, shape)?
             }
-            Node::Operation(Operation::Affine { bits, shift, .. }) => {
+            Node::Affine(_) => {
+                let (bits, shift) = bits_of(shape)?;
                 let values = affine
                     .next()
                     .filter(|values| values.len() == shape.len)
@@ -181,22 +208,19 @@ pub(super) fn synthesize<CS: ConstraintSystem<F>>(
                     .enumerate()
                     .map(|(i, y)| {
                         let cs = cs.namespace(|| format!("accumulator {i}"));
-                        Accumulator::alloc::<F, _>(cs, (*bits).into(), (*shift).into(), Some(*y))
+                        Accumulator::alloc::<F, _>(cs, bits, shift, Some(*y))
                     })
                     .collect::<Result<Vec<_>, _>>()?;
                 let entries = accumulators.iter().map(Accumulator::entry).collect();
-                registers.accumulators[result.index()] = accumulators;
+                registers.accumulators[result] = accumulators;
                 entries
             }
-            Node::Operation(Operation::Combine {
-                constant,
-                monomials,
-                bits,
-                shift,
-            }) => {
+            Node::Operation(Operation::Combine(sum)) if shape.accumulator.is_some() => {
+                let (bits, shift) = bits_of(shape)?;
                 let accumulators = (0..shape.len)
                     .map(|i| {
-                        let monomials: Vec<Monomial<'_, F>> = monomials
+                        let monomials: Vec<Monomial<'_, F>> = sum
+                            .monomials
                             .iter()
                             .map(|m| Monomial {
                                 coefficient: m.coefficient.into(),
@@ -205,18 +229,17 @@ pub(super) fn synthesize<CS: ConstraintSystem<F>>(
                             })
                             .collect();
                         let cs = cs.namespace(|| format!("entry {i}"));
-                        combine(cs, *constant, &monomials, (*bits).into(), (*shift).into())
+                        combine(cs, sum.constant, &monomials, bits, shift)
                     })
                     .collect::<Result<Vec<_>, _>>()?;
                 let entries = accumulators.iter().map(Accumulator::entry).collect();
-                registers.accumulators[result.index()] = accumulators;
+                registers.accumulators[result] = accumulators;
                 entries
             }
             Node::Operation(operation) => {
                 let context = Context {
                     step,
                     registers: &registers,
-                    selectors: inputs.selectors,
                     tables: &tables,
                     result,
                 };
@@ -232,8 +255,7 @@ pub(super) fn synthesize<CS: ConstraintSystem<F>>(
 struct Context<'a> {
     step: &'a Unrolled,
     registers: &'a Registers,
-    selectors: &'a Selectors,
-    tables: &'a [Table],
+    tables: &'a [Option<Table>],
     result: Register,
 }
 
@@ -242,64 +264,62 @@ impl Context<'_> {
         &self,
         cs: &mut CS,
         operation: &Operation,
-        shape: &RegisterShape,
+        shape: &Encoding,
     ) -> Result<Vec<Entry<F>>, SynthesisError> {
-        let input = |r: &Register| self.registers.get(*r);
+        let input = |r: Register| self.registers.get(r);
         match operation {
             // The table reads the accumulators.
-            Operation::Requantize { .. } if only_table_reads(self.step, self.result) => {
-                Ok(Vec::new())
-            }
-            Operation::Requantize { input, drop, width } => {
-                let accumulators = self.accumulators(*input, shape.len)?;
-                let fused = *drop == 0 && only_relu_reads(self.step, self.result);
+            Operation::Requantize(_) if only_table_reads(self.step, self.result) => Ok(Vec::new()),
+            Operation::Requantize(r) => {
+                let accumulators = self.accumulators(r.input, shape.len)?;
+                let fused = r.drop == 0 && only_relu_reads(self.step, self.result);
                 each(cs, accumulators, |cs, y| {
                     if fused {
-                        requantize_relu(cs, y, (*width).into())
+                        requantize_relu(cs, y, r.width.into())
                     } else {
-                        requantize(cs, y, (*drop).into(), (*width).into())
+                        requantize(cs, y, r.drop.into(), r.width.into())
                     }
                 })
             }
-            Operation::Relu { input: x } => {
-                let requantized = x.index().checked_sub(2).map(|i| &self.step.nodes[i]);
-                let fused = matches!(
-                    requantized,
-                    Some(Node::Operation(Operation::Requantize { drop: 0, .. }))
-                ) && only_relu_reads(self.step, *x);
-                if fused {
+            Operation::Relu(relu_of) => {
+                let x = relu_of.input;
+                let requantized = matches!(
+                    self.step.node(x),
+                    Some(Node::Operation(Operation::Requantize(r))) if r.drop == 0
+                );
+                if requantized && only_relu_reads(self.step, x) {
                     Ok(input(x).to_vec())
                 } else {
                     each(cs, input(x), |cs, x| relu(cs, x))
                 }
             }
-            Operation::Table { input: x, table } => {
-                let table = &self.tables[*table as usize];
+            Operation::Lookup(lookup) => {
+                let table = self.tables[lookup.table as usize].as_ref();
+                let table = table.ok_or(SynthesisError::AssignmentMissing)?;
                 let one = |mut values: Vec<Entry<F>>| {
                     values.pop().ok_or(SynthesisError::AssignmentMissing)
                 };
-                match x.index().checked_sub(2).map(|i| &self.step.nodes[i]) {
-                    Some(Node::Operation(Operation::Requantize { input, drop, .. }))
-                        if only_table_reads(self.step, *x) =>
+                match self.step.node(lookup.input) {
+                    Some(Node::Operation(Operation::Requantize(r)))
+                        if only_table_reads(self.step, lookup.input) =>
                     {
-                        let accumulators = self.accumulators(*input, shape.len)?;
+                        let accumulators = self.accumulators(r.input, shape.len)?;
                         each(cs, accumulators, |cs, y| {
-                            one(requantize_lookup_many(cs, &[table], y, (*drop).into())?)
+                            one(requantize_lookup_many(cs, &[table], y, r.drop.into())?)
                         })
                     }
-                    _ => each(cs, input(x), |cs, x| one(lookup_many(cs, &[table], x)?)),
+                    _ => each(cs, input(lookup.input), |cs, x| {
+                        one(lookup_many(cs, &[table], x)?)
+                    }),
                 }
             }
-            Operation::Polynomial {
-                constant,
-                monomials,
-                ..
-            } => (0..shape.len)
+            // A sum that is no accumulator: those are handled where registers are defined.
+            Operation::Combine(sum_of) => (0..shape.len)
                 .map(|i| {
-                    let mut sum = num::constant::<F, CS>(signed(*constant));
-                    let mut value = Some(i128::from(*constant));
-                    for (t, m) in monomials.iter().enumerate() {
-                        let left = &input(&m.left)[i];
+                    let mut sum = num::constant::<F, CS>(signed(sum_of.constant));
+                    let mut value = Some(i128::from(sum_of.constant));
+                    for (t, m) in sum_of.monomials.iter().enumerate() {
+                        let left = &input(m.left)[i];
                         let right = m.right.map(|r| &self.registers.get(r)[i]);
                         let mut product = left.signed::<CS>();
                         if let Some(right) = right {
@@ -316,14 +336,10 @@ impl Context<'_> {
                     Ok(entry::<CS>(&sum, value, shape))
                 })
                 .collect(),
-            Operation::Dot {
-                input: x,
-                coefficients,
-                ..
-            } => {
+            Operation::Dot(dot) => {
                 let mut sum = Num::zero();
                 let mut value = Some(0i128);
-                for (x, c) in input(x).iter().zip(coefficients) {
+                for (x, c) in input(dot.input).iter().zip(&dot.coefficients) {
                     sum = sum.add(&x.signed::<CS>().scale(signed((*c).into())));
                     value = value
                         .zip(x.value())
@@ -332,24 +348,28 @@ impl Context<'_> {
                 let value = value.and_then(|v| i64::try_from(v).ok());
                 Ok(vec![entry::<CS>(&sum, value, shape)])
             }
-            Operation::Sign { input } => self
-                .accumulators(*input, shape.len)?
+            Operation::Sign(sign) => self
+                .accumulators(sign.input, shape.len)?
                 .iter()
                 .map(compare::nonnegative)
                 .collect(),
-            Operation::Zero { input } => {
-                let accumulators = self.accumulators(*input, shape.len)?;
+            Operation::Zero(zero) => {
+                let accumulators = self.accumulators(zero.input, shape.len)?;
                 each(cs, accumulators, |cs, y| compare::zero(cs, y))
             }
-            Operation::Indicators { input: x, len } => {
-                let x = input(x).first().ok_or(SynthesisError::AssignmentMissing)?;
-                compare::indicators(cs.namespace(|| "indicators"), x, *len as usize)
+            Operation::Indicators(i) => {
+                let x = input(i.input).first();
+                let x = x.ok_or(SynthesisError::AssignmentMissing)?;
+                compare::indicators(cs.namespace(|| "indicators"), x, i.len as usize)
             }
-            Operation::ArgMax { input: x } => compare::argmax(cs.namespace(|| "argmax"), input(x)),
-            Operation::Accumulate { part, input: x } => {
-                let node = self.result.index() - 2;
-                let before = self.step.carried_before(node, *part as usize);
-                let sums = self.registers.get(before).iter().zip(input(x));
+            Operation::ArgMax(a) => {
+                compare::argmax(cs.namespace(|| "argmax"), input(a.input))
+            }
+            Operation::Accumulate(a) => {
+                let node = self.result.operation();
+                let node = node.ok_or(SynthesisError::AssignmentMissing)?;
+                let before = self.step.carried_before(node, a.part as usize);
+                let sums = self.registers.get(before).iter().zip(input(a.input));
                 Ok(sums
                     .map(|(sum, x)| {
                         let value = sum.value().zip(x.value()).map(|(a, b)| a + b);
@@ -358,36 +378,18 @@ impl Context<'_> {
                     })
                     .collect())
             }
-            Operation::Slice {
-                input: x, start, ..
-            } => {
-                let start = *start as usize;
-                input(x)
+            Operation::Slice(slice) => {
+                let start = slice.start as usize;
+                input(slice.input)
                     .get(start..start + shape.len)
                     .map(<[Entry<F>]>::to_vec)
                     .ok_or(SynthesisError::AssignmentMissing)
             }
-            Operation::Concat { inputs } => {
-                Ok(inputs.iter().flat_map(|r| input(r).to_vec()).collect())
+            Operation::Concat(concat) => {
+                Ok(concat.inputs.iter().flat_map(|r| input(*r).to_vec()).collect())
             }
-            Operation::Select { first, rest } => {
-                select(cs, self.selectors, input(first), input(rest), shape)
-            }
-            Operation::Layer { input: q, slot } => {
-                let layer = LayerEnd {
-                    uses: self.step.program.slot_uses(*slot),
-                    program: &self.step.program,
-                    selectors: self.selectors,
-                    tables: self.tables,
-                    fused: only_relu_reads(self.step, *q),
-                    shape,
-                };
-                layer.synthesize(cs, input(q))
-            }
-            // Handled where registers are defined.
-            Operation::Affine { .. } | Operation::Combine { .. } | Operation::Carried { .. } => {
-                Err(SynthesisError::AssignmentMissing)
-            }
+            // Affine operations are nodes of their own.
+            Operation::Affine(_) => Err(SynthesisError::AssignmentMissing),
         }
     }
 
@@ -405,6 +407,12 @@ impl Context<'_> {
     }
 }
 
+/// Bits and shift of an accumulator.
+fn bits_of(encoding: &Encoding) -> Result<(u32, u32), SynthesisError> {
+    let shift = encoding.accumulator.ok_or(SynthesisError::AssignmentMissing)?;
+    Ok((encoding.width, shift.into()))
+}
+
 /// `on ? new : old`.
 ///
 /// **Enforces** 1. `k = on·(new − old) + old`, for each entry. It is one of two entries of the same
@@ -414,7 +422,7 @@ fn keep<CS: ConstraintSystem<F>>(
     on: &Num<F>,
     new: &[Entry<F>],
     old: &[Entry<F>],
-    shape: &RegisterShape,
+    shape: &Encoding,
 ) -> Result<Vec<Entry<F>>, SynthesisError> {
     let is_on = on.get_value() == Some(F::ONE);
     new.iter()
@@ -452,14 +460,11 @@ fn each<S: PrimeField, T, CS: ConstraintSystem<S>>(
 
 /// Whether a requantised register is read by ReLU and by nothing else, so that both can be one.
 fn only_relu_reads(step: &Unrolled, register: Register) -> bool {
-    if let Some(Node::Operation(Operation::Layer { slot, .. })) = step.sole_reader(register) {
-        let uses = step.program.slot_uses(*slot);
-        return uses.iter().all(|u| u.activation == Activation::Relu);
+    match step.sole_reader(register) {
+        Some(Node::Layer { uses, .. }) => uses.iter().all(|u| u.activation == Activation::Relu),
+        Some(Node::Operation(Operation::Relu(_))) => true,
+        _ => false,
     }
-    matches!(
-        step.sole_reader(register),
-        Some(Node::Operation(Operation::Relu { .. }))
-    )
 }
 
 /// Whether a requantised register is read by one lookup and by nothing else, so that both can be
@@ -467,7 +472,7 @@ fn only_relu_reads(step: &Unrolled, register: Register) -> bool {
 fn only_table_reads(step: &Unrolled, register: Register) -> bool {
     matches!(
         step.sole_reader(register),
-        Some(Node::Operation(Operation::Table { .. }))
+        Some(Node::Operation(Operation::Lookup(_)))
     )
 }
 
@@ -475,7 +480,7 @@ fn only_table_reads(step: &Unrolled, register: Register) -> bool {
 fn entry<CS: ConstraintSystem<F>>(
     signed: &Num<F>,
     value: Option<i64>,
-    shape: &RegisterShape,
+    shape: &Encoding,
 ) -> Entry<F> {
     let unsigned = num::constant::<F, CS>(F::from(shape.offset)).add(signed);
     let value = value.map(|v| (i128::from(v) + i128::from(shape.offset)) as u64);
@@ -504,7 +509,7 @@ fn select<CS: ConstraintSystem<F>>(
     selectors: &Selectors,
     first: &[Entry<F>],
     rest: &[Entry<F>],
-    shape: &RegisterShape,
+    shape: &Encoding,
 ) -> Result<Vec<Entry<F>>, SynthesisError> {
     let is_first = selectors.indicator::<CS>(|p| p == 0);
     (0..shape.len)
@@ -536,12 +541,12 @@ fn select<CS: ConstraintSystem<F>>(
 struct LayerEnd<'a> {
     /// Phase by phase.
     uses: &'a [SlotUse],
-    program: &'a Program,
+    step: &'a Unrolled,
     selectors: &'a Selectors,
-    tables: &'a [Table],
+    tables: &'a [Option<Table>],
     /// Whether `q` went through ReLU already.
     fused: bool,
-    shape: &'a RegisterShape,
+    shape: &'a Encoding,
 }
 
 impl LayerEnd<'_> {
@@ -613,7 +618,9 @@ impl LayerEnd<'_> {
         let mut sum = gate.times(cs.namespace(|| "kept"), &q.signed::<CS>())?;
         let tables = self.tables();
         if !tables.is_empty() {
-            let used: Vec<&Table> = tables.iter().map(|t| &self.tables[*t as usize]).collect();
+            let used = tables.iter().map(|t| self.tables[*t as usize].as_ref());
+            let used: Option<Vec<&Table>> = used.collect();
+            let used = used.ok_or(SynthesisError::AssignmentMissing)?;
             let values = lookup_many(cs.namespace(|| "tables"), &used, q)?;
             for (t, value) in tables.iter().zip(values) {
                 let gate = self.gate(i, |a| a == Activation::Table(*t));
@@ -629,6 +636,6 @@ impl LayerEnd<'_> {
         if i >= used.rows as usize {
             return Some(0);
         }
-        Some(self.program.activate(used.activation, q.value()?))
+        Some(activate(self.step, used.activation, q.value()?))
     }
 }

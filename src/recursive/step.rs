@@ -9,12 +9,14 @@ use ff::Field;
 use layerfold_gadgets::{Entry, Kind, num, packing::pack, poseidon::hash};
 
 use super::{
+    Encoding, Node, Unrolled,
     operations::{self, Inputs, Registers, Selectors},
     state::StepWitness,
+    unroll::Route,
 };
 use crate::{
     backend::F,
-    program::{Emission, MapRef, Register, RegisterShape, Term, Unrolled},
+    program::{Emission, Register},
     weights::sumcheck::circuit::{
         AffineCircuit, ClaimCircuit, Front, Gate, InputCircuit, MapIndex, ProductCircuit,
         ProverHints, verify,
@@ -97,9 +99,8 @@ pub(crate) fn synthesize<CS: ConstraintSystem<F>>(
     z: [Variable; 2],
     witness: &StepWitness,
 ) -> Result<[AllocatedNum<F>; 2], SynthesisError> {
-    let program = &step.program;
-    let dimensions = program.bank();
-    let steps = program.steps_per_frame();
+    let dimensions = step.dimensions;
+    let steps = step.phases;
     let slots = step.slots.len();
     let [z_activations, z_run] = z;
     let sizes = [
@@ -108,7 +109,7 @@ pub(crate) fn synthesize<CS: ConstraintSystem<F>>(
         witness.output_salts.len(),
         witness.on.len() + 1,
     ];
-    if sizes.iter().any(|n| *n != slots) || witness.carried.len() != step.opened.len() {
+    if sizes.iter().any(|n| *n != slots) || witness.carried.len() != step.opened().len() {
         return Err(SynthesisError::IncompatibleLengthVector(
             "witness of a step".to_owned(),
         ));
@@ -197,7 +198,7 @@ pub(crate) fn synthesize<CS: ConstraintSystem<F>>(
         read: Vec::new(),
     };
     let affine: Vec<AffineCircuit<'_>> = step
-        .affine_operations()
+        .affine_nodes()
         .map(|(at, terms)| AffineCircuit {
             products: inputs.products::<CS>(terms),
             output: registers.accumulators(Register::result_of(at)),
@@ -219,14 +220,14 @@ pub(crate) fn synthesize<CS: ConstraintSystem<F>>(
 
     // 8. The next state.
     let mut vectors = Vectors { cs: &mut *cs };
-    let len = program.output.len as usize;
+    let len = step.output_len;
     let last = selectors.indicator::<CS>(|p| p == steps - 1);
-    let emitted = match program.emission {
+    let emitted = match step.emission {
         Emission::Each => step.slots.iter().map(|s| s.output).collect(),
         Emission::Last => vec![step.output],
     };
     // Before the last output there is nothing to remember.
-    let mut next_outputs = match program.emission {
+    let mut next_outputs = match step.emission {
         Emission::Each => state.outputs.clone(),
         Emission::Last => Num::zero(),
     };
@@ -301,12 +302,12 @@ fn open_all<CS: ConstraintSystem<F>>(
 ) -> Result<Opened, SynthesisError> {
     let mut vectors = Vectors { cs };
     let carried = step
-        .opened
-        .iter()
+        .opened()
+        .into_iter()
         .zip(&witness.carried)
         .enumerate()
         .map(|(part, (register, values))| {
-            vectors.alloc(&numbered("carried", part), values, step.shape(*register))
+            vectors.alloc(&numbered("carried", part), values, step.encoding(register))
         })
         .collect::<Result<Vec<_>, _>>()?;
     let activations = if carried.is_empty() {
@@ -330,7 +331,7 @@ fn open_all<CS: ConstraintSystem<F>>(
     let (mut frames, mut frame_digests) = (Vec::new(), Vec::new());
     for (slot, values) in witness.frames.iter().enumerate() {
         let name = numbered("frame", slot);
-        let frame = vectors.alloc(&name, values, step.shape(Register::FRAME))?;
+        let frame = vectors.alloc(&name, values, step.encoding(Register::FRAME))?;
         let salt = witness.frame_salts[slot];
         let digest = vectors.digest(&numbered("frame digest", slot), salt, &[&frame])?;
         frame_digests.push(digest.into());
@@ -363,7 +364,7 @@ fn open_selected<CS: ConstraintSystem<F>>(
     witness: &StepWitness,
 ) -> Result<Opened, SynthesisError> {
     let is_first = witness.selected_phase == 0;
-    let (frame_shape, carried_shape) = (step.shape(Register::FRAME), step.shape(Register::CARRIED));
+    let (frame_shape, carried_shape) = (step.encoding(Register::FRAME), step.encoding(Register::CARRIED));
     let (frame, carried) = match (&witness.frames[..], &witness.carried[..]) {
         ([frame], [carried])
             if frame.len() == frame_shape.len && carried.len() == carried_shape.len =>
@@ -376,7 +377,7 @@ fn open_selected<CS: ConstraintSystem<F>>(
     let mut values = if is_first { frame } else { carried }.clone();
     values.resize(len, 0);
     let mut vectors = Vectors { cs };
-    let shape = RegisterShape {
+    let shape = Encoding {
         len,
         ..*frame_shape
     };
@@ -428,13 +429,13 @@ struct ReadRegisters<'a> {
 
 impl<'a> ReadRegisters<'a> {
     /// The products of an affine operation.
-    fn products<CS: ConstraintSystem<F>>(&mut self, terms: &[Term]) -> Vec<ProductCircuit> {
-        let program = &self.step.program;
-        let lambda = program.bank().lambda as usize;
-        let there = |b: usize, p: u64| program.resolve(terms[b].map, p).is_some();
+    fn products<CS: ConstraintSystem<F>>(&mut self, terms: &[Route]) -> Vec<ProductCircuit> {
+        let lambda = self.step.dimensions.lambda as usize;
+        let map_in = |b: usize, p: u64| terms[b].maps.get(p as usize).copied().flatten();
+        let there = |b: usize, p: u64| map_in(b, p).is_some();
         // The bias is that of the first term that is there.
         let is_first = |b: usize, p: u64| there(b, p) && !(0..b).any(|before| there(before, p));
-        let phases = program.steps_per_frame();
+        let phases = self.step.phases;
         terms
             .iter()
             .enumerate()
@@ -444,12 +445,10 @@ impl<'a> ReadRegisters<'a> {
                     self.read.push(term.input);
                     self.read.len() - 1
                 });
-                let map = match term.map {
-                    MapRef::Fixed(l) => MapIndex::Constant(l.into()),
-                    map @ MapRef::Route(_) => {
-                        let index = |p| program.resolve(map, p).map_or(0, |l| l as u64);
-                        MapIndex::Bits(self.selectors.bits::<CS>(lambda, index))
-                    }
+                let index = |p| map_in(b, p).map_or(0, u64::from);
+                let map = match phases {
+                    1 => MapIndex::Constant(index(0)),
+                    _ => MapIndex::Bits(self.selectors.bits::<CS>(lambda, index)),
                 };
                 let front = if (0..phases).all(|p| is_first(b, p) == there(b, p)) {
                     Front::One
@@ -471,9 +470,10 @@ impl<'a> ReadRegisters<'a> {
     }
 
     fn circuits<CS: ConstraintSystem<F>>(self) -> Vec<InputCircuit<'a>> {
-        let of = |register: &Register| match self.step.selected(*register) {
-            Some((first, rest)) if self.step.only_multiplied(*register) => {
-                let (first, rest) = (self.registers.get(first), self.registers.get(rest));
+        let of = |register: &Register| match self.step.node(*register) {
+            Some(Node::Select) if self.step.only_multiplied(*register) => {
+                let first = self.registers.get(Register::Frame);
+                let rest = self.registers.get(Register::CARRIED);
                 // Of one length, they are the same entries: see `open_selected`.
                 if first.len() == rest.len() {
                     return InputCircuit::Entries(first);
@@ -566,7 +566,7 @@ impl<CS: ConstraintSystem<F>> Vectors<'_, CS> {
         &mut self,
         name: &str,
         values: &[i64],
-        shape: &RegisterShape,
+        shape: &Encoding,
     ) -> Result<Vec<Entry<F>>, SynthesisError> {
         if values.len() != shape.len {
             return Err(SynthesisError::IncompatibleLengthVector(name.to_owned()));
@@ -619,7 +619,7 @@ fn seed<CS: ConstraintSystem<F>>(
     let mut cs = cs.namespace(|| "seed");
     let mut elements = Vec::new();
     let accumulators: Vec<Register> = step
-        .affine_operations()
+        .affine_nodes()
         .map(|(i, _)| Register::result_of(i))
         .collect();
     for register in accumulators.iter().chain(step.bound()) {
@@ -628,7 +628,7 @@ fn seed<CS: ConstraintSystem<F>>(
             elements.push(frame_digests[slot].clone());
             continue;
         }
-        let cs = cs.namespace(|| format!("pack register {}", register.index()));
+        let cs = cs.namespace(|| format!("pack {register:?}"));
         let packed = pack(cs, registers.get(*register))?;
         elements.extend(packed.into_iter().map(Num::from));
     }
@@ -647,7 +647,7 @@ fn seed<CS: ConstraintSystem<F>>(
     let seed = hash(
         cs.namespace(|| "hash"),
         Kind::Seed,
-        step.program.bank().rounds() as u32,
+        step.dimensions.rounds() as u32,
         operations,
         &parts,
     )?;

@@ -1,0 +1,61 @@
+use serde::{Deserialize, Serialize};
+
+use super::{Op, Scope, Values, fit};
+use crate::{
+    error::Error,
+    program::{ProgramError, Range, Register, Shape},
+};
+
+/// `carried[part] + x`, the next value of that part.
+///
+/// It is not range-checked: the number of frames is bounded instead, see
+/// [`Program::max_frames`](crate::program::Program::max_frames).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Accumulate {
+    /// Index of the part of the carried vector.
+    pub part: u32,
+    /// A register of the same length.
+    pub input: Register,
+}
+
+impl Op for Accumulate {
+    fn for_each_read(&mut self, f: &mut dyn FnMut(&mut Register)) {
+        f(&mut self.input);
+    }
+
+    fn shape(&self, scope: &Scope<'_>) -> Result<Shape, ProgramError> {
+        let Some(carried) = scope.carried.get(self.part as usize) else {
+            return scope.fail("is not a part of the carried vector");
+        };
+        if scope.in_head || carried.next != Register::result_of(scope.at) {
+            return scope.fail("is not the next value of its part of the carried vector");
+        }
+        let read = scope.of(self.input);
+        if carried.shape.len as usize != read.len {
+            return scope.fail("adds a register of another length");
+        }
+        // From where it begins, as often as there are frames what one frame adds, on each side; once
+        // more for a slot of a recursive step that has no frame.
+        let own = Range::signed(carried.shape.width);
+        let times = i128::from(scope.frame_limit) + 1;
+        let begin = Range::of(carried.initial.iter().map(|v| i64::from(*v)));
+        let add = |begin: i64, each: i64| {
+            i128::from(begin).saturating_add(i128::from(each).saturating_mul(times))
+        };
+        let least = add(begin.least, read.range.least.min(0));
+        let most = add(begin.most, read.range.most.max(0));
+        if least < own.least.into() || most > own.most.into() {
+            return scope.fail("a sum over the frames can leave its register");
+        }
+        Ok(Shape {
+            len: read.len,
+            range: own,
+        })
+    }
+
+    fn evaluate(&self, values: &Values<'_>, shape: &Shape) -> Result<Vec<i64>, Error> {
+        let sums = (values.before)(self.part).iter().zip(values.of(self.input));
+        let sums = sums.map(|(sum, x)| i128::from(*sum) + i128::from(*x));
+        fit(sums.collect(), shape.range)
+    }
+}
