@@ -50,8 +50,8 @@ pub(crate) fn forged(program: &Program, run: &TraceRun<'_>, outputs: &[i64]) -> 
 
     // The output register says what is stated.
     let output = program.output;
-    let len = of_run.lens[output.register.index()];
-    let values = &mut of_run.values[output.register.index()];
+    let len = of_run.lens[output.register];
+    let values = &mut of_run.values[output.register];
     let emitted = match program.emission {
         Emission::Each => run.frames.len(),
         Emission::Last => 1,

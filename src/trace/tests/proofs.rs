@@ -26,7 +26,7 @@ pub(crate) fn parameters(case: &Case) -> Vec<i64> {
 
 impl Proved {
     pub(crate) fn new(case: Case, visibility: Visibility, own_rows: bool) -> Self {
-        let key = TraceKey::new(&case.program, case.program.digest()).unwrap();
+        let key = TraceKey::new(&case.program, case.program.digest());
         let bank = CommittedBank::commit(case.bank.clone(), &case.program, BlindingSeed::random())
             .unwrap();
         let salt = F::random(OsRng);

@@ -395,10 +395,10 @@ fn weights_are_the_committed_ones() {
 fn maps_are_not_exchanged() {
     // Two maps of one shape; the program applies one after the other.
     let operations = vec![
-        affine(0, Register::FRAME, 2, 13, 4),
-        requantize(0),
-        affine(1, Register::result_of(1), 2, 13, 4),
-        requantize(2),
+        affine(0, Register::FRAME, 13, 4),
+        requantize(0, 4),
+        affine(1, Register::result_of(1), 13, 4),
+        requantize(2, 4),
     ];
     let program = program(2, &[(2, 2), (2, 2)], operations, 2);
     let bench = Bench::new(&program, 2, false);

@@ -2,8 +2,8 @@
 
 use crate::{
     program::{
-        Carried, Emission, MapRef, MapShape, Monomial, Operation, Output, Program, Register,
-        Spread, Table, Term, VectorShape,
+        Affine, Carried, Combine, Concat, Emission, Lookup, MapShape, Operation, Output, Program,
+        Register, Relu, Slice, Table, Term, VectorShape,
     },
     trace::{
         lower::{Instance, lower},
@@ -11,46 +11,25 @@ use crate::{
     },
 };
 
-fn polynomial(constant: i64, monomials: &[(i32, usize, Option<usize>)], width: u8) -> Operation {
-    let register = |at: usize| Register(at as u32);
-    Operation::Polynomial {
-        constant,
-        monomials: monomials
-            .iter()
-            .map(|(coefficient, left, right)| Monomial {
-                coefficient: *coefficient,
-                left: register(*left),
-                right: right.map(register),
-            })
-            .collect(),
-        width,
-        offset: 1 << (width - 1),
-    }
+const FIRST: Register = Register::Result(0);
+
+fn slice(input: Register, start: u32, len: u32) -> Operation {
+    Slice { input, start, len }.into()
 }
 
-/// Register 2 is the first entry of the frame, 3 an affine map of it; then `more`.
+/// The first entry of the frame, an affine map of it; then `more`, from result 2 on.
 fn program(len: u32, more: Vec<Operation>, output: Output) -> Program {
+    let terms = vec![Term {
+        map: 0,
+        input: FIRST,
+    }];
+    let reach = Affine::reach_of(30, 4);
     let mut operations = vec![
-        Operation::Slice {
-            input: Register::FRAME,
-            start: 0,
-            len: 1,
-        },
-        Operation::Affine {
-            terms: vec![Term {
-                map: MapRef::Fixed(0),
-                input: Register(2),
-            }],
-            rows: 1,
-            bits: 30,
-            shift: 4,
-        },
+        slice(Register::FRAME, 0, 1),
+        Affine { terms, reach }.into(),
     ];
     operations.extend(more);
-    let constant = |value| Table {
-        values: vec![value; 256],
-        width: 8,
-    };
+    let constant = |value| Table::of_bytes(vec![value; 256]);
     Program {
         maps: vec![MapShape {
             rows: 1,
@@ -59,7 +38,6 @@ fn program(len: u32, more: Vec<Operation>, output: Output) -> Program {
         tables: vec![constant(3), constant(1)],
         frame: VectorShape { len, width: 8 },
         carried: vec![],
-        spread: Spread::Frames { per_step: 1 },
         operations,
         head: vec![],
         output,
@@ -88,46 +66,41 @@ fn lowered(program: &Program, frames: usize) -> Option<System> {
 fn factors_do_not_wrap_around() {
     const A: [i32; 5] = [22, 839_820_384, 959_506_888, 823_897_219, 1_073_741_823];
     const B: [i32; 5] = [12, 216_016_039, 1_064_638_189, 642_999_139, 988_942_021];
-    let table = |table| Operation::Table {
-        input: Register(2),
-        table,
+    let mut operations = Vec::new();
+    let mut push = |operation: Operation| {
+        operations.push(operation);
+        Register::result_of(operations.len() + 1)
     };
-    let mut operations = vec![table(0), table(1), polynomial(-3, &[(1, 4, None)], 8)];
-    let mut at = 6;
+    let table = |table| Operation::Lookup(Lookup {
+        input: FIRST,
+        table,
+    });
+    let (three, one) = (push(table(0)), push(table(1)));
+    let mut z = push(Combine::new(-3, &[(1, three, None)]).into());
     for coefficient in [1 << 30, 1 << 30, 1 << 30, 1 << 30, 1 << 6] {
-        operations.push(polynomial(0, &[(coefficient, at, None)], 8));
-        at += 1;
+        z = push(Combine::new(0, &[(coefficient, z, None)]).into());
     }
-    let (z, again) = (at, at + 1);
-    operations.push(polynomial(0, &[(1, z, None)], 8));
-    let products = |k: usize| [(A[k], z, Some(again)), (B[k], z, Some(5))];
-    operations.push(polynomial(0, &products(0), 8));
-    at = again + 1;
+    let again = push(Combine::new(0, &[(1, z, None)]).into());
+    let products = |k: usize| [(A[k], z, Some(again)), (B[k], z, Some(one))];
+    let mut register = push(Combine::new(0, &products(0)).into());
     for k in 1..5 {
         let [a, b] = products(k);
-        operations.push(polynomial(0, &[(1 << 30, at, None), a, b], 8));
-        at += 1;
+        register = push(Combine::new(0, &[(1 << 30, register, None), a, b]).into());
     }
-    let output = Output {
-        register: Register(at as u32),
-        len: 1,
-    };
+    let output = Output { register, len: 1 };
     assert!(lowered(&program(1, operations, output), 1).is_none());
 }
 
 /// A product that nothing reads is no part of the argument, however large it is.
 #[test]
 fn products_that_nothing_reads_are_dropped() {
+    let whole = Register::Result(2);
     let operations = vec![
-        Operation::Slice {
-            input: Register::FRAME,
-            start: 0,
-            len: 1024,
-        },
-        polynomial(0, &[(1, 0, Some(4))], 20),
+        slice(Register::FRAME, 0, 1024),
+        Combine::new(0, &[(1, Register::FRAME, Some(whole))]).into(),
     ];
     let output = Output {
-        register: Register(2),
+        register: FIRST,
         len: 1,
     };
     let system = lowered(&program(1024, operations, output), 1).unwrap();
@@ -140,35 +113,25 @@ fn products_that_nothing_reads_are_dropped() {
 fn state_that_is_read_in_pieces_is_as_long_as_it_is() {
     let n = 256;
     let mut operations = Vec::new();
-    let mut next = 4;
-    let mut gather = |from: u32, stride: u32| {
-        for k in 0..n {
-            operations.push(Operation::Slice {
-                input: Register(from),
-                start: k * stride % n,
-                len: 1,
-            });
-        }
-        operations.push(Operation::Concat {
-            inputs: (next..next + n).map(Register).collect(),
-        });
-        next += n + 1;
-        next - 1
+    let mut gather = |from: Register, stride: u32| {
+        let first = operations.len() as u32 + 2;
+        operations.extend((0..n).map(|k| slice(from, k * stride % n, 1)));
+        let inputs = (first..first + n).map(Register::Result).collect();
+        operations.push(Concat { inputs }.into());
+        Register::Result(first + n)
     };
-    let after = gather(0, 5);
-    let read = gather(1, 7);
-    operations.push(Operation::Relu {
-        input: Register(read),
-    });
+    let after = gather(Register::FRAME, 5);
+    let input = gather(Register::CARRIED, 7);
+    operations.push(Relu { input }.into());
     let output = Output {
-        register: Register(2),
+        register: FIRST,
         len: 1,
     };
     let mut program = program(n, operations, output);
     program.carried = vec![Carried {
         shape: VectorShape { len: n, width: 8 },
         initial: vec![0; n as usize],
-        next: Register(after),
+        next: after,
         parameter: false,
     }];
     let system = lowered(&program, 2).unwrap();
@@ -184,17 +147,12 @@ fn state_that_is_read_in_pieces_is_as_long_as_it_is() {
 fn vectors_of_axes_have_a_limit() {
     let parts = 200;
     let mut operations: Vec<Operation> = (0..parts)
-        .map(|k| Operation::Slice {
-            input: Register::FRAME,
-            start: 1 + k,
-            len: 1,
-        })
+        .map(|k| slice(Register::FRAME, 1 + k, 1))
         .collect();
-    operations.push(Operation::Concat {
-        inputs: (4..4 + parts).map(Register).collect(),
-    });
+    let inputs = (2..2 + parts).map(Register::Result).collect();
+    operations.push(Concat { inputs }.into());
     let output = Output {
-        register: Register(4 + parts),
+        register: Register::Result(2 + parts),
         len: parts,
     };
     assert!(lowered(&program(1 << 8, operations.clone(), output), 1).is_some());

@@ -1,11 +1,8 @@
 //! Programs that ask for more work than their size allows.
 
-use super::prover::{Bench, affine, layer, program, times};
+use super::prover::{Bench, layer};
 use crate::{
-    program::{
-        Emission, MapRef, MapShape, Monomial, Operation, Output, Program, Register, Spread, Term,
-        VectorShape,
-    },
+    program::{Affine, Builder, Combine, Concat, Program, ProgramError, Register, Slice},
     trace::{
         TraceProof,
         lower::{Instance, lower},
@@ -13,40 +10,21 @@ use crate::{
     },
 };
 
-/// `y = A·x` of two entries, and operations on it; the last one is the output.
-fn after_an_affine(next: impl Fn(Register) -> Vec<Operation>, levels: usize) -> Program {
-    let affine = Operation::Affine {
-        terms: vec![Term {
-            map: MapRef::Fixed(0),
-            input: Register::FRAME,
-        }],
-        rows: 2,
-        bits: 20,
-        shift: 0,
-    };
-    let mut operations = vec![affine];
+/// `y = A·x` of two entries, and operations on it, again and again; the last one is the output.
+fn after_an_affine(
+    next: impl Fn(&mut Builder, Register) -> Result<Register, ProgramError>,
+    levels: usize,
+) -> Program {
+    let mut builder = Builder::new(2, 8);
+    let map = builder.map(2, 2);
+    let mut last = builder
+        .affine(&[(map, Register::FRAME)], Affine::reach_of(20, 0))
+        .unwrap();
     for _ in 0..levels {
-        let last = Register::result_of(operations.len() - 1);
-        operations.extend(next(last));
+        last = next(&mut builder, last).unwrap();
     }
-    Program {
-        maps: vec![MapShape {
-            rows: 2,
-            columns: 2,
-        }],
-        tables: vec![],
-        frame: VectorShape { len: 2, width: 8 },
-        carried: vec![],
-        spread: Spread::Frames { per_step: 1 },
-        output: Output {
-            register: Register::result_of(operations.len() - 1),
-            len: 1,
-        },
-        operations,
-        head: vec![],
-        emission: Emission::Each,
-        frame_limit: u64::MAX,
-    }
+    let first = builder.slice(last, 0, 1).unwrap();
+    builder.finish(first).unwrap()
 }
 
 fn lowered(program: &Program) -> System {
@@ -79,28 +57,9 @@ fn terms(system: &System) -> usize {
 #[test]
 fn sums_of_sums_do_not_double_their_terms() {
     let grown = |levels: usize| {
-        let mut program = after_an_affine(
-            |last| {
-                let monomial = |coefficient| Monomial {
-                    coefficient,
-                    left: last,
-                    right: None,
-                };
-                vec![Operation::Combine {
-                    constant: 0,
-                    monomials: vec![monomial(1), monomial(0)],
-                    bits: 20,
-                    shift: 0,
-                }]
-            },
-            levels,
-        );
-        for (k, operation) in program.operations.iter_mut().enumerate() {
-            if let Operation::Combine { bits, .. } = operation {
-                *bits = 20 + k as u8;
-            }
-        }
-        terms(&lowered(&program))
+        let twice =
+            |b: &mut Builder, last| b.push(Combine::new(0, &[(1, last, None), (0, last, None)]));
+        terms(&lowered(&after_an_affine(twice, levels)))
     };
     assert!(grown(14) < 2 * grown(7), "{} and {}", grown(7), grown(14));
 }
@@ -109,22 +68,13 @@ fn sums_of_sums_do_not_double_their_terms() {
 #[test]
 fn parts_that_are_cut_off_leave_no_terms() {
     let grown = |levels: usize| {
-        let program = after_an_affine(
-            |last| {
-                vec![
-                    Operation::Concat {
-                        inputs: vec![last, last],
-                    },
-                    Operation::Slice {
-                        input: Register::result_of(last.index() - 2 + 1),
-                        start: 0,
-                        len: 2,
-                    },
-                ]
-            },
-            levels,
-        );
-        terms(&lowered(&program))
+        let beside = |b: &mut Builder, last| {
+            let inputs = vec![last, last];
+            let input = b.push(Concat { inputs })?;
+            let (start, len) = (0, 2);
+            b.push(Slice { input, start, len })
+        };
+        terms(&lowered(&after_an_affine(beside, levels)))
     };
     assert!(grown(14) < 2 * grown(7), "{} and {}", grown(7), grown(14));
 }
@@ -148,58 +98,38 @@ fn a_claim_of_long_rows_costs_a_verifier_little() {
 #[test]
 fn parts_of_many_products_are_found_soon() {
     let len = 288;
-    let mut operations = vec![affine(0, Register::FRAME, 1, 32, 0)];
-    let mut parts = Vec::new();
-    for start in 0..len {
-        operations.push(Operation::Slice {
-            input: Register::FRAME,
-            start,
-            len: 1,
-        });
-        parts.push(Register::result_of(operations.len() - 1));
-    }
-    let mut sums = Vec::new();
+    let mut builder = Builder::new(len, 8);
+    let map = builder.map(1, len);
+    builder
+        .affine(&[(map, Register::FRAME)], Affine::reach_of(32, 0))
+        .unwrap();
+    let parts: Vec<Register> = (0..len)
+        .map(|start| builder.slice(Register::FRAME, start, 1).unwrap())
+        .collect();
+    let mut level = Vec::new();
     for parts in parts.chunks(8) {
-        let pairs: Vec<Monomial> = (0..8)
+        let pairs: Vec<_> = (0..8)
             .flat_map(|a| (0..a).map(move |b| (a, b)))
-            .map(|(a, b)| times(1, parts[a], Some(parts[b])))
+            .map(|(a, b)| (1, parts[a], Some(parts[b])))
             .collect();
         for monomials in pairs.chunks(14) {
-            operations.push(Operation::Combine {
-                constant: 0,
-                monomials: monomials.to_vec(),
-                bits: 30,
-                shift: 0,
-            });
-            sums.push(Register::result_of(operations.len() - 1));
+            level.push(builder.combine(0, monomials).unwrap());
         }
     }
-    let (mut level, mut bits) = (sums, 30);
     while level.len() > 1 {
-        bits += 5;
         level = level
             .chunks(8)
             .map(|chunk| {
-                operations.push(Operation::Combine {
-                    constant: 0,
-                    monomials: chunk.iter().map(|r| times(1, *r, None)).collect(),
-                    bits,
-                    shift: 0,
-                });
-                Register::result_of(operations.len() - 1)
+                let monomials: Vec<_> = chunk.iter().map(|r| (1, *r, None)).collect();
+                builder.combine(0, &monomials).unwrap()
             })
             .collect();
     }
-    let many = level[0];
+    let mut last = level[0];
     for _ in 0..100 {
-        operations.push(Operation::Slice {
-            input: many,
-            start: 0,
-            len: 1,
-        });
+        last = builder.slice(level[0], 0, 1).unwrap();
     }
-    let mut program = program(len, &[(1, len)], operations, 1);
-    program.output.register = Register::result_of(program.operations.len() - 1);
+    let program = builder.finish(last).unwrap();
     let program = Program::from_bytes(&program.to_bytes()).unwrap();
     let frames = vec![1; len as usize];
     let system = lower(

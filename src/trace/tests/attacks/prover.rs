@@ -8,8 +8,8 @@ use rand_core::OsRng;
 use crate::{
     backend::F,
     program::{
-        Carried, Emission, MapRef, MapShape, Monomial, Operation, Output, Program, Register,
-        Spread, Table, Term, VectorShape, interpreter::Interpreter,
+        Affine, ArgMax, Carried, Combine, Emission, Lookup, MapShape, Operation, Output, Program,
+        Register, Relu, Requantize, Table, Term, VectorShape, interpreter::Interpreter,
     },
     tests::random_programs::random_frame,
     trace::{
@@ -21,7 +21,7 @@ use crate::{
         equation::from_i128,
         key::MessageKey,
         message::{Channel, Tamper, TamperPoints, TamperValues},
-        system::{Lookup, Source},
+        system::{self, Source},
         tests::{lowering::Case, proofs::parameters},
         witness::Witness,
     },
@@ -41,13 +41,11 @@ pub(crate) fn program(
     });
     Program {
         maps: maps.collect(),
-        tables: vec![Table {
-            values: (0..256).map(|x| (x * 7 + 3) % 256 - 128).collect(),
-            width: 8,
-        }],
+        tables: vec![Table::of_bytes(
+            (0..256).map(|x| (x * 7 + 3) % 256 - 128).collect(),
+        )],
         frame: VectorShape { len, width: 8 },
         carried: vec![],
-        spread: Spread::Frames { per_step: 1 },
         output: Output {
             register: Register::result_of(operations.len() - 1),
             len: outputs,
@@ -59,56 +57,46 @@ pub(crate) fn program(
     }
 }
 
-pub(crate) fn affine(map: u32, input: Register, rows: u32, bits: u8, shift: u8) -> Operation {
-    Operation::Affine {
-        terms: vec![Term {
-            map: MapRef::Fixed(map),
-            input,
-        }],
-        rows,
-        bits,
-        shift,
-    }
+/// A map of a register, whose sums have `bits` bits after rounding by `shift` of them.
+pub(crate) fn affine(map: u32, input: Register, bits: u8, shift: u8) -> Operation {
+    let reach = Affine::reach_of(bits, shift);
+    let terms = vec![Term { map, input }];
+    Affine { terms, reach }.into()
 }
 
-pub(crate) fn requantize(input: usize) -> Operation {
-    Operation::Requantize {
+/// The result of an operation, rounded after a shift to signed bytes.
+pub(crate) fn requantize(input: usize, shift: u8) -> Operation {
+    Requantize {
         input: Register::result_of(input),
+        shift,
         drop: 0,
         width: 8,
     }
-}
-
-pub(crate) fn times(coefficient: i32, left: Register, right: Option<Register>) -> Monomial {
-    Monomial {
-        coefficient,
-        left,
-        right,
-    }
+    .into()
 }
 
 /// One matrix, requantised.
 pub(crate) fn layer(inputs: u32, outputs: u32) -> Program {
-    let operations = vec![affine(0, Register::FRAME, outputs, 13, 4), requantize(0)];
+    let operations = vec![affine(0, Register::FRAME, 13, 4), requantize(0, 4)];
     program(inputs, &[(outputs, inputs)], operations, outputs)
 }
 
 /// Frames that do not fit a row of a digest.
 pub(crate) fn wide() -> Program {
-    let operations = vec![affine(0, Register::FRAME, 3, 20, 7), requantize(0)];
+    let operations = vec![affine(0, Register::FRAME, 20, 7), requantize(0, 7)];
     program(140, &[(3, 140)], operations, 3)
 }
 
 /// Two matrices of different widths, with a ReLU between.
 pub(crate) fn network() -> Program {
     let operations = vec![
-        affine(0, Register::FRAME, 3, 14, 4),
-        requantize(0),
-        Operation::Relu {
+        affine(0, Register::FRAME, 14, 4),
+        requantize(0, 4),
+        Operation::Relu(Relu {
             input: Register::result_of(1),
-        },
-        affine(1, Register::result_of(2), 2, 14, 4),
-        requantize(3),
+        }),
+        affine(1, Register::result_of(2), 14, 4),
+        requantize(3, 4),
     ];
     program(5, &[(3, 5), (2, 3)], operations, 2)
 }
@@ -116,20 +104,16 @@ pub(crate) fn network() -> Program {
 /// A state that is multiplied with what is made of the frame.
 pub(crate) fn recurrent() -> Program {
     let input = Register::result_of(1);
+    let monomials = [
+        (3, Register::CARRIED, Some(input)),
+        (40, input, None),
+        (-2, Register::CARRIED, None),
+    ];
     let operations = vec![
-        affine(0, Register::FRAME, 2, 13, 4),
-        requantize(0),
-        Operation::Combine {
-            constant: 5,
-            monomials: vec![
-                times(3, Register::CARRIED, Some(input)),
-                times(40, input, None),
-                times(-2, Register::CARRIED, None),
-            ],
-            bits: 18,
-            shift: 7,
-        },
-        requantize(2),
+        affine(0, Register::FRAME, 13, 4),
+        requantize(0, 4),
+        Combine::new(5, &monomials).into(),
+        requantize(2, 7),
     ];
     let mut program = program(2, &[(2, 2)], operations, 2);
     program.carried = vec![Carried {
@@ -144,11 +128,11 @@ pub(crate) fn recurrent() -> Program {
 /// The one-hot vector of the greatest of three scores.
 pub(crate) fn classifier() -> Program {
     let operations = vec![
-        affine(0, Register::FRAME, 3, 13, 4),
-        requantize(0),
-        Operation::ArgMax {
+        affine(0, Register::FRAME, 13, 4),
+        requantize(0, 4),
+        Operation::ArgMax(ArgMax {
             input: Register::result_of(1),
-        },
+        }),
     ];
     program(2, &[(3, 2)], operations, 3)
 }
@@ -156,11 +140,11 @@ pub(crate) fn classifier() -> Program {
 /// One table lookup for each entry; a map that is of no effect.
 pub(crate) fn lookup(len: u32) -> Program {
     let operations = vec![
-        affine(0, Register::FRAME, 1, 20, 0),
-        Operation::Table {
+        affine(0, Register::FRAME, 20, 0),
+        Operation::Lookup(Lookup {
             input: Register::FRAME,
             table: 0,
-        },
+        }),
     ];
     program(len, &[(1, len)], operations, len)
 }
@@ -168,13 +152,8 @@ pub(crate) fn lookup(len: u32) -> Program {
 /// A sum: no lookup at all, if everything is public.
 pub(crate) fn sum() -> Program {
     let operations = vec![
-        affine(0, Register::FRAME, 1, 20, 0),
-        Operation::Polynomial {
-            constant: 3,
-            monomials: vec![times(2, Register::FRAME, None)],
-            width: 10,
-            offset: 1 << 9,
-        },
+        affine(0, Register::FRAME, 20, 0),
+        Combine::new(3, &[(2, Register::FRAME, None)]).into(),
     ];
     program(1, &[(1, 1)], operations, 1)
 }
@@ -497,7 +476,7 @@ pub(crate) fn recommit(prepared: &Prepared, committed: &mut Committed<'_>) {
 }
 
 /// The columns that a part of a lookup reads.
-pub(crate) fn columns_of(lookup: &Lookup, part: usize) -> Vec<usize> {
+pub(crate) fn columns_of(lookup: &system::Lookup, part: usize) -> Vec<usize> {
     let views = &lookup.parts[part].form.linear.views;
     let columns = views.iter().filter_map(|view| match view.source {
         Source::Column(k) => Some(k),

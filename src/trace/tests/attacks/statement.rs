@@ -2,7 +2,7 @@
 
 use super::prover::*;
 use crate::{
-    program::{Carried, Operation, Register, VectorShape},
+    program::{Carried, Combine, Operation, Register, Relu, Requantize, VectorShape},
     trace::{
         PublicVectors, RowKind, TraceError, TraceStatement, argument,
         digest::{digest_of_points, run_digest},
@@ -130,19 +130,15 @@ fn the_statement_is_bound() {
 
 #[test]
 fn parameters_are_bound() {
+    let monomials = [
+        (1, Register::CARRIED, None),
+        (1, Register::result_of(1), None),
+    ];
     let operations = vec![
-        affine(0, Register::FRAME, 2, 13, 4),
-        requantize(0),
-        Operation::Combine {
-            constant: 0,
-            monomials: vec![
-                times(1, Register::CARRIED, None),
-                times(1, Register::result_of(1), None),
-            ],
-            bits: 12,
-            shift: 1,
-        },
-        requantize(2),
+        affine(0, Register::FRAME, 13, 4),
+        requantize(0, 4),
+        Combine::new(0, &monomials).into(),
+        requantize(2, 1),
     ];
     let mut program = program(2, &[(2, 2)], operations, 2);
     program.carried = vec![Carried {
@@ -247,31 +243,24 @@ fn a_bias_counts_once_for_each_frame() {
 fn clamping_is_that_of_the_interpreter() {
     for (shift, drop, width, factor) in [(4, 0, 8, 1), (0, 0, 8, 1), (3, 2, 2, 1), (2, 0, 13, 77)] {
         for relu in [false, true] {
-            let bits = 20;
-            let left = (Register::FRAME, Register::result_of(0));
             let mut operations = vec![
-                affine(0, left.0, 1, 10, 0),
-                Operation::Combine {
-                    constant: 0,
-                    monomials: vec![times(factor, Register::FRAME, None)],
-                    bits,
+                affine(0, Register::FRAME, 20, shift),
+                Operation::Requantize(Requantize {
+                    input: Register::result_of(0),
                     shift,
-                },
-                Operation::Requantize {
-                    input: Register::result_of(1),
                     drop,
                     width,
-                },
+                }),
             ];
             if relu {
-                operations.push(Operation::Relu {
-                    input: Register::result_of(2),
-                });
+                operations.push(Operation::Relu(Relu {
+                    input: Register::result_of(1),
+                }));
             }
             let mut program = program(1, &[(1, 1)], operations, 1);
             program.frame.width = 13;
             let bank = with_weights(&bank_of(&program, 1), |w, b| {
-                w.fill(0);
+                w.fill(factor);
                 b.fill(0);
             });
             let frames = (-4096..4096).map(|x| vec![x]).collect();
