@@ -27,10 +27,10 @@ const MAX_SOURCE: usize = 1 << 10;
 /// statement is about [the digest](Self::digest) ([`digest_of_frames`](crate::digest_of_frames)).
 ///
 /// ```
-/// use layerfold::{Attestation, ProofKind, Salt, program::{Activation, LayerShape, NetworkShape, Schedule}};
+/// use layerfold::{Attestation, ProofKind, Salt, program::{Activation, LayerShape, NetworkShape}};
 /// let layers = vec![LayerShape { inputs: 3, outputs: 2, activation: Activation::Relu }];
 /// let network = NetworkShape { layers, reads: vec![], tables: vec![], width: 8, bits: 20, shift: 4 };
-/// let program = network.program(Schedule::WholeNetwork)?;
+/// let program = network.program()?;
 ///
 /// let salt = Salt::random();
 /// let attested = Attestation::of_frame(&program, ProofKind::Trace, &[7, -3, 100], &salt)?
@@ -280,7 +280,7 @@ impl<'de> Deserialize<'de> for Attestation {
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
-    use crate::program::{Activation, LayerShape, NetworkShape, Schedule};
+    use crate::program::{Activation, LayerShape, NetworkShape};
 
     fn program(inputs: u32) -> Program {
         let layer = LayerShape {
@@ -296,7 +296,7 @@ mod tests {
             bits: 20,
             shift: 2,
         };
-        network.program(Schedule::WholeNetwork).unwrap()
+        network.program().unwrap()
     }
 
     fn attestations() -> Vec<Attestation> {

@@ -255,7 +255,7 @@ impl DigestBuilder {
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
-    use crate::program::{Activation, LayerShape, NetworkShape, Schedule};
+    use crate::program::{Activation, LayerShape, NetworkShape};
 
     fn program(inputs: u32) -> Program {
         let layer = LayerShape {
@@ -271,7 +271,7 @@ mod tests {
             bits: 26,
             shift: 2,
         };
-        network.program(Schedule::WholeNetwork).unwrap()
+        network.program().unwrap()
     }
 
     #[test]

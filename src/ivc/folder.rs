@@ -259,10 +259,8 @@ mod tests {
     use super::*;
     use crate::{
         ErrorKind, Prover, Session, Verifier, Visibility,
-        program::{
-            Activation, LayerShape, NetworkShape, Schedule,
-            interpreter::{Execution, StepTrace},
-        },
+        program::{Activation, LayerShape, NetworkShape},
+        recursive::{Execution, Schedule, StepTrace},
         weights::{AffineMap, WeightBank},
     };
 
@@ -281,10 +279,11 @@ mod tests {
             bits: 20,
             shift: 2,
         };
-        let program = network.program(Schedule::LayersPerStep(1)).unwrap();
+        let program = network.program().unwrap();
         let map = |w: i16| AffineMap::new(3, (w..w + 9).collect(), vec![1, -2, 3]).unwrap();
         let bank = WeightBank::new(vec![map(-4), map(-2)]).unwrap();
-        Prover::from_bank(&Params::setup(&program).unwrap(), bank).unwrap()
+        let params = Params::setup_with(&program, Schedule::LayersPerStep(1)).unwrap();
+        Prover::from_bank(&params, bank).unwrap()
     }
 
     fn session(prover: &Prover) -> Session {

@@ -547,11 +547,14 @@ mod tests {
     use super::*;
     use crate::{
         Params,
-        program::{Activation, CellKind, CellShape, ElmanActivation, Emission, LayerShape},
+        program::{
+            Activation, CellKind, CellShape, ElmanActivation, Emission, LayerShape, NetworkShape,
+            SequenceShape,
+        },
     };
 
-    fn constraints(program: &Program) -> usize {
-        step_constraints(&Unrolled::new(program))
+    fn constraints(program: &Program, schedule: Schedule) -> usize {
+        step_constraints(&Unrolled::new(program, schedule).unwrap())
     }
 
     /// For steps that are folded.
@@ -580,7 +583,7 @@ mod tests {
     #[test]
     fn novas_own_constraints_are_counted() {
         for widths in [&[3, 2][..], &[20, 32, 16, 1]] {
-            let program = network(widths).program(Schedule::WholeNetwork).unwrap();
+            let program = network(widths).program().unwrap();
             let params = Params::setup(&program).unwrap();
             let report = params.constraints().unwrap();
             assert_eq!(report.primary - report.step(), NOVA_CONSTRAINTS);
@@ -593,7 +596,7 @@ mod tests {
     #[test]
     fn batches_share_steps() {
         let small = network(&[20, 32, 16, 1]);
-        let schedule = |frames| recursive().plan(&small, frames).unwrap().chosen.schedule;
+        let schedule = |frames| recursive().plan(&small.program().unwrap(), frames).unwrap().chosen.schedule;
         assert_eq!(schedule(1), Schedule::WholeNetwork);
         let Schedule::FramesPerStep(frames) = schedule(100) else {
             panic!("one inference a step");
@@ -616,25 +619,27 @@ mod tests {
             shift: 9,
             bits: 22,
         };
+        let program = shape.program().unwrap();
         let frames_per_step = |frames| {
-            let plan = recursive().plan_sequence(&shape, frames).unwrap();
+            let plan = recursive().plan(&program, frames).unwrap();
             plan.chosen.schedule.frames_per_step()
         };
         assert_eq!(frames_per_step(1), 1);
         // Steps do not matter where there is a trace.
-        assert_eq!(shape.plan(100).unwrap(), 1);
+        let plan = Planner::default().brief().plan(&program, 100).unwrap();
+        assert_eq!(plan.chosen.schedule, Schedule::WholeNetwork);
         let [short, long, endless] = [32, 128, 100_000].map(frames_per_step);
         assert!(
             1 < short && short <= long && long <= endless && short < endless,
             "{short} {long} {endless}"
         );
-        let step = constraints(&shape.program(endless).unwrap());
+        let step = constraints(&program, Schedule::FramesPerStep(endless));
         assert!(step + NOVA_CONSTRAINTS <= 1 << 17);
     }
 
     #[test]
     fn a_limit_on_memory_makes_steps_smaller() {
-        let deep = network(&[128; 65]);
+        let deep = network(&[128; 65]).program().unwrap();
         for planner in [
             recursive(),
             Planner::default().kind(Some(ProofKind::Recursive)),
@@ -650,27 +655,10 @@ mod tests {
     }
 
     #[test]
-    fn wide_ends_do_not_make_every_step_wide() {
-        let mut widths = vec![784];
-        widths.extend([100, 200].iter().cycle().take(99));
-        widths.push(1000);
-        let plan = recursive().plan(&network(&widths), 1).unwrap();
-        let program = network(&widths).program(plan.chosen.schedule).unwrap();
-        assert!(program.steps_per_frame() > 1);
-        assert!(program.maps().iter().all(|m| m.rows <= 200));
-        // The others have as many layers in each step, or less.
-        let ordinary = network(&widths[1..100])
-            .program(plan.chosen.schedule)
-            .unwrap();
-        assert!(constraints(&program) < constraints(&ordinary) + 20_000);
-        assert!(plan.explain().lines().count() == plan.rejected.len() + 1);
-    }
-
-    #[test]
     fn a_trace_is_chosen_where_there_is_room_for_it() {
         for widths in [&[20, 32, 16, 1][..], &[128; 17], &[128; 501]] {
-            let shape = network(widths);
-            let plan = Planner::default().plan(&shape, 1).unwrap();
+            let program = network(widths).program().unwrap();
+            let plan = Planner::default().plan(&program, 1).unwrap();
             let chosen = &plan.chosen;
             assert_eq!(
                 (chosen.kind, chosen.schedule, chosen.steps),
@@ -683,12 +671,11 @@ mod tests {
                 text.contains("committed integers") && text.contains("recursive"),
                 "{text}"
             );
-            let brief = Planner::default().brief().plan(&shape, 1).unwrap();
+            let brief = Planner::default().brief().plan(&program, 1).unwrap();
             assert_eq!(brief.chosen, plan.chosen);
             assert!(brief.rejected.is_empty());
-            assert_eq!(Schedule::plan(&shape).unwrap(), Schedule::WholeNetwork);
             // What the planner chooses is what a session does by itself.
-            let params = Params::setup(&shape.program(chosen.schedule).unwrap()).unwrap();
+            let params = Params::setup(&program).unwrap();
             assert_eq!(params.expected_kind(), ProofKind::Trace);
             assert_eq!(
                 Planner::default().cost(params.program(), 1).unwrap(),
@@ -696,13 +683,12 @@ mod tests {
             );
         }
         // More than any session allows, unasked.
-        let small = network(&[20, 32, 16, 1]);
+        let small = network(&[20, 32, 16, 1]).program().unwrap();
         let long = Planner::default().plan(&small, 100_000_000).unwrap();
         assert_eq!(long.chosen.kind, ProofKind::Recursive);
         let refused = |c: &Candidate| c.kind == ProofKind::Trace && c.refused.is_some();
         assert!(long.rejected.iter().any(refused));
-        let program = small.program(Schedule::WholeNetwork).unwrap();
-        let cost = Planner::default().cost(&program, 100_000_000).unwrap();
+        let cost = Planner::default().cost(&small, 100_000_000).unwrap();
         assert!(cost.trace_s == 0.0 && cost.fold_s > 0.0);
     }
 
@@ -711,30 +697,26 @@ mod tests {
         for only in [ProofKind::Trace, ProofKind::Recursive] {
             let planner = Planner::default().kind(Some(only));
             for shape in [network(&[20, 32, 16, 1]), network(&[128; 33])] {
-                let plan = planner.plan(&shape, 2).unwrap();
+                let plan = planner.plan(&shape.program().unwrap(), 2).unwrap();
                 assert_eq!(plan.chosen.kind, only);
                 assert!(plan.rejected.iter().all(|c| c.kind == only));
             }
         }
-        // A trace has no constant size, and a layered program no trace.
+        // A trace has no constant size.
         let trace = Planner::default().kind(Some(ProofKind::Trace));
-        let shape = network(&[3, 3, 2]);
-        assert!(trace.clone().constant_size(true).plan(&shape, 1).is_err());
-        let layered = shape.program(Schedule::LayersPerStep(1)).unwrap();
-        assert!(trace.cost(&layered, 1).is_err());
-        assert!(Planner::default().cost(&layered, 1).unwrap().fold_s > 0.0);
-        // Nor recursion a step of any size.
-        let deep = network(&[128; 501])
-            .program(Schedule::WholeNetwork)
-            .unwrap();
-        assert!(recursive().cost(&deep, 1).is_err());
-        assert!(Planner::default().cost(&deep, 1).is_ok());
+        let small = network(&[3, 3, 2]).program().unwrap();
+        assert!(trace.clone().constant_size(true).plan(&small, 1).is_err());
+        assert!(trace.constant_size(true).cost(&small, 1).is_err());
+        // Nor recursion a step of any size: layers are spread over several.
+        let deep = network(&[128; 501]).program().unwrap();
+        assert!(recursive().cost(&deep, 1).unwrap().fold_s > 0.0);
+        assert!(Planner::default().cost(&deep, 1).unwrap().fold_s == 0.0);
     }
 
     #[test]
     fn shallow_networks_take_one_step_and_deep_ones_several() {
         let schedule = |widths: &[u32]| {
-            let plan = recursive().plan(&network(widths), 1).unwrap();
+            let plan = recursive().plan(&network(widths).program().unwrap(), 1).unwrap();
             plan.chosen.schedule
         };
         assert_eq!(schedule(&[784, 128, 10]), Schedule::WholeNetwork);

@@ -422,12 +422,9 @@ mod tests {
     fn every_cell_has_a_program() {
         for kind in KINDS {
             for emission in [Emission::Each, Emission::Last] {
-                for frames in [1, 2, 7] {
-                    let program = shape(kind, emission).program(frames).unwrap();
-                    let again = Program::from_bytes(&program.to_bytes()).unwrap();
-                    assert_eq!(again, program);
-                    assert_eq!(program.frames_per_step(), frames);
-                }
+                let program = shape(kind, emission).program().unwrap();
+                let again = Program::from_bytes(&program.to_bytes()).unwrap();
+                assert_eq!(again, program);
             }
         }
     }
@@ -478,7 +475,7 @@ mod tests {
         // Rows r, z, n of x, n of h; n of x is x itself in units of 1/32, n of h is 0.
         let map = AffineMap::new(2, vec![0, 0, 0, 0, 512, 0, 0, 0], vec![0; 4]).unwrap();
         let bank = WeightBank::new(vec![map]).unwrap();
-        let program = shape.program(1).unwrap();
+        let program = shape.program().unwrap();
         let mut run = Interpreter::new(&program, &bank).unwrap();
         // tanh(1) = 0.76159 → 24956; half of it, 12478; upper bits ⌊12478 / 256⌋ = 48.
         assert_eq!(run.push(&[32]).unwrap(), [12_478]);
@@ -493,22 +490,21 @@ mod tests {
     #[test]
     fn shapes_that_do_not_fit_are_errors() {
         let good = shape(CellKind::Lstm, Emission::Each);
-        let lies: [fn(&mut SequenceShape); 6] = [
+        let lies: [fn(&mut SequenceShape); 5] = [
             |s| s.cells.clear(),
             |s| s.cells[0].hidden = 0,
             |s| s.inputs = 0,
             |s| s.head[0].inputs = 3,
-            |s| s.width = 9,
             |s| s.bits = 60,
         ];
         for (k, lie) in lies.into_iter().enumerate() {
             let mut other = good.clone();
             lie(&mut other);
             // 60 bits are enough for an LSTM, whose sums are not multiplied.
-            assert_eq!(other.program(1).is_err(), k < 5, "{k}");
+            assert_eq!(other.program().is_err(), k < 4, "{k}");
         }
         let mut gru = shape(CellKind::Gru, Emission::Each);
         gru.bits = 60;
-        assert!(gru.program(1).is_err());
+        assert!(gru.program().is_err());
     }
 }

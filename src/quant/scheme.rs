@@ -193,7 +193,7 @@ mod tests {
     use ndarray::{Array1, Array2, arr1, arr2};
 
     use super::*;
-    use crate::{error::ErrorKind, model::ModelBuilder, program::Schedule};
+    use crate::{error::ErrorKind, model::ModelBuilder};
 
     fn fails<T>(result: Result<T, Error>, kind: ErrorKind, message: &str) {
         let error = result.map(|_| ()).unwrap_err();
@@ -375,7 +375,7 @@ mod tests {
                 *q.shape(),
                 model.network_shape(Precision::default()).unwrap()
             );
-            q.program_with(Schedule::WholeNetwork).unwrap()
+            q.program().unwrap()
         };
         assert_eq!(shape(0.1).digest(), shape(3.0).digest());
         let tables = shape(1.0).to_bytes();

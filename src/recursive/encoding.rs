@@ -273,13 +273,18 @@ impl Encoder<'_> {
                     return fail("concatenates nothing");
                 };
                 let same = |e: Encoding| (e.width, e.offset) == (first.width, first.offset);
-                if !parts.clone().all(same) {
-                    return fail("concatenates registers of different widths, which a circuit does not do");
+                let len = parts.clone().map(|e| e.len).sum();
+                if parts.clone().all(same) {
+                    return Ok(Encoding {
+                        len,
+                        accumulator: None,
+                        ..first
+                    });
                 }
-                Encoding {
-                    len: parts.map(|e| e.len).sum(),
-                    accumulator: None,
-                    ..first
+                let hull = parts.map(|e| e.range()).reduce(Range::hull);
+                match hull.and_then(|range| Encoding::sum(len, range)) {
+                    Some(encoding) => encoding,
+                    None => return fail("has entries too wide for a circuit"),
                 }
             }
         })

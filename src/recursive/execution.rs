@@ -131,12 +131,6 @@ impl Execution {
         Ok(self.registers[register][..step.output_len].to_vec())
     }
 
-    /// Parts of the carried vector after the last frame so far, of which there is one.
-    pub(crate) fn carried(&self, step: &Unrolled) -> Vec<Vec<i64>> {
-        let after = &step.slots[self.present.saturating_sub(1)].carried;
-        after.iter().map(|r| self.registers[*r].clone()).collect()
-    }
-
     /// Runs the slots without a frame, and the head.
     pub(crate) fn finish(mut self, step: &Unrolled, bank: &WeightBank) -> Result<StepTrace, Error> {
         let zeros = vec![0; step.encoding(Register::Frame).len];
@@ -280,7 +274,23 @@ pub(super) fn activate(step: &Unrolled, activation: Activation, q: i64) -> i64 {
     }
 }
 
-/// A whole inference on integers, step by step: all registers of every step.
+/// One step on integers.
+#[cfg(test)]
+pub(crate) fn run_step(
+    step: &Unrolled,
+    bank: &WeightBank,
+    phase: u64,
+    carried: &[Vec<i64>],
+    frames: &[Vec<i64>],
+) -> Result<StepTrace, Error> {
+    let mut execution = Execution::begin(step, phase, carried)?;
+    for frame in frames {
+        execution.push(step, bank, frame)?;
+    }
+    execution.finish(step, bank)
+}
+
+/// A whole inference on integers, step by step: its output.
 #[cfg(test)]
 pub(crate) fn run_steps(
     step: &Unrolled,
@@ -290,10 +300,10 @@ pub(crate) fn run_steps(
 ) -> Result<Vec<i64>, Error> {
     let mut output = Vec::new();
     for phase in 0..step.phases {
-        let mut execution = Execution::begin(step, phase, carried)?;
-        execution.push(step, bank, frame)?;
-        output = execution.output(step, bank)?;
-        *carried = execution.carried(step);
+        let trace = run_step(step, bank, phase, carried, &[frame.to_vec()])?;
+        let slot = &step.slots[0];
+        output = trace.register(slot.output)[..step.output_len].to_vec();
+        *carried = slot.carried.iter().map(|r| trace.register(*r).to_vec()).collect();
     }
     Ok(output)
 }

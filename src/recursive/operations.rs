@@ -386,7 +386,14 @@ impl Context<'_> {
                     .ok_or(SynthesisError::AssignmentMissing)
             }
             Operation::Concat(concat) => {
-                Ok(concat.inputs.iter().flat_map(|r| input(*r).to_vec()).collect())
+                let entries = concat.inputs.iter().flat_map(|r| input(*r));
+                let held = |x: &&Entry<F>| (x.width(), x.offset()) == (shape.width, shape.offset);
+                // Whatever a narrower entry is, it is in the range of the widest.
+                let entries = entries.map(|x| match held(&x) {
+                    true => x.clone(),
+                    false => entry::<CS>(&x.signed::<CS>(), x.value(), shape),
+                });
+                Ok(entries.collect())
             }
             // Affine operations are nodes of their own.
             Operation::Affine(_) => Err(SynthesisError::AssignmentMissing),

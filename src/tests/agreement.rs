@@ -5,7 +5,8 @@ use proptest::prelude::*;
 use super::fixtures::{BITS, Bench, SHIFT};
 use crate::{
     Outputs, Params, Proof, ProofKind, Prover, Verifier, Visibility,
-    program::{Activation, LayerShape, NetworkShape, Program, Schedule, Table},
+    program::{Activation, LayerShape, NetworkShape, Table},
+    recursive::{Schedule, Unrolled, execution::run_steps},
     weights::{AffineMap, WeightBank},
 };
 
@@ -41,14 +42,8 @@ fn reads() -> impl Strategy<Value = u32> {
 fn tables() -> Vec<Table> {
     let sigmoid = |x: i32| (127.0 / (1.0 + (-f64::from(x) / 16.0).exp())).round() as i32;
     vec![
-        Table {
-            values: (-128..128).map(sigmoid).collect(),
-            width: 8,
-        },
-        Table {
-            values: (-128..128).map(|x: i32| -(x * 7 % 128)).collect(),
-            width: 8,
-        },
+        Table::of_bytes((-128..128).map(sigmoid).collect()),
+        Table::of_bytes((-128..128).map(|x: i32| -(x * 7 % 128)).collect()),
     ]
 }
 
@@ -136,10 +131,13 @@ fn bank(case: &Case) -> WeightBank {
     WeightBank::new(maps).unwrap()
 }
 
-/// The program under the case's schedule; as a whole if no step can end where it would have to.
-fn program(case: &Case) -> Program {
-    let program = case.shape.program(case.schedule);
-    program.unwrap_or_else(|_| case.shape.program(Schedule::WholeNetwork).unwrap())
+/// The case's schedule; the whole network if no step can end where it would have to.
+fn schedule(case: &Case) -> Schedule {
+    let program = case.shape.program().unwrap();
+    match Unrolled::new(&program, case.schedule) {
+        Ok(_) => case.schedule,
+        Err(_) => Schedule::WholeNetwork,
+    }
 }
 
 proptest! {
@@ -147,13 +145,12 @@ proptest! {
 
     #[test]
     fn interpreter_and_circuit_agree(case in case(1..=70)) {
-        let program = program(&case);
-        let bank = bank(&case).arranged_for(&program).unwrap();
+        let (program, bank) = (case.shape.program().unwrap(), bank(&case));
         prop_assert!(bank.check(&program).is_ok());
-        let bench = Bench::new(program, bank);
+        let bench = Bench::scheduled(program, schedule(&case), bank);
         let mut run = bench.run();
         for frame in &case.frames {
-            for _ in 0..bench.program.steps_per_frame() {
+            for _ in 0..bench.step.phases {
                 let step = bench.prepare(&run, &bench.trace(&run, frame));
                 let (cs, next) = bench.synthesize(run.z, &step.witness);
                 prop_assert_eq!(cs.which_is_unsatisfied(), None);
@@ -167,19 +164,19 @@ proptest! {
 
     #[test]
     fn schedules_agree(case in case(1..=12), k in 1u32..=6) {
-        let whole = case.shape.program(Schedule::WholeNetwork).unwrap();
-        let Ok(spread) = case.shape.program(Schedule::LayersPerStep(k)) else {
-            // Only what a later layer reads besides keeps a step from ending.
-            prop_assert!(case.shape.reads.iter().enumerate().any(|(l, r)| *r != [l as u32]));
+        let whole = case.shape.program().unwrap();
+        let Ok(spread) = Unrolled::new(&whole, Schedule::LayersPerStep(k)) else {
+            // What a later layer reads besides keeps a step from ending, or nothing is requantised.
+            let chain = case.shape.reads.iter().enumerate().all(|(l, r)| *r == [l as u32]);
+            prop_assert!(!chain || case.shape.layers.len() == 1);
             return Ok(());
         };
         let bank = bank(&case);
-        let arranged = bank.clone().arranged_for(&spread).unwrap();
-        let mut carried = spread.initial_carried();
+        let mut carried = spread.initial.clone();
         for frame in &case.frames {
             prop_assert_eq!(
                 whole.run(&bank, &mut Vec::new(), frame).unwrap(),
-                spread.run(&arranged, &mut carried, frame).unwrap()
+                run_steps(&spread, &bank, &mut carried, frame).unwrap()
             );
         }
     }
@@ -191,11 +188,11 @@ proptest! {
     #[test]
     fn interpreter_and_proofs_of_both_kinds_agree(case in case(1..=16)) {
         for kind in [ProofKind::Trace, ProofKind::Recursive] {
-            let program = match kind {
-                ProofKind::Trace => case.shape.program(Schedule::WholeNetwork).unwrap(),
-                ProofKind::Recursive => program(&case),
+            let program = case.shape.program().unwrap();
+            let params = match kind {
+                ProofKind::Trace => Params::setup(&program).unwrap(),
+                ProofKind::Recursive => Params::setup_with(&program, schedule(&case)).unwrap(),
             };
-            let params = Params::setup(&program).unwrap();
             let prover = Prover::from_bank(&params, bank(&case)).unwrap();
             let visibility = Visibility::public_inputs().public_outputs();
             let mut session = prover.session(visibility).unwrap();

@@ -11,9 +11,12 @@ use layerfold_gadgets::{
 use super::fixtures::signed;
 use crate::{
     backend::F,
-    circuit::state::{registers_digest, seed},
     ivc::step::{PreparedStep, Run},
-    program::{Register, Unrolled, interpreter::StepTrace},
+    program::Register,
+    recursive::{
+        StepTrace, Unrolled,
+        state::{registers_digest, seed},
+    },
     weights::{SplitPoint, WeightClaim},
 };
 
@@ -31,8 +34,7 @@ pub(super) fn last_check(
     trace: &StepTrace,
     step: &PreparedStep,
 ) -> LastCheck {
-    let program = &unrolled.program;
-    let d = program.bank();
+    let d = unrolled.dimensions;
     let next = &step.next.state;
     let registers = registers_digest(unrolled, trace, &step.witness.frame_salts);
     let seed = seed(
@@ -47,7 +49,7 @@ pub(super) fn last_check(
     let block = rho.pow_vartime([1 << d.mu]);
     let mut sigma = run.state.claim.value;
     let mut c = rho;
-    for (i, _) in unrolled.affine_operations() {
+    for (i, _) in unrolled.affine_nodes() {
         let y = trace.register(Register::result_of(i));
         let y: Vec<F> = y.iter().map(|y| signed(*y)).collect();
         sigma += c * horner_native(&y, rho);
@@ -66,8 +68,8 @@ pub(super) fn last_check(
     let r = SplitPoint::new(&point, &d).unwrap();
     let mut products = F::ZERO;
     let mut c = rho;
-    for (_, terms) in unrolled.affine_operations() {
-        for (l, input, with_bias) in program.products(terms, run.state.phase) {
+    for (_, terms) in unrolled.affine_nodes() {
+        for (l, input, with_bias) in Unrolled::products(terms, run.state.phase) {
             let mut x = vec![F::from(u64::from(with_bias))];
             let entries = trace.register(input).iter().take((1 << d.nu) - 1);
             x.extend(entries.map(|x| signed(*x)));

@@ -6,34 +6,31 @@ use super::cheat::{last_check, make_consistent};
 use super::fixtures::{Bench, bank, frame, network, relu_network};
 use crate::{
     backend::F,
-    circuit::state::{RunState, registers_digest, seed},
-    program::{Activation, Program, Register, Schedule, Spread, Term, interpreter::Execution},
+    program::{Activation, NetworkShape, Register},
+    recursive::{
+        Execution, Node, Schedule, Unrolled,
+        state::{RunState, carried_digest, registers_digest, seed},
+    },
     weights::WeightClaim,
 };
 
+fn of(network: &NetworkShape, schedule: Schedule, seed: u64) -> Bench {
+    let program = network.program().unwrap();
+    let bank = bank(&program, seed);
+    Bench::scheduled(program, schedule, bank)
+}
+
 fn layered() -> Bench {
-    let program = relu_network(&[6, 5, 4, 7])
-        .program(Schedule::LayersPerStep(2))
-        .unwrap();
-    let bank = bank(&program, 3);
-    Bench::new(program, bank)
+    of(&relu_network(&[6, 5, 4, 7]), Schedule::LayersPerStep(2), 3)
 }
 
 /// Frame and carried vector have one length.
 fn same_length() -> Bench {
-    let program = relu_network(&[6, 6, 6, 6, 6])
-        .program(Schedule::LayersPerStep(2))
-        .unwrap();
-    let bank = bank(&program, 4);
-    Bench::new(program, bank)
+    of(&relu_network(&[6; 5]), Schedule::LayersPerStep(2), 4)
 }
 
 fn whole() -> Bench {
-    let program = relu_network(&[6, 5, 4])
-        .program(Schedule::WholeNetwork)
-        .unwrap();
-    let bank = bank(&program, 3);
-    Bench::new(program, bank)
+    of(&relu_network(&[6, 5, 4]), Schedule::WholeNetwork, 3)
 }
 
 const FINAL_CHECK: &str = "sumcheck/v·bracket = claim";
@@ -158,9 +155,8 @@ fn a_copy_of_z_activations_that_is_not_that_of_z_is_rejected() {
     let run = first.next;
     let mut other = run.clone();
     other.carried[0][1] ^= 1;
-    let shapes = bench.program.carried_shapes();
-    let digest = crate::circuit::state::carried_digest;
-    other.z[0] = digest(other.carried_salt, &other.carried, &shapes);
+    let encodings = bench.step.carried_encodings();
+    other.z[0] = carried_digest(other.carried_salt, &other.carried, &encodings);
     // Everything follows from another vector and its digest, but `z` is that of the run.
     let lie = bench.prepare(&other, &bench.trace(&other, &frame(6, 1)));
     assert_eq!(bench.rejected_at(other.z, &lie.witness), None);
@@ -177,13 +173,13 @@ fn an_activation_off_by_one_is_rejected() {
     let bench = whole();
     let run = bench.run();
     let mut trace = bench.trace(&run, &frame(6, 1));
-    let relu = 4;
-    assert!(bench.step.bound().contains(&Register(relu)));
-    trace.registers[relu as usize][0] += 1;
-    let x = trace.registers[relu as usize].clone();
+    let relu = Register::result_of(2);
+    assert!(bench.step.bound().contains(&relu));
+    trace.registers[relu][0] += 1;
+    let x = trace.registers[relu].clone();
     let mut y = vec![0i128; 4];
     bench.bank.maps()[1].accumulate(&x, true, &mut y);
-    trace.registers[5] = y.iter().map(|y| *y as i64).collect();
+    trace.registers[Register::result_of(3)] = y.iter().map(|y| *y as i64).collect();
     let step = bench.prepare(&run, &trace);
     assert!(bench.claim_holds(&step.next.state.claim));
     assert_eq!(
@@ -197,8 +193,7 @@ fn an_accumulator_off_by_one_passes_the_step_and_falsifies_the_claim() {
     let bench = layered();
     let run = bench.run();
     let mut trace = bench.trace(&run, &frame(6, 1));
-    let register = 3;
-    trace.registers[register][2] += 1;
+    trace.registers[Register::result_of(1)][2] += 1;
     let step = bench.cheat(&run, &trace);
     let (cs, _) = bench.synthesize(run.z, &step.witness);
     assert_eq!(cs.which_is_unsatisfied(), None);
@@ -210,7 +205,7 @@ fn a_false_claim_is_not_healed_by_later_steps() {
     let bench = layered();
     let mut run = bench.run();
     let mut trace = bench.trace(&run, &frame(6, 1));
-    trace.registers[3][2] += 1;
+    trace.registers[Register::result_of(1)][2] += 1;
     for _ in 0..3 {
         let step = bench.cheat(&run, &trace);
         assert_eq!(bench.rejected_at(run.z, &step.witness), None);
@@ -283,23 +278,16 @@ fn the_seed_depends_on_every_part() {
 }
 
 #[test]
-fn sums_that_would_share_a_power_of_rho_are_no_program() {
+fn sums_that_would_share_a_power_of_rho_have_no_circuit() {
     // Rows beyond 2^μ of one operation would have the powers of the next one's rows, so that an
-    // error in one could be taken off the other.
-    let mut program = relu_network(&[3, 2, 2])
-        .program(Schedule::WholeNetwork)
-        .unwrap();
-    if let crate::program::Operation::Affine { rows, .. } = &mut program.operations[0] {
-        *rows = 4;
-    }
-    assert!(program.validate().is_err());
-    assert!(Program::from_bytes(&program.to_bytes()).is_err());
-    // And the circuit refuses it, were it not for the validation.
+    // error in one could be taken off the other. Sums have as many rows as their map; were it not so,
+    // the circuit would refuse them.
+    let mut bench = of(&relu_network(&[3, 2, 2]), Schedule::WholeNetwork, 3);
+    bench.step.encodings[Register::result_of(0)].len = 4;
     let cs = &mut bellpepper_core::test_cs::TestConstraintSystem::<F>::new();
     let z = [0, 1].map(|i| bellpepper_core::Variable(bellpepper_core::Index::Aux(i)));
-    let step = crate::program::Unrolled::new(&program);
-    let witness = crate::circuit::StepWitness::dummy(&step);
-    assert!(crate::circuit::step::synthesize(cs, &step, z, &witness).is_err());
+    let witness = crate::recursive::StepWitness::dummy(&bench.step);
+    assert!(crate::recursive::step::synthesize(cs, &bench.step, z, &witness).is_err());
 }
 
 #[test]
@@ -355,16 +343,16 @@ fn every_register_that_a_product_reads_is_bound_before_the_challenge() {
         let trace = bench.trace(&run, &frame(6, 1));
         let digest_of = |trace: &_| registers_digest(&bench.step, trace, &[F::ZERO]);
         let digest = digest_of(&trace);
-        let layered = bench.program.steps_per_frame() > 1;
+        let layered = bench.step.phases > 1;
         let mut reads: Vec<Register> = Vec::new();
-        for (_, terms) in bench.step.affine_operations() {
+        for (_, terms) in bench.step.affine_nodes() {
             // What is selected by the phase is bound by what it is selected from.
             reads.extend(
                 terms
                     .iter()
-                    .flat_map(|t| match bench.step.selected(t.input) {
-                        Some((first, rest)) => vec![first, rest],
-                        None => vec![t.input],
+                    .flat_map(|t| match bench.step.node(t.input) {
+                        Some(Node::Select) => vec![Register::FRAME, Register::CARRIED],
+                        _ => vec![t.input],
                     }),
             );
         }
@@ -373,12 +361,12 @@ fn every_register_that_a_product_reads_is_bound_before_the_challenge() {
             // A frame is in `inputs'` whenever it is read, the carried vector in `z`.
             let elsewhere = [Register::FRAME, Register::CARRIED].contains(&register);
             let mut other = trace.clone();
-            other.registers[register.index()][0] ^= 1;
+            other.registers[register][0] ^= 1;
             assert_eq!(digest_of(&other) == digest, elsewhere);
         }
-        for (i, _) in bench.step.affine_operations() {
+        for (i, _) in bench.step.affine_nodes() {
             let mut other = trace.clone();
-            other.registers[Register::result_of(i).index()][0] += 1;
+            other.registers[Register::result_of(i)][0] += 1;
             assert_ne!(digest_of(&other), digest);
         }
     }
@@ -404,11 +392,7 @@ fn the_challenges_depend_on_the_old_claim_and_on_z() {
 
 /// Two slots a step; in the second step the second slot is idle.
 fn idle() -> Bench {
-    let program = relu_network(&[6, 5, 5, 5])
-        .program(Schedule::LayersPerStep(2))
-        .unwrap();
-    let bank = bank(&program, 3);
-    Bench::new(program, bank)
+    of(&relu_network(&[6, 5, 5, 5]), Schedule::LayersPerStep(2), 3)
 }
 
 #[test]
@@ -417,7 +401,7 @@ fn the_sums_of_an_idle_slot_are_zero() {
     let run = bench.prepare(&bench.run(), &bench.trace(&bench.run(), &frame(6, 1)));
     let run = run.next;
     let mut trace = bench.trace(&run, &frame(6, 1));
-    let accumulator = Register::result_of(4).index();
+    let accumulator = Register::result_of(4);
     assert!(trace.registers[accumulator].iter().all(|y| *y == 0));
     assert!(bench.claim_holds(&bench.cheat(&run, &trace).next.state.claim));
     trace.registers[accumulator][2] = 1;
@@ -433,7 +417,7 @@ fn an_idle_slot_has_no_product_whatever_its_route_would_name() {
     let run = bench.prepare(&bench.run(), &bench.trace(&bench.run(), &frame(6, 1)));
     let run = run.next;
     let mut trace = bench.trace(&run, &frame(6, 1));
-    let x = trace.registers[Register::result_of(3).index()].clone();
+    let x = trace.registers[Register::result_of(3)].clone();
     let map = &bench.bank.maps()[0];
     let y = map.bias().iter().enumerate().map(|(i, b)| {
         let products = map
@@ -442,19 +426,10 @@ fn an_idle_slot_has_no_product_whatever_its_route_would_name() {
             .map(|(j, w)| i64::from(w) * x.get(j).copied().unwrap_or(0));
         b + products.sum::<i64>()
     });
-    trace.registers[Register::result_of(4).index()] = y.collect();
+    trace.registers[Register::result_of(4)] = y.collect();
     let lie = bench.cheat(&run, &trace);
     assert_eq!(bench.rejected_at(run.z, &lie.witness), None);
     assert!(!bench.claim_holds(&lie.next.state.claim));
-}
-
-/// A first layer in two blocks, and a last one in three: terms that are there in one step only.
-fn blocks() -> Bench {
-    let network = relu_network(&[6, 8, 4, 4, 4, 4, 12]);
-    let program = network.in_slots(&[4, 4, 4]).unwrap();
-    let whole = network.program(Schedule::WholeNetwork).unwrap();
-    let bank = bank(&whole, 3).arranged_for(&program).unwrap();
-    Bench::new(program, bank)
 }
 
 /// Layers that also read what the layer before the last gave, in two steps of three: terms of a
@@ -464,16 +439,13 @@ fn residual() -> Bench {
     network.reads = vec![vec![0], vec![0, 1], vec![2], vec![2, 3], vec![4], vec![5]];
     network.layers[1].inputs = 10;
     network.layers[3].inputs = 8;
-    let program = network.program(Schedule::LayersPerStep(2)).unwrap();
-    let whole = network.program(Schedule::WholeNetwork).unwrap();
-    let bank = bank(&whole, 5).arranged_for(&program).unwrap();
-    Bench::new(program, bank)
+    of(&network, Schedule::LayersPerStep(2), 5)
 }
 
 #[test]
 fn a_residual_that_is_left_out_or_counted_twice_falsifies_the_claim() {
     let bench = residual();
-    let steps = bench.program.steps_per_frame();
+    let steps = bench.step.phases;
     assert_eq!(steps, 3);
     let mut run = bench.run();
     let mut tried = 0;
@@ -482,17 +454,18 @@ fn a_residual_that_is_left_out_or_counted_twice_falsifies_the_claim() {
         let step = bench.prepare(&run, &honest);
         assert_eq!(bench.rejected_at(run.z, &step.witness), None);
         assert!(bench.claim_holds(&step.next.state.claim));
-        for (at, terms) in bench.step.affine_operations() {
-            let read = |t: &Term| bench.program.resolve(t.map, phase).map(|l| (l, t.input));
-            let read: Vec<(usize, Register)> = terms.iter().filter_map(read).collect();
+        for (at, terms) in bench.step.affine_nodes() {
+            let read: Vec<(usize, Register)> = Unrolled::products(terms, phase)
+                .map(|(l, input, _)| (l, input))
+                .collect();
             if read.len() < 2 {
                 continue;
             }
             for ((l, input), sign) in read.iter().flat_map(|r| [(r, 1), (r, -1)]) {
                 let map = &bench.bank.maps()[*l];
-                let x = honest.registers[input.index()].clone();
+                let x = honest.registers[*input].clone();
                 let mut trace = honest.clone();
-                let y = &mut trace.registers[Register::result_of(at).index()];
+                let y = &mut trace.registers[Register::result_of(at)];
                 for (i, y) in y.iter_mut().take(map.rows()).enumerate() {
                     let products = map.row(i).entries().map(|(j, w)| i64::from(w) * x[j]);
                     *y += sign * products.sum::<i64>();
@@ -514,44 +487,26 @@ fn a_residual_that_is_left_out_or_counted_twice_falsifies_the_claim() {
 }
 
 #[test]
-fn wide_layers_are_cut_into_blocks_of_one_step() {
-    let bench = blocks();
-    assert_eq!(bench.program.steps_per_frame(), 3);
-    assert!(bench.program.maps().iter().all(|m| m.rows <= 4));
-    // Two blocks of rows, two of columns after them, three layers, three blocks of rows.
-    assert_eq!(bench.program.maps().len(), 2 + 2 + 3 + 3);
-    let mut run = bench.run();
-    for _ in 0..3 {
-        let step = bench.prepare(&run, &bench.trace(&run, &frame(6, 1)));
-        let (cs, next) = bench.synthesize(run.z, &step.witness);
-        assert_eq!(cs.which_is_unsatisfied(), None);
-        assert_eq!(next, step.next.z);
-        assert!(bench.claim_holds(&step.next.state.claim));
-        run = step.next;
-    }
-}
-
-#[test]
 fn a_bias_is_added_once_and_only_where_its_map_is_used() {
     // In every phase, a prover who adds or leaves out the bias of any map that a slot names in any
     // phase has a false claim.
-    for bench in [blocks(), residual()] {
-        let steps = bench.program.steps_per_frame();
+    for bench in [layered(), residual()] {
+        let steps = bench.step.phases;
         let mut run = bench.run();
         for now in 0..steps {
             let honest = bench.trace(&run, &frame(6, 1));
-            for (at, terms) in bench.step.affine_operations() {
+            for (at, terms) in bench.step.affine_nodes() {
                 for (term, phase) in terms.iter().flat_map(|t| (0..steps).map(move |p| (t, p))) {
-                    let Some(l) = bench.program.resolve(term.map, phase) else {
+                    let Some(l) = term.maps[phase as usize] else {
                         continue;
                     };
-                    let bias = bench.bank.maps()[l].bias();
+                    let bias = bench.bank.maps()[l as usize].bias();
                     if bias.iter().all(|b| *b == 0) {
                         continue;
                     }
                     for sign in [1, -1] {
                         let mut trace = honest.clone();
-                        let y = &mut trace.registers[Register::result_of(at).index()];
+                        let y = &mut trace.registers[Register::result_of(at)];
                         y.iter_mut().zip(bias).for_each(|(y, b)| *y += sign * b);
                         let trace = Execution::after_a_lie(
                             &bench.step,
@@ -576,26 +531,24 @@ fn a_bias_is_added_once_and_only_where_its_map_is_used() {
 }
 
 #[test]
-fn a_block_of_another_step_cannot_be_read() {
-    // The second layer reads both blocks of the first in phase 0; in phase 1 its slot reads one
-    // input, and the product with what the other block's slot holds then is left out.
-    let bench = blocks();
+fn a_map_of_another_step_cannot_be_read() {
+    // In phase 1 a slot whose layer reads one value leaves out the product with what the slot reads
+    // besides in phase 0.
+    let bench = residual();
     let run = bench.prepare(&bench.run(), &bench.trace(&bench.run(), &frame(6, 1)));
     let run = run.next;
     let honest = bench.trace(&run, &frame(6, 1));
     let mut tried = 0;
-    for (at, terms) in bench.step.affine_operations() {
+    for (at, terms) in bench.step.affine_nodes() {
         for term in terms {
-            if bench.program.resolve(term.map, 1).is_some() {
+            if term.maps[1].is_some() {
                 continue;
             }
-            let l = (0..3)
-                .find_map(|p| bench.program.resolve(term.map, p))
-                .unwrap();
-            let x = &honest.registers[term.input.index()];
+            let l = term.maps.iter().find_map(|map| *map).unwrap() as usize;
+            let x = &honest.registers[term.input];
             let map = &bench.bank.maps()[l];
             let mut trace = honest.clone();
-            let y = &mut trace.registers[Register::result_of(at).index()];
+            let y = &mut trace.registers[Register::result_of(at)];
             for (i, y) in y.iter_mut().take(map.rows()).enumerate() {
                 let products = map
                     .row(i)
@@ -620,15 +573,11 @@ fn a_block_of_another_step_cannot_be_read() {
 #[test]
 fn a_padded_neuron_is_zero_whatever_its_accumulator_holds() {
     // Widths 5 and 7 share a slot: rows 5 and 6 are padding in phase 0.
-    let program = relu_network(&[4, 5, 7])
-        .program(Schedule::LayersPerStep(1))
-        .unwrap();
-    let bank = bank(&program, 5);
-    let bench = Bench::new(program, bank);
+    let bench = of(&relu_network(&[4, 5, 7]), Schedule::LayersPerStep(1), 5);
     let run = bench.run();
     let mut trace = bench.trace(&run, &frame(4, 1));
     let honest = trace.clone();
-    let accumulator = Register::result_of(1).index();
+    let accumulator = Register::result_of(1);
     assert_eq!(trace.registers[accumulator].len(), 7);
     trace.registers[accumulator][6] = 9_999;
     // The rest of the trace is what the circuit will compute.
@@ -638,7 +587,7 @@ fn a_padded_neuron_is_zero_whatever_its_accumulator_holds() {
     assert_eq!(next[0], step.next.z[0]);
     assert_eq!(
         step.next.carried[0],
-        honest.registers[Register::result_of(3).index()]
+        honest.registers[Register::result_of(3)]
     );
     assert_eq!(step.next.carried[0][5..], [0, 0]);
     // And the padded sum itself is caught by the claim.
@@ -653,11 +602,8 @@ fn mixed_activations_of_one_slot_follow_the_phase() {
         Activation::Table(0),
         Activation::Relu,
     ];
-    let program: Program = network(&[5, 6, 4, 5, 3], &activations)
-        .program(Schedule::LayersPerStep(1))
-        .unwrap();
-    let bank = bank(&program, 8);
-    let bench = Bench::new(program, bank);
+    let network = network(&[5, 6, 4, 5, 3], &activations);
+    let bench = of(&network, Schedule::LayersPerStep(1), 8);
     let mut run = bench.run();
     for phase in 0..4 {
         assert_eq!(run.state.phase, phase);
@@ -692,30 +638,21 @@ fn counters_and_digests_move_only_when_they_should() {
 }
 
 #[test]
-fn maps_of_equal_shapes_are_arranged_as_the_program_says() {
-    let network = relu_network(&[4, 4, 4, 4, 4]);
-    let whole = network.program(Schedule::WholeNetwork).unwrap();
-    let mut program = network.program(Schedule::LayersPerStep(2)).unwrap();
-    let bank = bank(&whole, 8);
-    let frame = [9, -3, 100, 27];
-    let expected = whole.run(&bank, &mut Vec::new(), &frame).unwrap();
-    // Maps 0 and 1 in another order, wherever they are named.
-    if let Spread::Layers { routes, blocks, .. } = &mut program.spread {
-        blocks.swap(0, 1);
-        for map in routes.iter_mut().flatten().flatten() {
-            *map = match *map {
-                0 => 1,
-                1 => 0,
-                other => other,
-            };
-        }
+fn one_commitment_serves_every_schedule() {
+    let network = relu_network(&[4, 9, 4, 4, 4]);
+    let seed = crate::BlindingSeed::random();
+    let commitment = |schedule| {
+        let params = crate::Params::setup_with(&network.program().unwrap(), schedule).unwrap();
+        let bank = bank(params.program(), 8);
+        let prover = crate::Prover::from_bank_with_blinding(&params, bank, seed.clone());
+        prover.unwrap().model_commitment()
+    };
+    let whole = commitment(Schedule::WholeNetwork);
+    for schedule in [
+        Schedule::FramesPerStep(3),
+        Schedule::LayersPerStep(1),
+        Schedule::LayersPerStep(2),
+    ] {
+        assert_eq!(commitment(schedule), whole);
     }
-    program.validate().unwrap();
-    let arranged = bank.clone().arranged_for(&program).unwrap();
-    assert_ne!(arranged.maps()[0], bank.maps()[0]);
-    let mut carried = program.initial_carried();
-    assert_eq!(
-        program.run(&arranged, &mut carried, &frame).unwrap(),
-        expected
-    );
 }

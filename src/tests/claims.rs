@@ -1,16 +1,15 @@
 //! Claims about outputs: the integers of every claim, and lies that the verifier must catch.
 
-use proptest::prelude::*;
-
 use super::fixtures::{Bench, assert_refused, bank, frame, kind, network, of_kind, of_trace};
 use crate::{
     DigestBuilder, ErrorKind, Inputs, Outputs, Params, Proof, Prover, Salt, Verifier, VerifyError,
     Visibility, digest_of_frames, frame_digest,
     program::{
-        Activation, Claim, Label, NetworkShape, Predicate, Program, Schedule, Threshold,
+        Activation, Claim, Label, NetworkShape, Predicate, Program, ProgramError, Threshold,
         interpreter::Interpreter,
     },
     proof::Vectors,
+    recursive::Schedule,
     weights::WeightBank,
 };
 
@@ -32,9 +31,14 @@ pub(super) fn shape(last: Activation) -> NetworkShape {
     network(&[INPUTS, 5, CLASSES], &[Activation::Relu, last])
 }
 
+/// The network's program with a claim.
+fn claim_program(shape: &NetworkShape, claim: Claim) -> Result<Program, ProgramError> {
+    shape.program()?.with_claim(claim)
+}
+
 /// The outputs of the network itself.
 pub(super) fn outputs(shape: &NetworkShape, bank: &WeightBank, x: &[i64]) -> Vec<i64> {
-    let program = shape.program(Schedule::WholeNetwork).unwrap();
+    let program = shape.program().unwrap();
     program.run(bank, &mut Vec::new(), x).unwrap()
 }
 
@@ -161,70 +165,6 @@ pub(super) fn full(claim: Claim, x: &[i64], label: i64, group: i64) -> Vec<i64> 
     frame
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 3, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn every_claim_is_what_plain_integers_say(
-        seed in 0..u64::MAX / 2,
-        table in any::<bool>(),
-        extremes in any::<bool>(),
-        labels in prop::collection::vec((-2i64..5, -1i64..3), 5),
-        parameter in -20_000i64..20_000,
-    ) {
-        let shape = shape(if table { Activation::Table(0) } else { Activation::Identity });
-        // A third of them in each case.
-        for (_, claim) in (seed..).zip(claims()).filter(|(k, _)| k % 3 == 0) {
-            let program = shape.claim_program(claim, 2).unwrap();
-            prop_assert_eq!(&Program::from_bytes(&program.to_bytes()).unwrap(), &program);
-            let bank = bank(&program, seed);
-            let bench = Bench::new(program.clone(), bank.clone());
-            // Equal inputs give equal outputs; all zeros give ties through equal biases rarely, a
-            // saturated table often.
-            let inputs: Vec<Vec<i64>> = (0..5)
-                .map(|k| match (extremes, k) {
-                    (true, 0) => vec![127; 4],
-                    (true, 1) => vec![-128; 4],
-                    _ => frame(INPUTS, seed ^ k),
-                })
-                .collect();
-            let parameters = if program.parameter_shapes().is_empty() { vec![] } else { vec![parameter] };
-            let carried = program.initial_with(&parameters).unwrap();
-            let mut run = bench.run();
-            run.z = crate::circuit::state::initial_z(&program, run.state.binding, &carried);
-            run.carried = carried;
-            let mut so_far = Vec::new();
-            for (chunk, marks) in inputs.chunks(2).zip(labels.chunks(2)) {
-                let frames: Vec<Vec<i64>> = chunk
-                    .iter()
-                    .zip(marks)
-                    .map(|(x, (label, group))| full(claim, x, *label, *group))
-                    .collect();
-                for (x, (label, group)) in chunk.iter().zip(marks) {
-                    so_far.push((outputs(&shape, &bank, x), *label, *group));
-                }
-                let trace = bench.trace_of(&run, &frames);
-                let shown = match program.emission() {
-                    crate::program::Emission::Each => bench.step.slots[frames.len() - 1].output,
-                    crate::program::Emission::Last => bench.step.output,
-                };
-                let len = program.output_shape().len;
-                prop_assert_eq!(
-                    &trace.register(shown)[..len],
-                    expected(claim, &so_far, parameter),
-                    "{:?}", claim
-                );
-                let step = bench.prepare(&run, &trace);
-                let (cs, next) = bench.synthesize(run.z, &step.witness);
-                prop_assert_eq!(cs.which_is_unsatisfied(), None, "{:?}", claim);
-                prop_assert_eq!(next, step.next.z);
-                prop_assert!(bench.claim_holds(&step.next.state.claim));
-                run = step.next;
-            }
-        }
-    }
-}
-
 #[test]
 fn results_in_words() {
     let label = Predicate::IsLabel(Label::Frame);
@@ -289,18 +229,18 @@ fn claims_about_what_does_not_exist_are_errors() {
             groups: 0,
         },
     ] {
-        assert!(shape.claim_program(claim, 1).is_err(), "{claim:?}");
+        assert!(claim_program(&shape, claim).is_err(), "{claim:?}");
     }
     let mut wide = shape.clone();
     wide.bits = 40;
-    assert!(wide.claim_program(Claim::ArgMax, 1).is_err());
+    assert!(claim_program(&wide, Claim::ArgMax).is_err());
     // A threshold that no output reaches is a claim all the same.
     for t in [i64::from(i32::MAX), -i64::from(i32::MAX)] {
         let predicate = Predicate::AtLeast {
             entry: 0,
             threshold: Threshold::Constant(t),
         };
-        assert!(shape.claim_program(Claim::Holds(predicate), 1).is_ok());
+        assert!(claim_program(&shape, Claim::Holds(predicate)).is_ok());
     }
 }
 
@@ -314,8 +254,8 @@ struct Case {
 impl Case {
     fn new(claim: Claim) -> Self {
         let shape = shape(Activation::Identity);
-        let program = shape.claim_program(claim, 2).unwrap();
-        let params = Params::setup(&program).unwrap();
+        let program = claim_program(&shape, claim).unwrap();
+        let params = Params::setup_with(&program, Schedule::FramesPerStep(2)).unwrap();
         let prover = Prover::from_bank(&params, bank(&program, 8)).unwrap();
         Self {
             shape,
@@ -497,7 +437,7 @@ fn more_frames_than_a_sum_has_room_for_are_refused() {
         })
     );
     // With a limit that can be reached.
-    let mut program = case.shape.claim_program(case.claim, 2).unwrap();
+    let mut program = claim_program(&case.shape, case.claim).unwrap();
     program.frame_limit = 2;
     let params = Params::setup(&program).unwrap();
     let prover = Prover::from_bank(&params, bank(&program, 8)).unwrap();
@@ -515,70 +455,42 @@ fn more_frames_than_a_sum_has_room_for_are_refused() {
 
 #[test]
 fn a_sum_that_begins_at_an_end_of_its_register_has_no_room() {
-    use crate::program::{
-        Carried, Emission, MapRef, MapShape, Operation, Output, Register, Spread, Term, VectorShape,
-    };
-    let program = |initial: Vec<i32>, frame_limit| Program {
-        maps: vec![MapShape {
-            rows: 1,
-            columns: 2,
-        }],
-        tables: vec![],
-        frame: VectorShape { len: 2, width: 8 },
-        carried: vec![Carried {
-            shape: VectorShape { len: 2, width: 8 },
-            initial,
-            next: Register::result_of(1),
-            parameter: false,
-        }],
-        spread: Spread::Frames { per_step: 2 },
-        operations: vec![
-            Operation::Affine {
-                terms: vec![Term {
-                    map: MapRef::Fixed(0),
-                    input: Register::FRAME,
-                }],
-                rows: 1,
-                bits: 30,
-                shift: 0,
-            },
-            Operation::Accumulate {
-                part: 0,
-                input: Register::FRAME,
-            },
-        ],
-        head: vec![],
-        output: Output {
-            register: Register::result_of(1),
-            len: 2,
-        },
-        emission: Emission::Last,
-        frame_limit,
+    use crate::program::{Accumulate, Affine, Builder, Register};
+    let program = |initial: Vec<i32>, width: u8, limit: u64| {
+        let mut builder = Builder::new(2, 8);
+        builder.limit_frames(limit);
+        builder.state(initial, width)?;
+        let map = builder.map(1, 2);
+        builder.affine(&[(map, Register::FRAME)], Affine::reach_of(30, 0))?;
+        let sums = builder.push(Accumulate {
+            part: 0,
+            input: Register::FRAME,
+        })?;
+        builder.finish_last(sums)
     };
     // 127 on top of 127 has no place in 8 bits, which would pack like a neighbour that is larger.
     for initial in [vec![-128, 0], vec![127, 0], vec![0, 0]] {
         for limit in [1, 2, 3, u64::MAX] {
-            let p = program(initial.clone(), limit);
-            assert!(p.validate().is_err(), "{initial:?} {limit}");
-            assert!(Program::from_bytes(&p.to_bytes()).is_err());
+            assert!(program(initial.clone(), 8, limit).is_err(), "{initial:?} {limit}");
         }
     }
-    let mut wide = program(vec![i32::MIN, i32::MAX], 3);
-    wide.carried[0].shape.width = 32;
-    assert!(wide.validate().is_err());
-    wide.carried[0].initial = vec![-1000, 1000];
+    assert!(program(vec![i32::MIN, i32::MAX], 32, 3).is_err());
+    let wide = program(vec![-1000, 1000], 32, 3).unwrap();
     assert!(wide.validate().is_ok());
-    wide.frame_limit = 1 << 24;
-    assert!(wide.validate().is_err());
+    // The same in a program that was not built here.
+    let mut other = wide.clone();
+    other.frame_limit = 1 << 24;
+    assert!(other.validate().is_err());
+    assert!(Program::from_bytes(&other.to_bytes()).is_err());
 }
 
 #[test]
 fn a_full_run_can_end_in_a_step_that_is_partly_filled() {
     let shape = shape(Activation::Identity);
-    let mut program = shape.claim_program(Claim::Sum { entry: 0 }, 2).unwrap();
+    let mut program = claim_program(&shape, Claim::Sum { entry: 0 }).unwrap();
     program.frame_limit = 3;
     let bank = bank(&program, 8);
-    let bench = Bench::new(program, bank);
+    let bench = Bench::scheduled(program, Schedule::FramesPerStep(2), bank);
     let x = frame(INPUTS, 1);
     let mut run = bench.run();
     for frames in [2, 1] {
@@ -593,7 +505,7 @@ fn a_full_run_can_end_in_a_step_that_is_partly_filled() {
 fn sums_near_the_largest_value_are_exact() {
     // 3000 outputs of the least and of the largest value there is, on integers alone.
     let shape = shape(Activation::Identity);
-    let program = shape.claim_program(Claim::Sum { entry: 0 }, 1).unwrap();
+    let program = claim_program(&shape, Claim::Sum { entry: 0 }).unwrap();
     let bank = bank(&program, 8);
     let x = frame(INPUTS, 1);
     let y = outputs(&shape, &bank, &x)[0];
@@ -685,7 +597,9 @@ fn several_inputs_some_of_which_somebody_vouches_for() {
     let key = session.input_salts().unwrap().clone();
     let mut inputs = DigestBuilder::inputs(program, kind, key);
     let key = session.output_salts().unwrap().clone();
-    let mut outputs = DigestBuilder::outputs(program, kind, key).attested();
+    let mut outputs = DigestBuilder::outputs(case.prover.params(), kind, key)
+        .unwrap()
+        .attested();
     let mut vouched = Vec::new();
     for k in 0..5 {
         let x = frame(INPUTS, k);

@@ -1,7 +1,7 @@
 //! Honest proofs verify, and equal the interpreter.
 
 use super::fixtures::{frame, kind, of_kind, prover, relu_network};
-use crate::{Outputs, Proof, Verifier, Visibility, program::Schedule};
+use crate::{Outputs, Proof, Verifier, Visibility, recursive::Schedule};
 
 in_both_kinds! {
     whole_network_in_one_step,
@@ -9,7 +9,7 @@ in_both_kinds! {
     recursive:
     layers_of_different_widths_one_a_step,
     layers_two_a_step_with_an_idle_slot,
-    wide_first_and_last_layers_in_blocks,
+    wide_first_and_last_layers,
 }
 
 fn prove_and_verify(widths: &[u32], schedule: Schedule, frames: u64) {
@@ -52,7 +52,6 @@ fn layers_two_a_step_with_an_idle_slot() {
     prove_and_verify(&[6, 5, 5, 5], Schedule::LayersPerStep(2), 2);
 }
 
-fn wide_first_and_last_layers_in_blocks() {
-    // The slots of a step are 40 long.
+fn wide_first_and_last_layers() {
     prove_and_verify(&[6, 80, 40, 40, 40, 40, 120], Schedule::LayersPerStep(3), 2);
 }

@@ -4,13 +4,13 @@ use expect_test::expect;
 
 use super::fixtures::relu_network;
 use crate::{
-    circuit::count_constraints,
-    program::{CellKind, CellShape, ElmanActivation, Emission, Schedule, SequenceShape, Unrolled},
+    program::{CellKind, CellShape, ElmanActivation, Emission, SequenceShape},
+    recursive::{Schedule, Unrolled, count_constraints},
 };
 
 fn report(widths: &[u32], schedule: Schedule) -> String {
-    let program = relu_network(widths).program(schedule).unwrap();
-    let parts = count_constraints(&Unrolled::new(&program));
+    let program = relu_network(widths).program().unwrap();
+    let parts = count_constraints(&Unrolled::new(&program, schedule).unwrap());
     let mut lines: Vec<String> = parts
         .iter()
         .map(|(name, n)| format!("{name}: {n}"))
@@ -96,7 +96,9 @@ fn sequence_report(kind: CellKind, frames: u32) -> String {
         shift: 10,
         bits: 22,
     };
-    let parts = count_constraints(&Unrolled::new(&shape.program(frames).unwrap()));
+    let program = shape.program().unwrap();
+    let step = Unrolled::new(&program, Schedule::FramesPerStep(frames)).unwrap();
+    let parts = count_constraints(&step);
     let total: usize = parts.iter().map(|(_, n)| n).sum();
     let operations = parts.iter().find(|(name, _)| name == "operations");
     format!("{kind:?}: {} of {total}", operations.unwrap().1)
@@ -130,10 +132,9 @@ fn weights_cost_no_constraints() {
     // the two longer one-hot selectors of the phase.
     let count = |layers: usize| {
         let widths = vec![64; layers + 1];
-        let program = relu_network(&widths)
-            .program(Schedule::LayersPerStep(2))
-            .unwrap();
-        (program.bank(), count_constraints(&Unrolled::new(&program)))
+        let program = relu_network(&widths).program().unwrap();
+        let step = Unrolled::new(&program, Schedule::LayersPerStep(2)).unwrap();
+        (program.bank(), count_constraints(&step))
     };
     let (small, few) = count(8);
     let (large, many) = count(32);

@@ -12,15 +12,16 @@ use super::cheat::make_consistent;
 use crate::{
     Params, ProofKind, Prover, Session, VerifyError, Visibility,
     backend::F,
-    circuit::{StepWitness, step},
     ivc::{
         salts::Salts,
         step::{PreparedStep, Run, StepContext},
     },
     program::{
-        Activation, CellKind, CellShape, Emission, LayerShape, NetworkShape, Program, Schedule,
-        SequenceShape, Table, Unrolled,
-        interpreter::{Execution, StepTrace},
+        Activation, CellKind, CellShape, Emission, LayerShape, NetworkShape, Program,
+        SequenceShape, Table,
+    },
+    recursive::{
+        Execution, Schedule, StepTrace, StepWitness, Unrolled, execution::run_step, step,
     },
     weights::{AffineMap, Mask, SplitPoint, WeightBank, WeightClaim},
 };
@@ -41,10 +42,9 @@ pub(super) fn network(widths: &[u32], activations: &[Activation]) -> NetworkShap
                 activation: *a,
             })
             .collect(),
-        tables: vec![Table {
-            values: (-128..128).map(|x: i32| (x * x) / 129 - 50).collect(),
-            width: 8,
-        }],
+        tables: vec![Table::of_bytes(
+            (-128..128).map(|x: i32| (x * x) / 129 - 50).collect(),
+        )],
         width: 8,
         bits: BITS,
         shift: SHIFT,
@@ -155,8 +155,8 @@ pub(super) fn assert_refused<T: std::fmt::Debug>(
 
 /// A program, its keys, and a prover of random weights.
 pub(super) fn prover(shape: &NetworkShape, schedule: Schedule, seed: u64) -> Prover {
-    let program = shape.program(schedule).unwrap();
-    let params = Params::setup(&program).unwrap();
+    let program = shape.program().unwrap();
+    let params = Params::setup_with(&program, schedule).unwrap();
     Prover::from_bank(&params, bank(&program, seed)).unwrap()
 }
 
@@ -171,10 +171,14 @@ pub(super) struct Bench {
 
 impl Bench {
     pub(super) fn new(program: Program, bank: WeightBank) -> Self {
+        Self::scheduled(program, Schedule::WholeNetwork, bank)
+    }
+
+    pub(super) fn scheduled(program: Program, schedule: Schedule, bank: WeightBank) -> Self {
         let dimensions = program.bank();
         Self {
             mask: Mask::random(&dimensions, program.default_column_bits()),
-            step: Unrolled::new(&program),
+            step: Unrolled::new(&program, schedule).unwrap(),
             program,
             bank,
             salts: Salts::random(Visibility::private_inputs().public_outputs()),
@@ -187,7 +191,7 @@ impl Bench {
     }
 
     pub(super) fn run(&self) -> Run {
-        Run::initial(&self.program, F::from(7), self.program.initial_carried())
+        Run::initial(&self.step, F::from(7), self.step.initial.clone())
     }
 
     pub(super) fn trace(&self, run: &Run, frame: &[i64]) -> StepTrace {
@@ -197,9 +201,7 @@ impl Bench {
     }
 
     pub(super) fn trace_of(&self, run: &Run, frames: &[Vec<i64>]) -> StepTrace {
-        self.program
-            .run_step(&self.bank, run.state.phase, &run.carried, frames)
-            .unwrap()
+        run_step(&self.step, &self.bank, run.state.phase, &run.carried, frames).unwrap()
     }
 
     /// A step with frames in these slots only.

@@ -8,7 +8,6 @@ use rand_chacha::ChaCha8Rng;
 use super::fixtures::Bench;
 use crate::{
     graph::{Conv, Function, Graph, GraphBuilder, GraphPrecision, Pool, QuantizedGraph},
-    program::Schedule,
 };
 
 fn array(rng: &mut ChaCha8Rng, shape: &[usize]) -> ArrayD<f32> {
@@ -68,7 +67,7 @@ fn graph(seed: u64) -> (Graph, Vec<Array1<f32>>) {
 }
 
 fn agree(quantized: &QuantizedGraph, samples: &[Array1<f32>]) {
-    let program = quantized.program_with(Schedule::WholeNetwork).unwrap();
+    let program = quantized.program().unwrap();
     let bench = Bench::new(program, quantized.bank().clone());
     let mut run = bench.run();
     for sample in samples {

@@ -7,7 +7,7 @@ use layerfold_gadgets::mle::eq_evals;
 
 use super::fixtures::{Bench, bank, frame, of_kind, of_trace, prover, relu_network};
 use crate::{
-    Proof, Visibility, backend::F, program::Schedule, proof::Argument, weights::SplitPoint,
+    Proof, Visibility, backend::F, proof::Argument, recursive::Schedule, weights::SplitPoint,
 };
 
 /// All windows of 32 bytes that could hold a point or an element: anything not mostly zero.
@@ -43,7 +43,7 @@ fn two_proofs_of_one_statement_share_no_commitment_and_no_element() {
 #[test]
 fn the_digest_of_a_private_input_is_salted() {
     let program = relu_network(&[6, 5, 3])
-        .program(Schedule::WholeNetwork)
+        .program()
         .unwrap();
     let bank = bank(&program, 1);
     let bench = Bench::new(program, bank);
@@ -66,7 +66,7 @@ fn mask_coefficients_of_several_proofs_of_one_session_are_independent() {
     // Each proof of a session reveals one linear functional of its mask. As long as those are
     // linearly independent, the values revealed are jointly uniform.
     let program = relu_network(&[6, 5, 3])
-        .program(Schedule::WholeNetwork)
+        .program()
         .unwrap();
     let bank = bank(&program, 1);
     let bench = Bench::new(program, bank);
@@ -120,9 +120,9 @@ fn commitments_to_one_model_differ() {
 
 /// Two preparations of one step of a bench, with everything public that can be.
 fn twice(schedule: Schedule, visibility: Visibility) -> [crate::ivc::step::PreparedStep; 2] {
-    let program = relu_network(&[6, 5, 3]).program(schedule).unwrap();
+    let program = relu_network(&[6, 5, 3]).program().unwrap();
     let bank = bank(&program, 1);
-    let bench = Bench::new(program, bank).with_visibility(visibility);
+    let bench = Bench::scheduled(program, schedule, bank).with_visibility(visibility);
     let run = bench.run();
     let trace = bench.trace(&run, &frame(6, 1));
     let one = bench.prepare(&run, &trace);
@@ -156,7 +156,7 @@ fn the_digest_of_the_carried_vector_is_salted() {
 #[test]
 fn the_published_value_is_masked() {
     let program = relu_network(&[6, 5, 3])
-        .program(Schedule::WholeNetwork)
+        .program()
         .unwrap();
     let bank = bank(&program, 1);
     let mut bench = Bench::new(program, bank);

@@ -6,7 +6,8 @@ use super::fixtures::{bank, frame, prover, relu_network, sequence};
 use crate::{
     ErrorKind, Params, Proof, ProofKind, Prover, Salt, Session, StageTimes, Statement, Verifier,
     VerifyError, Visibility, hex,
-    program::{CellKind, Emission, Schedule},
+    program::{CellKind, Emission},
+    recursive::Schedule,
     proof::Vectors,
     weights::element_bytes,
 };
@@ -259,8 +260,8 @@ fn a_program_whose_steps_are_too_large_for_recursion_says_what_to_do() {
 #[test]
 fn frames_that_wait_for_their_step_go_along() {
     let shape = sequence(CellKind::Gru, 4, Emission::Each);
-    let program = shape.program(3).unwrap();
-    let params = Params::setup(&program).unwrap();
+    let program = shape.program().unwrap();
+    let params = Params::setup_with(&program, Schedule::FramesPerStep(3)).unwrap();
     let prover = Prover::from_bank(&params, bank(&program, 5)).unwrap();
     let mut session = begin(&prover);
     let mut plain = begin(&prover);

@@ -12,7 +12,7 @@ use crate::{
     DecodeError, Inputs, ModelCommitment, Outputs, Params, Proof, ProofKind, Prover, Session,
     Verifier, VerifyError, Visibility,
     backend::F,
-    program::Schedule,
+    recursive::{Schedule, execution::run_step},
     proof::{Argument, Vectors},
     weights::{AffineMap, OwnedStatement, WeightBank, WeightClaim, element_bytes},
 };
@@ -232,28 +232,28 @@ fn one_bias_off_by_one_is_rejected() {
 
 fn one_accumulator_off_by_one_with_all_that_follows_is_rejected() {
     let prover = &honest().prover;
-    let program = prover.params().program();
+    let step = prover.params().0.step().unwrap();
+    let output = step.slots[0].output;
     let mut session = session(prover);
     let mut vectors = Vec::new();
     for k in 0..FRAMES {
-        for phase in 0..program.steps_per_frame() {
+        for phase in 0..step.phases {
             let x = frame(WIDTHS[0], k);
             let x = if phase == 0 { x } else { vec![0; x.len()] };
             let run = session.folded().run.clone();
-            let mut trace = program
-                .run_step(prover.bank.bank(), phase, &run.carried, &[x])
-                .unwrap();
+            let bank = prover.bank.bank();
+            let mut trace = run_step(step, bank, phase, &run.carried, &[x]).unwrap();
             if (k, phase) == (0, 1) {
                 // An accumulator of the last layer; it is the output, and what is carried on
                 // follows from it. From here on the claim is false, and every later step is made
                 // to hold all the same.
-                trace.registers[3][1] += 1;
+                trace.registers[output][1] += 1;
             }
-            let mut step = session.prepare(&trace);
-            make_consistent(prover.params().0.step().unwrap(), &run, &trace, &mut step);
-            session.fold(step).unwrap();
+            let mut prepared = session.prepare(&trace);
+            make_consistent(step, &run, &trace, &mut prepared);
+            session.fold(prepared).unwrap();
             if phase == 1 {
-                vectors.push(trace.registers[3][..4].to_vec());
+                vectors.push(trace.registers[output][..4].to_vec());
             }
         }
     }
@@ -341,15 +341,9 @@ fn a_commitment_with_another_cut_or_number_of_rows_is_rejected() {
 // Keys.
 
 fn keys_of_another_program_are_rejected() {
-    // Another schedule, or another shift.
     let mut shape = relu_network(&WIDTHS);
-    let program = if of_trace() {
-        shape.shift += 1;
-        shape.program(Schedule::WholeNetwork)
-    } else {
-        shape.program(Schedule::LayersPerStep(1))
-    };
-    let program = program.unwrap();
+    shape.shift += 1;
+    let program = shape.program().unwrap();
     let params = Params::setup(&program).unwrap();
     let other = Prover::from_bank(&params, honest().prover.bank.bank().clone()).unwrap();
     let verifier = Verifier::new(&params, other.model_commitment());
@@ -396,13 +390,11 @@ fn a_trace_of_a_program_whose_steps_are_not_inferences_is_refused() {
 
 fn a_run_that_stops_inside_an_inference_is_rejected() {
     let prover = &honest().prover;
-    let program = prover.params().program();
+    let step = prover.params().0.step().unwrap();
     let mut session = of_kind(prover.session(Visibility::private_inputs()).unwrap());
     let x = frame(WIDTHS[0], 1);
     let carried = session.folded().run.carried.clone();
-    let trace = program
-        .run_step(prover.bank.bank(), 0, &carried, &[x])
-        .unwrap();
+    let trace = run_step(step, prover.bank.bank(), 0, &carried, &[x]).unwrap();
     let step = session.prepare(&trace);
     session.fold(step).unwrap();
     let mut proof = session.finish().unwrap();

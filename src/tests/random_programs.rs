@@ -8,12 +8,12 @@ use rand_chacha::ChaCha8Rng;
 use super::fixtures::Bench;
 use crate::{
     backend::F,
-    circuit::{StepWitness, count_constraints},
     program::{
-        Carried, Emission, MapRef, MapShape, Monomial, Operation, Output, Program, ProgramError,
-        Register, RegisterShape, Spread, Table, Term, Unrolled, VectorShape,
-        interpreter::Interpreter,
+        Accumulate, Affine, ArgMax, Builder, Carried, Combine, Concat, Dot, Emission, Indicators,
+        Lookup, MapShape, Operation, Output, Program, ProgramError, Register, Registers, Relu,
+        Requantize, Shape, Sign, Slice, Table, Term, VectorShape, Zero, interpreter::Interpreter,
     },
+    recursive::{Schedule, StepWitness, Unrolled, count_constraints, encoding::encode},
     weights::{AffineMap, WeightBank},
 };
 
@@ -27,7 +27,6 @@ fn base() -> Program {
         tables: vec![],
         frame: VectorShape { len: 2, width: 8 },
         carried: vec![],
-        spread: Spread::Frames { per_step: 1 },
         operations: vec![],
         head: vec![],
         output: Output {
@@ -39,30 +38,6 @@ fn base() -> Program {
     }
 }
 
-fn affine(
-    p: &mut Program,
-    input: Register,
-    columns: u32,
-    rows: u32,
-    bits: u8,
-    shift: u8,
-) -> Register {
-    p.maps.push(MapShape { rows, columns });
-    let map = MapRef::Fixed(p.maps.len() as u32 - 1);
-    p.operations.push(Operation::Affine {
-        terms: vec![Term { map, input }],
-        rows,
-        bits,
-        shift,
-    });
-    Register::result_of(p.operations.len() - 1)
-}
-
-fn push(p: &mut Program, o: Operation) -> Register {
-    p.operations.push(o);
-    Register::result_of(p.operations.len() - 1)
-}
-
 const WIDTHS: [u8; 6] = [2, 5, 8, 8, 13, 16];
 
 struct Gen {
@@ -71,165 +46,50 @@ struct Gen {
 }
 
 impl Gen {
-    fn shapes(&self) -> Vec<RegisterShape> {
+    fn shapes(&self) -> Registers<Shape> {
         self.p.register_shapes()
+    }
+
+    /// Adds an operation on some of the candidates, unless it breaks a rule, or a circuit does not do
+    /// it.
+    fn grow(&mut self, candidates: &[Register], in_head: bool) {
+        let before = self.p.clone();
+        let Some(operation) = self.op(candidates, in_head) else {
+            self.p = before;
+            return;
+        };
+        if in_head {
+            self.p.head.push(operation);
+        } else {
+            self.p.operations.push(operation);
+        }
+        // What is carried on is chosen at the end.
+        let language = self.p.validate_language();
+        let structure = |e: &ProgramError| matches!(e, ProgramError::Structure(_));
+        if language.is_err_and(|e| !structure(&e)) || encode(&self.p).is_err() {
+            self.p = before;
+        }
     }
 
     fn op(&mut self, candidates: &[Register], in_head: bool) -> Option<Operation> {
         let shapes = self.shapes();
         let rng = &mut self.rng;
-        let s = |r: Register| shapes[r.index()];
-        let acc: Vec<Register> = candidates
-            .iter()
-            .copied()
-            .filter(|r| s(*r).accumulator)
-            .collect();
-        let plain: Vec<Register> = candidates
-            .iter()
-            .copied()
-            .filter(|r| !s(*r).accumulator)
-            .collect();
-        let narrow: Vec<Register> = plain
-            .iter()
-            .copied()
-            .filter(|r| s(*r).width <= 16 && s(*r).offset <= 1 << s(*r).width)
-            .collect();
+        let s = |r: Register| shapes[r];
+        let any = *candidates.choose(rng)?;
+        let same = |len: usize| -> Vec<Register> {
+            let same = candidates.iter().copied();
+            same.filter(|r| s(*r).len == len).collect()
+        };
         Some(match rng.gen_range(0..22) {
-            10..=13 => {
-                let mut operation = if rng.gen_bool(0.7) {
-                    let any = *candidates.choose(rng)?;
-                    let len = s(any).len;
-                    let same: Vec<Register> = candidates
-                        .iter()
-                        .copied()
-                        .filter(|r| s(*r).len == len)
-                        .collect();
-                    let monomials = (0..rng.gen_range(1..=3))
-                        .map(|_| {
-                            let left = *same.choose(rng).unwrap();
-                            let right = same.choose(rng).copied().filter(|r| *r != left);
-                            Monomial {
-                                coefficient: *[1, -1, 3, -2, 0].choose(rng).unwrap(),
-                                left,
-                                right,
-                            }
-                        })
-                        .collect();
-                    Operation::Polynomial {
-                        constant: *[0, 1, -7, 1 << 30].choose(rng).unwrap(),
-                        monomials,
-                        width: 1,
-                        offset: 0,
-                    }
-                } else {
-                    let input = *candidates.choose(rng)?;
-                    Operation::Dot {
-                        input,
-                        coefficients: (0..s(input).len)
-                            .map(|_| *[1, -1, 3, -2, 0, 100].choose(rng).unwrap())
-                            .collect(),
-                        width: 1,
-                        offset: 0,
-                    }
-                };
-                let kind = rng.gen_range(0..4);
-                for w in 1..=48u8 {
-                    for o in [
-                        0,
-                        1u64 << (w - 1),
-                        (1 << w) - 1,
-                        (1 << w) / 3,
-                        (1 << w) * 2 / 3,
-                        (1 << w) / 5,
-                    ]
-                    .into_iter()
-                    .skip(kind)
-                    {
-                        match &mut operation {
-                            Operation::Polynomial { width, offset, .. }
-                            | Operation::Dot { width, offset, .. } => {
-                                (*width, *offset) = (w, o);
-                            }
-                            _ => {}
-                        }
-                        let mut p = self.p.clone();
-                        if in_head {
-                            p.head.push(operation.clone());
-                            p.emission = Emission::Last;
-                        } else {
-                            p.operations.push(operation.clone())
-                        }
-                        match p.validate() {
-                            Err(ProgramError::Operation {
-                                problem: "a sum can leave its register",
-                                ..
-                            }) => continue,
-                            Err(ProgramError::Operation { .. }) => return None,
-                            _ => return Some(operation),
-                        }
-                    }
-                }
-                return None;
-            }
-            14 | 15 => Operation::Sign {
-                input: *acc.choose(rng)?,
-            },
-            16 => Operation::Zero {
-                input: *acc.choose(rng)?,
-            },
-            17 => {
-                let one: Vec<Register> = plain.iter().copied().filter(|r| s(*r).len == 1).collect();
-                Operation::Indicators {
-                    input: *one.choose(rng)?,
-                    len: rng.gen_range(1..=4),
-                }
-            }
-            18 | 19 => Operation::ArgMax {
-                input: *candidates.choose(rng)?,
-            },
-            20 | 21 => {
-                if in_head || self.p.carried.is_empty() {
-                    return None;
-                }
-                let part = rng.gen_range(0..self.p.carried.len());
-                if self.p.carried[part].next != Program::carried_register(part)
-                    || self.p.carried[part].parameter
-                {
-                    return None;
-                }
-                let len = self.p.carried[part].shape.len as usize;
-                let same: Vec<Register> = candidates
-                    .iter()
-                    .copied()
-                    .filter(|r| s(*r).len == len)
-                    .collect();
-                let operation = Operation::Accumulate {
-                    part: part as u32,
-                    input: *same.choose(rng)?,
-                };
-                let mut p = self.p.clone();
-                p.operations.push(operation.clone());
-                p.carried[part].next = Register::result_of(p.operations.len() - 1);
-                while p.frame_limit >= 8 {
-                    match p.validate() {
-                        Err(ProgramError::Operation {
-                            problem: "a sum over the frames can leave its register",
-                            ..
-                        }) => p.frame_limit >>= 1,
-                        Err(ProgramError::Operation { .. }) => return None,
-                        _ => {
-                            self.p.carried[part].next = p.carried[part].next;
-                            self.p.frame_limit = p.frame_limit;
-                            return Some(operation);
-                        }
-                    }
-                }
-                return None;
-            }
-            0 | 1 => {
+            0..=2 => {
                 let mut terms = Vec::new();
                 let count = rng.gen_range(1..=2);
                 let mut rows = rng.gen_range(1..=4);
+                let narrow: Vec<Register> = candidates
+                    .iter()
+                    .copied()
+                    .filter(|r| s(*r).range.reach() <= 0xffff)
+                    .collect();
                 for _ in 0..count {
                     let input = *narrow.choose(rng)?;
                     let columns = s(input).len as u32;
@@ -247,141 +107,114 @@ impl Gen {
                     };
                     rows = self.p.maps[map].rows;
                     terms.push(Term {
-                        map: MapRef::Fixed(map as u32),
+                        map: map as u32,
                         input,
                     });
                 }
-                let bits = if rng.gen_bool(0.1) {
-                    64
-                } else {
-                    rng.gen_range(36..=44)
-                };
-                let shift = match rng.gen_range(0..4) {
-                    0 => 0,
-                    1 => bits - rng.gen_range(1..10),
-                    _ => rng.gen_range(1..25),
-                };
-                Operation::Affine {
-                    terms,
-                    rows,
-                    bits,
-                    shift,
-                }
+                let reach = Affine::reach_of(rng.gen_range(36..=44), 25);
+                Affine { terms, reach }.into()
             }
-            2 | 3 => {
-                let input = *acc.choose(rng)?;
-                let drop = *[0, 0, 0, 1, 6, 20].choose(rng).unwrap();
-                Operation::Requantize {
-                    input,
-                    drop,
-                    width: *WIDTHS.choose(rng).unwrap(),
-                }
+            3..=5 => Requantize {
+                input: any,
+                shift: *[0, 1, 4, 4, 4, 9, 20].choose(rng).unwrap(),
+                drop: *[0, 0, 0, 1, 6, 20].choose(rng).unwrap(),
+                width: *WIDTHS.choose(rng).unwrap(),
             }
-            4 => Operation::Relu {
-                input: *plain
-                    .iter()
-                    .copied()
-                    .filter(|r| s(*r).width <= 62 && s(*r).offset < 1 << s(*r).width)
-                    .collect::<Vec<_>>()
-                    .choose(rng)?,
-            },
-            5 => {
-                let eight: Vec<Register> = plain
-                    .iter()
-                    .copied()
-                    .filter(|r| s(*r).width == 8 && s(*r).offset == 128)
-                    .collect();
-                Operation::Table {
-                    input: *eight.choose(rng)?,
-                    table: rng.gen_range(0..self.p.tables.len() as u32),
-                }
+            .into(),
+            6 => Relu { input: any }.into(),
+            7 => Lookup {
+                input: any,
+                table: rng.gen_range(0..self.p.tables.len() as u32),
             }
-            6 | 7 => {
-                let any = *candidates.choose(rng)?;
-                let len = s(any).len;
-                let same: Vec<Register> = candidates
-                    .iter()
-                    .copied()
-                    .filter(|r| s(*r).len == len)
-                    .collect();
-                let monomials = (0..rng.gen_range(1..=3))
+            .into(),
+            8..=12 => {
+                let same = same(s(any).len);
+                let coefficients = [1, -1, 3, -2, 0, -4096, i32::MIN, i32::MAX];
+                let terms: Vec<(i32, Register, Option<Register>)> = (0..rng.gen_range(1..=3))
                     .map(|_| {
                         let left = *same.choose(rng).unwrap();
                         let right = same.choose(rng).copied().filter(|r| *r != left);
-                        Monomial {
-                            coefficient: *[1, -1, 3, -4096, 0, i32::MIN, i32::MAX]
-                                .choose(rng)
-                                .unwrap(),
-                            left,
-                            right,
-                        }
+                        (*coefficients.choose(rng).unwrap(), left, right)
                     })
                     .collect();
-                let constant = *[0, 1, -7, 1 << 40].choose(rng).unwrap();
-                let shift = rng.gen_range(0..8);
-                let mut operation = Operation::Combine {
-                    constant,
-                    monomials,
-                    bits: 2,
-                    shift,
-                };
-                // The fewest bits.
-                for b in shift + 1..=62 {
-                    let Operation::Combine { bits, .. } = &mut operation else {
-                        return None;
-                    };
-                    *bits = b;
-                    let mut p = self.p.clone();
-                    if in_head {
-                        p.head.push(operation.clone())
-                    } else {
-                        p.operations.push(operation.clone())
-                    }
-                    match p.validate() {
-                        Err(ProgramError::Operation {
-                            problem: "a sum can leave its accumulator",
-                            ..
-                        }) => continue,
+                Combine::new(*[0, 1, -7, 1 << 30, 1 << 40].choose(rng).unwrap(), &terms).into()
+            }
+            13 => Dot {
+                input: any,
+                coefficients: (0..s(any).len)
+                    .map(|_| *[1, -1, 3, -2, 0, 100].choose(rng).unwrap())
+                    .collect(),
+            }
+            .into(),
+            14 | 15 => Sign { input: any }.into(),
+            16 => Zero { input: any }.into(),
+            17 => Indicators {
+                input: any,
+                len: rng.gen_range(1..=4),
+            }
+            .into(),
+            18 => ArgMax { input: any }.into(),
+            19 => {
+                if in_head || self.p.carried.is_empty() {
+                    return None;
+                }
+                let part = rng.gen_range(0..self.p.carried.len());
+                let register = Register::Carried(part as u32);
+                if self.p.carried[part].next != register || self.p.carried[part].parameter {
+                    return None;
+                }
+                let len = self.p.carried[part].shape.len as usize;
+                let input = *same(len).choose(rng)?;
+                self.p.carried[part].next = Register::result_of(self.p.operations.len());
+                let operation = Operation::from(Accumulate {
+                    part: part as u32,
+                    input,
+                });
+                let mut p = self.p.clone();
+                p.operations.push(operation.clone());
+                while p.frame_limit >= 8 {
+                    match p.validate_language() {
+                        Err(ProgramError::Operation { problem, .. })
+                            if problem == "a sum over the frames can leave its register" =>
+                        {
+                            p.frame_limit >>= 1;
+                        }
                         Err(ProgramError::Operation { .. }) => return None,
-                        Err(ProgramError::Dimension {
-                            what: "accumulator bits",
-                            ..
-                        }) => continue,
-                        _ => return Some(operation),
+                        _ => {
+                            self.p.frame_limit = p.frame_limit;
+                            return Some(operation);
+                        }
                     }
                 }
                 return None;
             }
-            8 => {
-                let input = *candidates.choose(rng)?;
-                let n = s(input).len as u32;
+            20 => {
+                let n = s(any).len as u32;
                 let start = rng.gen_range(0..n);
-                Operation::Slice {
-                    input,
+                Slice {
+                    input: any,
                     start,
                     len: rng.gen_range(1..=n - start),
                 }
+                .into()
             }
             _ => {
-                let first = *plain.choose(rng)?;
-                let same: Vec<Register> = plain
+                let short: Vec<Register> = candidates
                     .iter()
                     .copied()
-                    .filter(|r| {
-                        (s(*r).width, s(*r).offset) == (s(first).width, s(first).offset)
-                            && s(*r).len <= 4
-                    })
+                    .filter(|r| s(*r).len <= 4)
                     .collect();
-                if same.is_empty() {
-                    return None;
-                }
-                let inputs = (0..rng.gen_range(1..=2))
-                    .map(|_| *same.choose(rng).unwrap())
-                    .collect();
-                Operation::Concat { inputs }
+                let inputs = (0..rng.gen_range(1..=2)).map(|_| short.choose(rng).copied());
+                let inputs = inputs.collect::<Option<Vec<_>>>()?;
+                Concat { inputs }.into()
             }
         })
     }
+}
+
+/// How many frames share a step of a random program.
+fn frames_per_step(seed: u64) -> u32 {
+    1 + (seed % 3) as u32
 }
 
 pub(crate) fn random_program(seed: u64) -> Option<Program> {
@@ -393,30 +226,17 @@ pub(crate) fn random_program(seed: u64) -> Option<Program> {
     };
     for width in [8u8, 13, 2] {
         let half = 1i32 << (width - 1);
-        p.tables.push(Table {
-            values: (0..256)
-                .map(|_| {
-                    if rng.gen_bool(0.1) {
-                        -half
-                    } else {
-                        rng.gen_range(-half..half)
-                    }
-                })
-                .collect(),
-            width,
+        let values = (0..256).map(|_| match rng.gen_bool(0.1) {
+            true => -half,
+            false => rng.gen_range(-half..half),
         });
+        p.tables.push(Table::of_bytes(values.collect()));
     }
-    p.tables.push(Table {
-        values: (0..256).map(|i| i / 16).collect(),
-        width: 8,
-    });
     let parts = rng.gen_range(0..=3);
     for part in 0..parts {
         let shape = VectorShape {
             len: rng.gen_range(1..=3),
-            width: *[2u8, 5, 8, 8, 13, 16, 24, 40, 48, 33]
-                .choose(&mut rng)
-                .unwrap(),
+            width: *[2, 8, 8, 16, 30, 48].choose(&mut rng).unwrap(),
         };
         let half = 1i32 << (shape.width.min(30) - 1);
         p.carried.push(Carried {
@@ -424,81 +244,63 @@ pub(crate) fn random_program(seed: u64) -> Option<Program> {
             initial: (0..shape.len)
                 .map(|_| rng.gen_range(1 - half..half))
                 .collect(),
-            next: if part == 0 {
-                Register::CARRIED
-            } else {
-                Register::result_of(part - 1)
-            },
+            next: Register::Carried(part),
             parameter: rng.gen_bool(0.2),
         });
-        if part > 0 {
-            p.operations.push(Operation::Carried { part: part as u32 });
-        }
     }
-    p.spread = Spread::Frames {
-        per_step: rng.gen_range(1..=3),
-    };
     let mut g = Gen { rng, p };
-    let n = g.rng.gen_range(1..=26);
-    for _ in 0..n {
-        let mut candidates: Vec<Register> =
-            (0..g.p.operations.len() as u32 + 2).map(Register).collect();
-        if parts == 0 {
-            candidates.retain(|r| *r != Register::CARRIED);
-        }
+    let all = |p: &Program| -> Vec<Register> {
+        let shapes = p.register_shapes();
+        shapes.iter().map(|(register, _)| register).collect()
+    };
+    for _ in 0..g.rng.gen_range(1..=40) {
+        let mut candidates = all(&g.p);
         // The later ones more often.
         let late = candidates.len().saturating_sub(4);
         let tail = candidates[late..].to_vec();
         candidates.extend(tail);
-        if let Some(op) = g.op(&candidates, false) {
-            g.p.operations.push(op);
-        }
+        g.grow(&candidates, false);
     }
-    let shapes = g.shapes();
-    for part in 0..parts {
-        if g.p.carried[part].parameter
-            || g.p
-                .operations
-                .iter()
-                .any(|o| matches!(o, Operation::Accumulate { part: x, .. } if *x as usize == part))
-        {
+    let encodings = encode(&g.p).ok()?;
+    for part in 0..parts as usize {
+        let own = Register::Carried(part as u32);
+        if g.p.carried[part].parameter || g.p.carried[part].next != own {
             continue;
         }
-        let want = g.p.carried_shapes()[part];
-        let fits: Vec<u32> = (0..shapes.len() as u32)
-            .filter(|r| shapes[*r as usize] == want)
+        let fits: Vec<Register> = encodings
+            .iter()
+            .filter(|(_, e)| **e == encodings[own])
+            .map(|(register, _)| register)
             .collect();
-        g.p.carried[part].next = Register(*fits.choose(&mut g.rng)?);
+        g.p.carried[part].next = *fits.choose(&mut g.rng)?;
     }
     if parts > 0 && g.rng.gen_bool(0.5) {
         g.p.emission = Emission::Last;
-        let body = g.p.operations.len() + 2;
-        for _ in 0..g.rng.gen_range(0..6) {
-            let mut candidates: Vec<Register> = g.p.carried.iter().map(|c| c.next).collect();
-            candidates.extend((0..g.p.head.len()).map(|h| Register((body + h) as u32)));
-            if let Some(op) = g.op(&candidates, true) {
-                g.p.head.push(op);
-            }
+        let body = g.p.operations.len();
+        let outs = |p: &Program| -> Vec<Register> {
+            let carried = p.carried.iter().map(|c| c.next);
+            let own = (0..p.head.len()).map(|h| Register::result_of(body + h));
+            carried.chain(own).collect()
+        };
+        for _ in 0..g.rng.gen_range(0..9) {
+            let candidates = outs(&g.p);
+            g.grow(&candidates, true);
         }
-        let mut outs: Vec<Register> = g.p.carried.iter().map(|c| c.next).collect();
-        outs.extend((0..g.p.head.len()).map(|h| Register((body + h) as u32)));
-        g.p.output.register = *outs.choose(&mut g.rng)?;
+        g.p.output.register = *outs(&g.p).choose(&mut g.rng)?;
     } else {
-        let n = g.p.operations.len() as u32 + 2;
-        g.p.output.register = Register(if g.rng.gen_bool(0.3) {
-            g.rng.gen_range(0..n)
-        } else {
-            n - 1
-        });
+        let all = all(&g.p);
+        g.p.output.register = match g.rng.gen_bool(0.3) {
+            true => *all.choose(&mut g.rng)?,
+            false => *all.last()?,
+        };
     }
-    let shapes = g.shapes();
-    let len = shapes[g.p.output.register.index()].len as u32;
+    let len = g.shapes()[g.p.output.register].len as u32;
     g.p.output.len = g.rng.gen_range(1..=len.max(1));
     // Maps that were given up.
-    match g.p.validate() {
-        Ok(()) => Some(g.p),
-        Err(_) => None,
-    }
+    g.p.validate().ok()?;
+    let schedule = Schedule::FramesPerStep(frames_per_step(seed));
+    Unrolled::new(&g.p, schedule).ok()?;
+    Some(g.p)
 }
 
 pub(crate) fn random_bank(p: &Program, rng: &mut ChaCha8Rng) -> WeightBank {
@@ -549,23 +351,22 @@ fn random_programs_agree() {
         }
         valid += 1;
         for o in p.all_operations() {
-            let d = format!("{o:?}");
+            let d = o.name();
             *kinds
-                .entry(d.split(' ').next().unwrap().to_owned())
+                .entry(d.split('(').next().unwrap().to_owned())
                 .or_default() += 1;
         }
         comb += u32::from(
             p.all_operations()
-                .any(|o| matches!(o, Operation::Combine { .. })),
+                .any(|o| matches!(o, Operation::Combine(_))),
         );
-        let per_step = p.frames_per_step();
+        let per_step = frames_per_step(seed);
         several += u32::from(per_step > 1);
         last += u32::from(p.emission() == Emission::Last);
         heads += u32::from(!p.head.is_empty());
-        let mut one = p.clone();
-        one.spread = Spread::Frames { per_step: 1 };
-        let bench = Bench::new(p.clone(), bank.clone());
-        let mut bench_one = Bench::new(one, bank.clone());
+        let schedule = Schedule::FramesPerStep(per_step);
+        let bench = Bench::scheduled(p.clone(), schedule, bank.clone());
+        let mut bench_one = Bench::new(p.clone(), bank.clone());
         bench_one.salts = bench.salts.clone();
         let parameters: Vec<i64> = p
             .carried
@@ -580,9 +381,7 @@ fn random_programs_agree() {
         for _ in 0..2 {
             let n = rng.gen_range(1..=per_step) as usize;
             let frames: Vec<Vec<i64>> = (0..n).map(|_| random_frame(&p, &mut rng)).collect();
-            let Ok(trace) = p.run_step(&bank, 0, &run.carried, &frames) else {
-                panic!("{seed}: the bank was checked");
-            };
+            let trace = bench.trace_of(&run, &frames);
             let step = bench.prepare(&run, &trace);
             let (cs, next) = bench.synthesize(run.z, &step.witness);
             assert_eq!(cs.which_is_unsatisfied(), None, "{seed} {p:?}");
@@ -640,7 +439,7 @@ fn no_wire_of_operations_is_free() {
         let Some(p) = random_program(seed) else {
             continue;
         };
-        if p.operations.len() < 6 || p.frames_per_step() < 2 {
+        if p.operations.len() < 6 || frames_per_step(seed) < 2 {
             continue;
         }
         let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0xABCD);
@@ -648,13 +447,12 @@ fn no_wire_of_operations_is_free() {
         if bank.check(&p).is_err() {
             continue;
         }
-        let bench = Bench::new(p.clone(), bank);
+        let per_step = frames_per_step(seed);
+        let bench = Bench::scheduled(p.clone(), Schedule::FramesPerStep(per_step), bank);
         let run = bench.run();
-        let n = rng.gen_range(1..=p.frames_per_step()) as usize;
+        let n = rng.gen_range(1..=per_step) as usize;
         let frames: Vec<Vec<i64>> = (0..n).map(|_| random_frame(&p, &mut rng)).collect();
-        let Ok(trace) = p.run_step(&bench.bank, 0, &run.carried, &frames) else {
-            continue;
-        };
+        let trace = bench.trace_of(&run, &frames);
         let step = bench.prepare(&run, &trace);
         let (mut cs, _) = bench.synthesize(run.z, &step.witness);
         if cs.num_constraints() > 9000 {
@@ -685,168 +483,118 @@ fn no_wire_of_operations_is_free() {
     assert!(tried > 2_000, "{tried}");
 }
 
+/// A map of one row at the end, whose result is the output.
+fn ended(mut builder: Builder, input: Register) -> Program {
+    let columns = builder.shape(input).len as u32;
+    let map = builder.map(1, columns);
+    let output = builder.affine(&[(map, input)], 1 << 40).unwrap();
+    builder.finish(output).unwrap()
+}
+
 /// `levels` times `r ↦ first half of (r, r)`.
 fn doubling(levels: usize) -> Program {
-    let mut p = base();
+    let mut builder = Builder::new(2, 8);
     let mut r = Register::FRAME;
     for _ in 0..levels {
-        let both = push(&mut p, Operation::Concat { inputs: vec![r, r] });
-        let half = Operation::Slice {
-            input: both,
-            start: 0,
-            len: 2,
-        };
-        r = push(&mut p, half);
+        let both = builder.concat(vec![r, r]).unwrap();
+        r = builder.slice(both, 0, 2).unwrap();
     }
-    p.output.register = affine(&mut p, r, 2, 1, 30, 0);
-    p
+    ended(builder, r)
 }
 
 #[test]
 fn registers_made_of_each_other_many_times_are_looked_at_once() {
     // 2^2000 paths lead from the product to the frame.
     let program = Program::from_bytes(&doubling(2000).to_bytes()).unwrap();
-    let step = Unrolled::new(&program);
+    let step = Unrolled::new(&program, Schedule::WholeNetwork).unwrap();
     assert!(step.bound().is_empty());
-    assert!(!count_constraints(&Unrolled::new(&program)).is_empty());
+    assert!(!count_constraints(&step).is_empty());
 }
 
 #[test]
 fn long_chains_of_slices_do_not_overflow_the_stack() {
-    let mut p = base();
-    p.spread = Spread::Frames { per_step: 2 };
+    let mut builder = Builder::new(2, 8);
     let mut r = Register::FRAME;
     for _ in 0..4090 {
-        r = push(&mut p, Operation::Concat { inputs: vec![r] });
+        r = builder.concat(vec![r]).unwrap();
     }
-    p.output.register = affine(&mut p, r, 2, 1, 30, 0);
-    assert!(p.validate().is_ok());
-    assert!(!count_constraints(&Unrolled::new(&p)).is_empty());
+    let program = ended(builder, r);
+    assert!(program.validate().is_ok());
+    let step = Unrolled::new(&program, Schedule::FramesPerStep(2)).unwrap();
+    assert!(!count_constraints(&step).is_empty());
+}
+
+/// What there is too much of for a circuit, in a valid program.
+fn too_many(p: &Program, frames: u32) -> &'static str {
+    assert_eq!(p.validate(), Ok(()));
+    match Unrolled::new(p, Schedule::FramesPerStep(frames)) {
+        Err(ProgramError::Dimension { what, .. }) => what,
+        other => panic!("{:?}", other.map(|_| ())),
+    }
 }
 
 #[test]
 fn steps_of_too_many_constraints_have_no_circuit() {
-    let too_many = |p: &Program| {
-        assert_eq!(p.validate(), Ok(()));
-        let what = match p.check_step() {
-            Err(ProgramError::Dimension { what, .. }) => what,
-            other => panic!("{other:?}"),
-        };
-        assert_eq!(what, "constraints of a step");
-    };
     // Few registers that are read again and again.
-    let mut p = base();
-    p.frame.len = 50_000;
+    let mut builder = Builder::new(50_000, 8);
+    let mut output = Register::FRAME;
     for _ in 0..100 {
-        p.output.register = affine(&mut p, Register::FRAME, 50_000, 1, 40, 0);
+        let map = builder.map(1, 50_000);
+        output = builder.affine(&[(map, Register::FRAME)], 1 << 40).unwrap();
     }
-    too_many(&p);
+    let program = builder.finish(output).unwrap();
+    assert_eq!(too_many(&program, 1), "constraints of a step");
     // Sixteen products an entry.
-    let mut p = base();
-    p.frame.len = 10_000;
+    let mut builder = Builder::new(10_000, 2);
     for _ in 0..30 {
-        let first = push(
-            &mut p,
-            Operation::Slice {
-                input: Register::FRAME,
-                start: 0,
-                len: 5_000,
-            },
-        );
-        let second = push(
-            &mut p,
-            Operation::Slice {
-                input: Register::FRAME,
-                start: 5_000,
-                len: 5_000,
-            },
-        );
-        let monomial = Monomial {
-            coefficient: 1,
-            left: first,
-            right: Some(second),
-        };
-        push(
-            &mut p,
-            Operation::Combine {
-                constant: 0,
-                monomials: vec![monomial; 16],
-                bits: 20,
-                shift: 0,
-            },
-        );
+        let first = builder.slice(Register::FRAME, 0, 5_000).unwrap();
+        let second = builder.slice(Register::FRAME, 5_000, 5_000).unwrap();
+        let terms = vec![(1, first, Some(second)); 16];
+        builder.combine(0, &terms).unwrap();
     }
-    p.spread = Spread::Frames { per_step: 2 };
-    p.output.register = affine(&mut p, Register::FRAME, 10_000, 1, 40, 0);
-    assert!(p.check_step().is_err());
+    let program = ended(builder, Register::FRAME);
+    let _ = too_many(&program, 2);
 }
 
 #[test]
 fn long_sums_that_the_next_frame_reads_are_bounded() {
     // The sum of a long frame is carried on, and in the next slot read again and again.
     let program = |reads: usize| {
-        let mut p = base();
-        p.frame.len = 2_000;
-        p.spread = Spread::Frames { per_step: 2 };
-        let sum = Operation::Dot {
+        let mut builder = Builder::new(2_000, 8);
+        let state = builder.state(vec![0], 20).unwrap();
+        let next = Dot {
             input: Register::FRAME,
             coefficients: vec![1; 2_000],
-            width: 20,
-            offset: 1 << 19,
         };
-        let next = push(&mut p, sum);
-        p.carried = vec![Carried {
-            shape: VectorShape { len: 1, width: 20 },
-            initial: vec![0],
-            next,
-            parameter: false,
-        }];
+        let next = builder.push(next).unwrap();
+        assert_eq!(builder.shape(next).range.signed_bits(), 19);
+        // Of the width that it is carried on with.
+        let next = builder.combine(0, &[(1, next, None)]).unwrap();
+        builder.carry(state, next);
         for _ in 0..reads {
-            let copies = vec![Register::CARRIED; 250];
-            push(&mut p, Operation::Concat { inputs: copies });
+            builder.concat(vec![state; 250]).unwrap();
         }
-        p.output.register = affine(&mut p, Register::FRAME, 2_000, 1, 40, 0);
-        p
+        ended(builder, Register::FRAME)
     };
-    assert_eq!(program(1).check_step(), Ok(()));
-    assert_eq!(program(20).validate(), Ok(()));
-    assert!(matches!(
-        program(20).check_step(),
-        Err(ProgramError::Dimension {
-            what: "terms of all constraints of a step",
-            ..
-        })
-    ));
+    assert!(Unrolled::new(&program(1), Schedule::FramesPerStep(2)).is_ok());
+    assert_eq!(
+        too_many(&program(20), 2),
+        "terms of all constraints of a step"
+    );
 }
 
 #[test]
 fn the_head_is_checked_when_weights_are_committed() {
-    let mut p = base();
-    p.frame = VectorShape { len: 1, width: 8 };
-    p.carried = vec![Carried {
-        shape: VectorShape { len: 1, width: 8 },
-        initial: vec![0],
-        next: Register::FRAME,
-        parameter: false,
-    }];
-    p.emission = Emission::Last;
-    p.maps = vec![MapShape {
-        rows: 1,
-        columns: 1,
-    }];
-    p.head = vec![Operation::Affine {
-        terms: vec![Term {
-            map: MapRef::Fixed(0),
-            input: Register::FRAME,
-        }],
-        rows: 1,
-        bits: 10,
-        shift: 0,
-    }];
-    p.output.register = Register::result_of(0);
+    let mut builder = Builder::new(1, 8);
+    let state = builder.state(vec![0], 8).unwrap();
+    builder.carry(state, Register::FRAME);
+    builder.begin_head();
+    let map = builder.map(1, 1);
+    let output = builder.affine(&[(map, Register::FRAME)], 511).unwrap();
+    let p = builder.finish_last(output).unwrap();
     p.validate().unwrap();
     let bank = |weight| WeightBank::new(vec![AffineMap::new(1, vec![weight], vec![0]).unwrap()]);
     assert!(bank(3).unwrap().check(&p).is_ok());
-    // 30000·128 does not fit 10 bits.
+    // 30000·128 does not fit.
     assert!(bank(30_000).unwrap().check(&p).is_err());
 }

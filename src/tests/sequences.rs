@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::fixtures::Bench;
 use crate::{
+    recursive::Schedule,
     program::{
         Activation, CellKind, CellShape, ElmanActivation, Emission, LayerShape, SequenceShape,
         interpreter::Interpreter,
@@ -87,7 +88,7 @@ fn case() -> impl Strategy<Value = Case> {
 fn bank(case: &Case) -> WeightBank {
     use rand::{Rng, SeedableRng};
     let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(case.seed);
-    let program = case.shape.program(1).unwrap();
+    let program = case.shape.program().unwrap();
     let maps = program
         .maps()
         .iter()
@@ -113,11 +114,12 @@ proptest! {
 
     #[test]
     fn interpreter_and_circuit_agree_on_sequences(case in case()) {
-        let program = case.shape.program(case.per_step).unwrap();
+        let program = case.shape.program().unwrap();
         let bank = bank(&case);
         prop_assert!(bank.check(&program).is_ok());
         let mut interpreter = Interpreter::new(&program, &bank).unwrap();
-        let bench = Bench::new(program.clone(), bank.clone());
+        let schedule = Schedule::FramesPerStep(case.per_step);
+        let bench = Bench::scheduled(program.clone(), schedule, bank.clone());
         let mut run = bench.run();
         for frames in &case.steps {
             let trace = bench.trace_of(&run, frames);

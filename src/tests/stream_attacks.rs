@@ -5,17 +5,20 @@ use ff::Field;
 use super::fixtures::{Bench, bank, frame, sequence};
 use crate::{
     backend::F,
-    circuit::state::{carried_digest, registers_digest},
-    program::{CellKind, Emission, Node, Register},
+    program::{CellKind, Emission, Operation, Register},
+    recursive::{
+        Node, Schedule,
+        state::{carried_digest, registers_digest},
+    },
 };
 
 const FINAL_CHECK: &str = "sumcheck/v·bracket = claim";
 const SLOTS: usize = 3;
 
 fn bench(kind: CellKind, emission: Emission) -> Bench {
-    let program = sequence(kind, 4, emission).program(SLOTS as u32).unwrap();
+    let program = sequence(kind, 4, emission).program().unwrap();
     let bank = bank(&program, 3);
-    Bench::new(program, bank)
+    Bench::scheduled(program, Schedule::FramesPerStep(SLOTS as u32), bank)
 }
 
 fn gru() -> Bench {
@@ -103,7 +106,7 @@ fn the_first_slot_cannot_be_switched_off() {
     witness.on = vec![false; SLOTS];
     let cs = &mut bellpepper_core::test_cs::TestConstraintSystem::<F>::new();
     let z = [0, 1].map(|i| bellpepper_core::Variable(bellpepper_core::Index::Aux(i)));
-    assert!(crate::circuit::step::synthesize(cs, &bench.step, z, &witness).is_err());
+    assert!(crate::recursive::step::synthesize(cs, &bench.step, z, &witness).is_err());
     // A step without any frame: on zeros, which the circuit counts as a frame.
     let trace = bench.trace_with(&run, &[None, None, None]);
     let lie = bench.prepare(&run, &trace);
@@ -134,13 +137,13 @@ fn a_padding_frame_that_alters_the_state_is_rejected() {
         );
         // Only what is carried on is forged: the circuit makes something else of it.
         let mut trace = bench.trace_of(&run, &[frame(3, 1)]);
-        let shapes = bench.program.carried_shapes();
+        let encodings = bench.step.carried_encodings();
         for register in &bench.step.slots[SLOTS - 1].carried {
-            trace.registers[register.index()] = forged.registers[register.index()].clone();
+            trace.registers[*register] = forged.registers[*register].clone();
         }
         let step = bench.cheat(&run, &trace);
         let (_, next) = bench.synthesize(run.z, &step.witness);
-        let forged = carried_digest(step.witness.next_salt, &step.next.carried, &shapes);
+        let forged = carried_digest(step.witness.next_salt, &step.next.carried, &encodings);
         assert_eq!(step.next.z[0], forged);
         assert_ne!(next[0], forged);
     }
@@ -194,28 +197,21 @@ fn what_products_read_through_slices_and_concatenations_is_bound() {
             let digest_of = |trace: &_| registers_digest(&bench.step, trace, &[F::ZERO; SLOTS]);
             let digest = digest_of(&trace);
             let mut read: Vec<Register> = Vec::new();
-            for (_, terms) in bench.step.affine_operations() {
+            for (_, terms) in bench.step.affine_nodes() {
                 read.extend(terms.iter().map(|t| t.input));
             }
             let mut data = 0;
             while let Some(register) = read.pop() {
-                if bench.step.opened.contains(&register) {
+                if matches!(register, Register::Carried(_)) {
                     continue;
                 }
-                let node = register.index().checked_sub(2);
-                match node.map(|n| &bench.step.nodes[n]) {
-                    Some(Node::Operation(operation))
-                        if matches!(
-                            operation,
-                            crate::program::Operation::Slice { .. }
-                                | crate::program::Operation::Concat { .. }
-                        ) =>
-                    {
-                        read.extend(operation.reads());
-                    }
+                match bench.step.node(register) {
+                    Some(Node::Operation(
+                        operation @ (Operation::Slice(_) | Operation::Concat(_)),
+                    )) => read.extend(operation.reads()),
                     _ => {
                         let mut other = trace.clone();
-                        other.registers[register.index()][0] ^= 1;
+                        other.registers[register][0] ^= 1;
                         assert_ne!(digest_of(&other), digest);
                         data += 1;
                     }
@@ -264,19 +260,14 @@ fn an_activation_off_by_one_is_rejected_in_every_slot() {
     for slot in 0..SLOTS - 1 {
         let view = bench.step.slots[slot].carried[1];
         let mut trace = honest.clone();
-        trace.registers[view.index()][0] += 1;
+        trace.registers[view][0] += 1;
         // The sums of the next slot, from its concatenated input.
         let nodes = bench.step.slots[slot + 1].nodes.clone();
-        for (at, terms) in bench.step.affine_operations() {
+        for (at, terms) in bench.step.affine_nodes() {
             if !nodes.contains(&at) {
                 continue;
             }
-            let Some(Node::Operation(operation)) = terms[0]
-                .input
-                .index()
-                .checked_sub(2)
-                .map(|n| &bench.step.nodes[n])
-            else {
+            let Some(Node::Operation(operation)) = bench.step.node(terms[0].input) else {
                 continue;
             };
             let x: Vec<i64> = operation
@@ -287,10 +278,10 @@ fn an_activation_off_by_one_is_rejected_in_every_slot() {
             if x.len() != 7 {
                 continue;
             }
-            trace.registers[terms[0].input.index()] = x.clone();
+            trace.registers[terms[0].input] = x.clone();
             let mut y = vec![0i128; bench.bank.maps()[0].rows()];
             bench.bank.maps()[0].accumulate(&x, true, &mut y);
-            trace.registers[at + 2] = y.iter().map(|y| *y as i64).collect();
+            trace.registers[Register::result_of(at)] = y.iter().map(|y| *y as i64).collect();
         }
         let step = bench.prepare(&run, &trace);
         assert!(bench.claim_holds(&step.next.state.claim), "{slot}");
@@ -310,10 +301,10 @@ fn an_accumulator_of_a_slot_that_is_off_is_checked_all_the_same() {
     let last = bench.step.slots[SLOTS - 1].nodes.clone();
     let (at, _) = bench
         .step
-        .affine_operations()
+        .affine_nodes()
         .find(|(at, _)| last.contains(at))
         .unwrap();
-    trace.registers[at + 2][0] += 1;
+    trace.registers[Register::result_of(at)][0] += 1;
     let step = bench.cheat(&run, &trace);
     let (cs, _) = bench.synthesize(run.z, &step.witness);
     assert_eq!(cs.which_is_unsatisfied(), None);

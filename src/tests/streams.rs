@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 
 use super::fixtures::{assert_refused, bank, frame, of_kind, of_trace, sequence};
 use crate::{
+    recursive::Schedule,
     BlindingSeed, DecodeError, DigestBuilder, ErrorKind, Inputs, Outputs, Params, Proof, Prover,
     Session, Statement, VectorDigest, Verifier, VerifyError, Visibility,
     program::{CellKind, Emission, interpreter::Interpreter},
@@ -45,8 +46,8 @@ fn prover(emission: Emission) -> &'static Prover {
     let fixture = FIXTURE.get_or_init(|| {
         let make = |emission| {
             let shape = sequence(CellKind::Gru, 4, emission);
-            let program = shape.program(PER_STEP).unwrap();
-            let params = Params::setup(&program).unwrap();
+            let program = shape.program().unwrap();
+            let params = Params::setup_with(&program, Schedule::FramesPerStep(PER_STEP)).unwrap();
             Prover::from_bank(&params, bank(&program, 5)).unwrap()
         };
         Fixture {
@@ -207,8 +208,8 @@ fn whoever_knows_inputs_and_salts_recomputes_the_digest() {
         let session = pushed(prover, Visibility::private_inputs(), &frames(4));
         let inputs = digest_of(prover, &session, &frames(4));
         let key = session.output_salts().unwrap().clone();
-        let program = prover.params().program();
-        let mut builder = DigestBuilder::outputs(program, session.kind(), key);
+        let params = prover.params();
+        let mut builder = DigestBuilder::outputs(params, session.kind(), key).unwrap();
         for y in expected(emission, &frames(4)) {
             builder.push(&y).unwrap();
         }

@@ -16,11 +16,11 @@ use super::{
 use crate::{
     ErrorKind,
     backend::{E1, Pedersen},
-    program::{Activation, LayerShape, NetworkShape, Program, Schedule},
+    program::{Activation, LayerShape, NetworkShape, Program},
 };
 
 /// Programs of these widths, and random weights of which one in `one_in` is not zero, in both forms.
-fn banks(widths: &[u32], one_in: u32, schedule: Schedule) -> (Program, [WeightBank; 2]) {
+fn banks(widths: &[u32], one_in: u32) -> (Program, [WeightBank; 2]) {
     let layers = widths.windows(2).map(|w| LayerShape {
         inputs: w[0],
         outputs: w[1],
@@ -34,7 +34,7 @@ fn banks(widths: &[u32], one_in: u32, schedule: Schedule) -> (Program, [WeightBa
         bits: 48,
         shift: 6,
     };
-    let program = network.program(schedule).unwrap();
+    let program = network.program().unwrap();
     let mut rng = ChaCha8Rng::seed_from_u64(u64::from(one_in));
     let (mut dense, mut sparse) = (Vec::new(), Vec::new());
     for map in program.maps() {
@@ -65,13 +65,12 @@ fn banks(widths: &[u32], one_in: u32, schedule: Schedule) -> (Program, [WeightBa
 
 /// Rows shorter than a committed row and longer ones, several maps in one row; few and many weights.
 fn cases() -> Vec<(Program, [WeightBank; 2])> {
-    let whole = Schedule::WholeNetwork;
     vec![
-        banks(&[40, 30, 5], 9, whole),
-        banks(&[700, 10], 20, whole),
-        banks(&[3, 300], 2, whole),
-        banks(&[900, 4], 1, whole),
-        banks(&[9, 9, 9, 9, 9], 30, Schedule::LayersPerStep(3)),
+        banks(&[40, 30, 5], 9),
+        banks(&[700, 10], 20),
+        banks(&[3, 300], 2),
+        banks(&[900, 4], 1),
+        banks(&[9, 9, 9, 9, 9], 30),
     ]
 }
 

@@ -11,7 +11,7 @@
 //! let mut net = Net::new(4, 8);                            // frames of 4 entries of 8 bits
 //! let y = net.affine(&[(FRAME, weights)], &bias, 20, 6);   // y = A·x + b, 20 bits, shift 6
 //! let q = net.requantize(y, 0, 8);
-//! let out = net.push(Operation::MyOperation { input: q });
+//! let out = net.push(MyOperation { input: q });
 //! cases.push(
 //!     net.case("my operation", out, ends(4, 8))            // frames that hold all ends
 //!         .each(1.0, |x| …),                               // what it is of real numbers; ±1
@@ -32,15 +32,20 @@
 mod operations;
 mod runtimes;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    collections::BTreeMap,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 use runtimes::Runtime;
 
 use crate::{
     program::{
-        Carried, Emission, MapRef, MapShape, Monomial, Operation, Output, Program, Register,
-        Spread, Table, Term, VectorShape,
+        Accumulate, Affine, ArgMax, Carried, Combine, Concat, Dot, Emission, Indicators, Lookup,
+        MapShape, Operation, Output, Program, Register, Relu, Requantize, Sign, Slice, Table, Term,
+        VectorShape, Zero,
     },
+    recursive::Schedule,
     weights::{AffineMap, WeightBank},
 };
 
@@ -51,6 +56,8 @@ type Real = Box<dyn Fn(&[Vec<f64>]) -> Vec<Vec<f64>> + Send + Sync>;
 struct Case {
     name: String,
     program: Program,
+    /// Of recursive steps.
+    schedule: Schedule,
     bank: WeightBank,
     parameters: Vec<i64>,
     frames: Vec<Vec<i64>>,
@@ -67,6 +74,7 @@ impl Case {
         Self {
             name: name.to_owned(),
             program,
+            schedule: Schedule::WholeNetwork,
             bank,
             parameters: Vec::new(),
             frames,
@@ -106,10 +114,13 @@ impl Case {
         }
     }
 
-    /// With so many frames to a step.
-    fn per_step(mut self, per_step: u32) -> Self {
-        self.program.spread = Spread::Frames { per_step };
-        self
+    /// With `per_step` frames to a step.
+    fn per_step(self, per_step: u32) -> Self {
+        self.scheduled(Schedule::FramesPerStep(per_step))
+    }
+
+    fn scheduled(self, schedule: Schedule) -> Self {
+        Self { schedule, ..self }
     }
 
     fn refused(mut self, by: Runtime, says: &'static str) -> Self {
@@ -136,6 +147,8 @@ struct Net {
     program: Program,
     maps: Vec<AffineMap>,
     in_head: bool,
+    /// The shifts that sums are requantised with.
+    shifts: BTreeMap<Register, u8>,
 }
 
 type Monomials<'a> = &'a [(i32, Register, Option<Register>)];
@@ -149,7 +162,6 @@ impl Net {
                 tables: vec![],
                 frame: VectorShape { len, width },
                 carried: vec![],
-                spread: Spread::Frames { per_step: 1 },
                 operations: vec![],
                 head: vec![],
                 output: Output {
@@ -161,10 +173,12 @@ impl Net {
             },
             maps: vec![],
             in_head: false,
+            shifts: BTreeMap::new(),
         }
     }
 
-    fn push(&mut self, operation: Operation) -> Register {
+    fn push(&mut self, operation: impl Into<Operation>) -> Register {
+        let operation = operation.into();
         let list = if self.in_head {
             &mut self.program.head
         } else {
@@ -176,10 +190,7 @@ impl Net {
 
     fn carried(&mut self, width: u8, initial: &[i32], parameter: bool) -> Register {
         let part = self.program.carried.len();
-        let register = match part {
-            0 => Register::CARRIED,
-            _ => self.push(Operation::Carried { part: part as u32 }),
-        };
+        let register = Register::Carried(part as u32);
         self.program.carried.push(Carried {
             shape: VectorShape {
                 len: initial.len() as u32,
@@ -203,20 +214,19 @@ impl Net {
 
     /// The next value of a part, which [`state`](Self::state) gave.
     fn next(&mut self, state: Register, next: Register) {
-        let part = (0..self.program.carried.len())
-            .find(|p| Program::carried_register(*p) == state)
-            .unwrap();
-        self.program.carried[part].next = next;
+        let Register::Carried(part) = state else {
+            panic!("no part of the carried vector");
+        };
+        self.program.carried[part as usize].next = next;
     }
 
     /// `state + input`, the next value of the state.
     fn accumulate(&mut self, state: Register, input: Register) -> Register {
-        let part = (0..self.program.carried.len())
-            .find(|p| Program::carried_register(*p) == state)
-            .unwrap();
+        let Register::Carried(part) = state else {
+            panic!("no part of the carried vector");
+        };
         self.program.frame_limit = self.program.frame_limit.min(1 << 10);
-        let part = part as u32;
-        let sum = self.push(Operation::Accumulate { part, input });
+        let sum = self.push(Accumulate { part, input });
         self.next(state, sum);
         sum
     }
@@ -236,13 +246,13 @@ impl Net {
         }
     }
 
-    fn map(&mut self, map: AffineMap) -> MapRef {
+    fn map(&mut self, map: AffineMap) -> u32 {
         self.program.maps.push(MapShape {
             rows: map.rows() as u32,
             columns: map.columns() as u32,
         });
         self.maps.push(map);
-        MapRef::Fixed(self.maps.len() as u32 - 1)
+        self.maps.len() as u32 - 1
     }
 
     /// `Σ A·x + bias`.
@@ -262,12 +272,12 @@ impl Net {
             let map = self.map(map);
             all.push(Term { map, input: *input });
         }
-        self.push(Operation::Affine {
+        let sums = self.push(Affine {
             terms: all,
-            rows: bias.len() as u32,
-            bits,
-            shift,
-        })
+            reach: Affine::reach_of(bits, shift),
+        });
+        self.shifts.insert(sums, shift);
+        sums
     }
 
     /// An accumulator that is these values on frames of one zero, and moves with the frame where its
@@ -280,94 +290,81 @@ impl Net {
         self.affine(&[(Register::FRAME, weights)], values, bits, shift)
     }
 
+    /// With the shift of the sums.
     fn requantize(&mut self, input: Register, drop: u8, width: u8) -> Register {
-        self.push(Operation::Requantize { input, drop, width })
+        let shift = self.shifts.get(&input).copied().unwrap_or(0);
+        self.push(Requantize {
+            input,
+            shift,
+            drop,
+            width,
+        })
     }
 
     fn relu(&mut self, input: Register) -> Register {
-        self.push(Operation::Relu { input })
+        self.push(Relu { input })
     }
 
-    fn table(&mut self, input: Register, width: u8, f: impl Fn(i32) -> i32) -> Register {
-        let values = (-128..128).map(f).collect();
-        self.program.tables.push(Table { values, width });
+    fn table(&mut self, input: Register, f: impl Fn(i32) -> i32) -> Register {
+        self.look_up(input, Table::of_bytes((-128..128).map(f).collect()))
+    }
+
+    fn look_up(&mut self, input: Register, table: Table) -> Register {
+        self.program.tables.push(table);
         let table = self.program.tables.len() as u32 - 1;
-        self.push(Operation::Table { input, table })
+        self.push(Lookup { input, table })
     }
 
-    fn combine(
-        &mut self,
-        constant: i64,
-        monomials: Monomials<'_>,
-        bits: u8,
-        shift: u8,
-    ) -> Register {
-        let monomials = monomials_of(monomials);
-        self.push(Operation::Combine {
-            constant,
-            monomials,
-            bits,
-            shift,
-        })
+    /// Sums that are requantised with this shift.
+    fn combine(&mut self, constant: i64, monomials: Monomials<'_>, shift: u8) -> Register {
+        let sums = self.polynomial(constant, monomials);
+        self.shifts.insert(sums, shift);
+        sums
     }
 
-    /// With as many bits on both sides of 0.
-    fn polynomial(&mut self, constant: i64, monomials: Monomials<'_>, width: u8) -> Register {
-        self.push(Operation::Polynomial {
-            constant,
-            monomials: monomials_of(monomials),
-            width,
-            offset: 1 << (width - 1),
-        })
+    fn polynomial(&mut self, constant: i64, monomials: Monomials<'_>) -> Register {
+        self.push(Combine::new(constant, monomials))
     }
 
-    /// The same of values that are not negative.
-    fn unsigned(&mut self, constant: i64, monomials: Monomials<'_>, width: u8) -> Register {
-        self.push(Operation::Polynomial {
-            constant,
-            monomials: monomials_of(monomials),
-            width,
-            offset: 0,
-        })
-    }
-
-    fn dot(&mut self, input: Register, coefficients: &[i32], width: u8) -> Register {
-        self.push(Operation::Dot {
+    fn dot(&mut self, input: Register, coefficients: &[i32]) -> Register {
+        self.push(Dot {
             input,
             coefficients: coefficients.to_vec(),
-            width,
-            offset: 1 << (width - 1),
         })
     }
 
     fn sign(&mut self, input: Register) -> Register {
-        self.push(Operation::Sign { input })
+        self.push(Sign { input })
     }
 
     fn zero(&mut self, input: Register) -> Register {
-        self.push(Operation::Zero { input })
+        self.push(Zero { input })
     }
 
     fn indicators(&mut self, input: Register, len: u32) -> Register {
-        self.push(Operation::Indicators { input, len })
+        self.push(Indicators { input, len })
     }
 
     fn argmax(&mut self, input: Register) -> Register {
-        self.push(Operation::ArgMax { input })
+        self.push(ArgMax { input })
     }
 
     fn slice(&mut self, input: Register, start: u32, len: u32) -> Register {
-        self.push(Operation::Slice { input, start, len })
+        let slice = self.push(Slice { input, start, len });
+        if let Some(shift) = self.shifts.get(&input).copied() {
+            self.shifts.insert(slice, shift);
+        }
+        slice
     }
 
     fn concat(&mut self, inputs: &[Register]) -> Register {
         let inputs = inputs.to_vec();
-        self.push(Operation::Concat { inputs })
+        self.push(Concat { inputs })
     }
 
-    /// The same values in a register of another width.
-    fn widen(&mut self, input: Register, width: u8) -> Register {
-        self.polynomial(0, &[(1, input, None)], width)
+    /// The same values, not as an accumulator.
+    fn copy(&mut self, input: Register) -> Register {
+        self.polynomial(0, &[(1, input, None)])
     }
 
     /// The program with all of `output` as its output.
@@ -376,7 +373,7 @@ impl Net {
             self.bystander();
         }
         let program = &mut self.program;
-        let len = program.register_shapes()[output.index()].len as u32;
+        let len = program.register_shapes()[output].len as u32;
         program.output = Output {
             register: output,
             len,
@@ -384,15 +381,6 @@ impl Net {
         let bank = WeightBank::new(self.maps).unwrap();
         Case::new(name, self.program, bank, frames)
     }
-}
-
-fn monomials_of(monomials: Monomials<'_>) -> Vec<Monomial> {
-    let monomial = |(coefficient, left, right): &(i32, Register, Option<Register>)| Monomial {
-        coefficient: *coefficient,
-        left: *left,
-        right: *right,
-    };
-    monomials.iter().map(monomial).collect()
 }
 
 /// The frame of programs with [listed](Net::listed) values.

@@ -7,9 +7,9 @@ use super::Case;
 use crate::{
     Inputs, Outputs, Params, Proof, ProofKind, Prover, Verifier, Visibility,
     backend::F,
-    circuit::{StepWitness, state::initial_z},
     ivc::step::Run,
-    program::{Emission, Node, Program, Register, interpreter::Interpreter},
+    program::{Emission, Program, Register, interpreter::Interpreter},
+    recursive::{Execution, Node, StepWitness, Unrolled, state::initial_z},
     tests::fixtures::Bench,
     trace::{
         PublicVectors, RowKind, TraceError, TraceKey, TraceProof, TraceRun, TraceStatement,
@@ -89,8 +89,8 @@ fn lie(case: &Case, index: usize, output: &[i64]) -> (usize, i64) {
     let shape = case.program.output_shape();
     let at = index % output.len();
     let up = output[at] + 1;
-    let other = if shape.holds(up) { up } else { output[at] - 1 };
-    assert!(shape.holds(other));
+    let other = if shape.range.holds(up) { up } else { output[at] - 1 };
+    assert!(shape.range.holds(other));
     (at, other)
 }
 
@@ -128,18 +128,22 @@ fn float(case: &Case) {
 fn interpreter(case: &Case) {
     let program = &case.program;
     let expected = outputs(case);
-    let bench = Bench::new(program.clone(), case.bank.clone());
+    if case.refusal(Runtime::Recursive).is_some() {
+        return;
+    }
+    let bench = Bench::scheduled(program.clone(), case.schedule, case.bank.clone());
     let (mut run, _) = begin(case, &bench);
     let mut got = Vec::new();
-    for_each_step(case, |phase, frames| {
+    for_each_step(case, &bench, |phase, frames| {
         let trace = bench.trace_of(&run, frames);
-        for (values, shape) in trace.registers.iter().zip(&bench.step.shapes) {
-            assert!(values.iter().all(|v| shape.holds(*v)));
+        for (register, values) in trace.registers.iter() {
+            let encoding = bench.step.encoding(register);
+            assert!(values.iter().all(|v| encoding.holds(*v)));
         }
         emitted(&bench, phase, frames.len(), |r| trace.register(r), &mut got);
         let after = &bench.step.slots[bench.step.slots.len() - 1].carried;
         run.carried = after.iter().map(|r| trace.register(*r).to_vec()).collect();
-        run.state.phase = (phase + 1) % program.steps_per_frame();
+        run.state.phase = (phase + 1) % bench.step.phases;
     });
     assert_eq!(
         got, expected,
@@ -148,11 +152,10 @@ fn interpreter(case: &Case) {
 }
 
 /// Calls with the phase and the frames of every step.
-fn for_each_step(case: &Case, mut f: impl FnMut(u64, &[Vec<i64>])) {
-    let program = &case.program;
-    for frames in case.frames.chunks(program.frames_per_step() as usize) {
+fn for_each_step(case: &Case, bench: &Bench, mut f: impl FnMut(u64, &[Vec<i64>])) {
+    for frames in case.frames.chunks(bench.step.frames()) {
         f(0, frames);
-        for phase in 1..program.steps_per_frame() {
+        for phase in 1..bench.step.phases {
             f(phase, &vec![vec![0; frames[0].len()]; 1]);
         }
     }
@@ -169,7 +172,7 @@ fn emitted<'a>(
     let program = &bench.program;
     let of = |r: Register| register(r)[..program.output_shape().len].to_vec();
     match program.emission() {
-        _ if phase + 1 != program.steps_per_frame() => {}
+        _ if phase + 1 != bench.step.phases => {}
         Emission::Each => outputs.extend(bench.step.slots[..frames].iter().map(|s| of(s.output))),
         Emission::Last => *outputs = vec![of(bench.step.output)],
     }
@@ -177,9 +180,10 @@ fn emitted<'a>(
 
 fn begin(case: &Case, bench: &Bench) -> (Run, F) {
     let binding = F::from(7);
-    let carried = case.program.initial_with(&case.parameters).unwrap();
+    let carried = bench.step.initial_with(&case.program, &case.parameters);
+    let carried = carried.unwrap();
     let mut run = bench.run();
-    run.z = initial_z(&case.program, binding, &carried);
+    run.z = initial_z(&bench.step, binding, &carried);
     run.carried = carried;
     (run, binding)
 }
@@ -188,19 +192,19 @@ fn begin(case: &Case, bench: &Bench) -> (Run, F) {
 /// interpreter's outputs and state, and whose claim is true.
 fn recursive(case: &Case, index: usize) {
     let program = &case.program;
-    let small = program.check_step().map_err(|e| e.to_string());
+    let small = Unrolled::new(program, case.schedule).map_err(|e| e.to_string());
     if let Some(says) = case.refusal(Runtime::Recursive) {
         assert_says(&small, says);
         return;
     }
     small.unwrap();
     let expected = outputs(case);
-    let bench = Bench::new(program.clone(), case.bank.clone());
+    let bench = Bench::scheduled(program.clone(), case.schedule, case.bank.clone());
     let (dummy, _) = bench.synthesize([F::ZERO; 2], &StepWitness::dummy(&bench.step));
     let (mut run, _) = begin(case, &bench);
     let mut got = Vec::new();
     let mut last = None;
-    for_each_step(case, |phase, frames| {
+    for_each_step(case, &bench, |phase, frames| {
         let trace = bench.trace_of(&run, frames);
         let step = bench.prepare(&run, &trace);
         let (cs, next) = bench.synthesize(run.z, &step.witness);
@@ -228,13 +232,14 @@ fn recursive(case: &Case, index: usize) {
     };
     assert_ne!(register, Register::FRAME, "another frame is no lie");
     let (entry, other) = lie(case, index, &expected[expected.len() - 1]);
-    trace.registers[register.index()][entry] = other;
-    let at = register.index().checked_sub(2);
-    if let Some(at) = at.filter(|at| matches!(bench.step.nodes[*at], Node::Operation(_)))
+    trace.registers[register][entry] = other;
+    let at = register.operation();
+    let is_kept = |at: &usize| matches!(bench.step.nodes[*at], Node::Keep { .. });
+    if let Some(at) = at.filter(|at| !is_kept(at))
         && bench.step.slots.len() == 1
     {
         let phase = run.state.phase;
-        let follows = crate::program::interpreter::Execution::after_a_lie;
+        let follows = Execution::after_a_lie;
         let lied = trace.clone();
         if let Ok(lied) = follows(&bench.step, &bench.bank, phase, lied, at) {
             trace = lied;
@@ -281,12 +286,8 @@ impl Traced<'_> {
 /// prover who lies.
 fn trace(case: &Case, index: usize) {
     let program = &case.program;
-    let key = TraceKey::new(program, program.digest()).map_err(|e| e.to_string());
+    let key = TraceKey::new(program, program.digest());
     let refusal = case.refusal(Runtime::Trace);
-    let key = match (key, refusal) {
-        (Err(error), Some(says)) => return assert_says::<()>(&Err(error), says),
-        (key, _) => key.unwrap(),
-    };
     let expected = outputs(case);
     let seed = BlindingSeed::random();
     let traced = Traced {
@@ -365,7 +366,7 @@ fn trace(case: &Case, index: usize) {
 /// Proves and verifies through sessions, bytes included.
 fn session(case: &Case, kind: ProofKind, index: usize) {
     let expected = outputs(case);
-    let params = Params::setup(&case.program).unwrap();
+    let params = Params::setup_with(&case.program, case.schedule).unwrap();
     let bank: WeightBank = case.bank.clone();
     let prover = Prover::from_bank(&params, bank).unwrap();
     let visibility = if index.is_multiple_of(2) {
