@@ -203,8 +203,8 @@ LAMBDA = endomorphism()
 
 # ---------------------------------------------------------------- programs and commitments
 
-OPERATIONS = """affine requantize relu table select carried combine polynomial dot sign zero
-indicators argmax accumulate slice concat layer""".split()
+OPERATIONS = "affine combine dot requantize relu lookup sign zero indicators argmax accumulate slice concat".split()
+FRAME = "frame", 0
 
 
 class Reader:
@@ -254,21 +254,35 @@ class Reader:
         return int.from_bytes(self.take(8), "little")
 
 
+def signed_bits(least, most):
+    """The least width of signed integers that hold a range."""
+    return 1 + max((~v if v < 0 else v).bit_length() for v in (least, most))
+
+
+def held(shape):
+    """Width and offset: with the offset added, the range is in [0, 2^width)."""
+    _, least, most = shape
+    width = signed_bits(least, most)
+    return (max(width, 2) - 1, 0) if least >= 0 else (width, 1 << (width - 1))
+
+
+def rounding(shift):
+    return 1 << shift >> 1 if shift else 0
+
+
 class Program:
     def __init__(self, data):
         r = Reader(data)
-        self.digest = shake("layerfold/program/1", data)
+        self.digest = shake("layerfold/program/2", data)
         vector = lambda: (r.uint(), r.u8())
+        register = lambda: self.register(r)
         self.maps = r.list(lambda: (r.uint(), r.uint()))
-        self.tables = r.list(lambda: (r.list(r.int), r.u8()))
+        self.tables = r.list(lambda: (r.int(), r.list(r.int)))
         self.frame = vector()
-        self.carried = r.list(lambda: dict(shape=vector(), initial=r.list(r.int), next=r.uint(), parameter=r.bool()))
-        if r.uint() != 0:
-            raise Unreadable("layers are spread over steps")
-        r.uint()
+        self.carried = r.list(lambda: dict(shape=vector(), initial=r.list(r.int), next=register(), parameter=r.bool()))
         operation = lambda: self.operation(r)
         self.operations, self.head = r.list(operation), r.list(operation)
-        self.output = r.uint(), r.uint()
+        self.output = register(), r.uint()
         self.last = {0: False, 1: True}.get(r.uint())
         self.limit = r.uint(64)
         if self.last is None or r.at != len(data):
@@ -281,61 +295,81 @@ class Program:
         self.shapes = self.register_shapes()
 
     @staticmethod
+    def register(r):
+        kind = r.uint()
+        if kind > 2:
+            raise Unreadable("no register")
+        return (FRAME, ("carried", 0), ("result", 0))[kind][0], r.uint() if kind else 0
+
+    @staticmethod
     def operation(r):
         kind = r.uint()
         if kind >= len(OPERATIONS):
             raise Unreadable("no operation")
-        kind, reg = OPERATIONS[kind], r.uint
-        monomials = lambda: r.list(lambda: (r.int(), reg(), r.option(reg)))
-
-        def term():
-            if r.uint() != 0:
-                raise Unreadable("a route")
-            return r.uint(), reg()
-
+        kind, reg = OPERATIONS[kind], lambda: Program.register(r)
         fields = {
-            "affine": lambda: (r.list(term), r.uint(), r.u8(), r.u8()),
-            "requantize": lambda: (reg(), r.u8(), r.u8()),
-            "table": lambda: (reg(), r.uint()),
-            "carried": lambda: (r.uint(),),
-            "combine": lambda: (r.int(64), monomials(), r.u8(), r.u8()),
-            "polynomial": lambda: (r.int(64), monomials(), r.u8(), r.uint(64)),
-            "dot": lambda: (reg(), r.list(r.int), r.u8(), r.uint(64)),
+            "affine": lambda: (r.list(lambda: (r.uint(), reg())), r.uint(64)),
+            "combine": lambda: (r.int(64), r.list(lambda: (r.int(), reg(), r.option(reg)))),
+            "dot": lambda: (reg(), r.list(r.int)),
+            "requantize": lambda: (reg(), r.u8(), r.u8(), r.u8()),
+            "lookup": lambda: (reg(), r.uint()),
             "indicators": lambda: (reg(), r.uint()),
             "accumulate": lambda: (r.uint(), reg()),
             "slice": lambda: (reg(), r.uint(), r.uint()),
             "concat": lambda: (r.list(reg),),
         }
-        if kind in ("select", "layer"):
-            raise Unreadable("layers are spread over steps")
         return kind, fields.get(kind, lambda: (reg(),))()
 
+    def value(self, table, x):
+        """Of a table at x; 0 where it has none."""
+        least, values = self.tables[table]
+        return values[x - least] if 0 <= x - least < len(values) else 0
+
     def register_shapes(self):
-        """(length, width, offset, shift of an accumulator) of all registers."""
-        signed = lambda len, width: (len, width, 1 << (width - 1), 0)
-        acc = lambda len, b, s: (len, b, (1 << (b - 1)) + (1 << s >> 1 if s else 0), s)
-        shapes = [signed(*self.frame), signed(*self.carried[0]["shape"]) if self.carried else signed(0, 1)]
-        for kind, o in self.operations + self.head:
+        """(length, least, greatest value) of all registers."""
+        signed = lambda len, width: (len, -1 << (width - 1), (1 << (width - 1)) - 1)
+        shapes = {FRAME: signed(*self.frame)}
+        for k, part_ in enumerate(self.carried):
+            shapes["carried", k] = signed(*part_["shape"])
+
+        def combine(constant, monomials):
+            names = sorted({x for _, a, b in monomials for x in (a, b) if x is not None})
+            sums = []
+            for corner in range(1 << len(names)):
+                at = {name: shapes[name][1 + (corner >> k & 1)] for k, name in enumerate(names)}
+                sums.append(constant + sum(k * at[a] * (1 if b is None else at[b]) for k, a, b in monomials))
+            return shapes[monomials[0][1]][0], min(sums), max(sums)
+
+        def dot(r, coefficients):
+            ends = [sorted(c * x for x in shapes[r][1:]) for c in coefficients]
+            return 1, sum(a for a, _ in ends), sum(b for _, b in ends)
+
+        def requantize(r, shift, drop, width):
+            n, *ends = shapes[r]
+            _, least, most = signed(n, width)
+            return n, *(min(max(y + rounding(shift) >> shift + drop, least), most) for y in ends)
+
+        def concat(inputs):
+            lens, least, most = zip(*(shapes[r] for r in inputs))
+            return sum(lens), min(least), max(most)
+
+        for at, (kind, o) in enumerate(self.operations + self.head):
             of = lambda r: shapes[r]
-            shapes.append(
-                {
-                    "affine": lambda: acc(o[1], o[2], o[3]),
-                    "requantize": lambda: signed(of(o[0])[0], o[2]),
-                    "relu": lambda: of(o[0]),
-                    "table": lambda: signed(of(o[0])[0], self.tables[o[1]][1]),
-                    "carried": lambda: signed(*self.carried[o[0]]["shape"]),
-                    "combine": lambda: acc(of(o[1][0][1])[0], o[2], o[3]),
-                    "polynomial": lambda: (of(o[1][0][1])[0], o[2], o[3], 0),
-                    "dot": lambda: (1, o[2], o[3], 0),
-                    "sign": lambda: (of(o[0])[0], 1, 0, 0),
-                    "zero": lambda: (of(o[0])[0], 1, 0, 0),
-                    "argmax": lambda: (of(o[0])[0], 1, 0, 0),
-                    "indicators": lambda: (o[1], 1, 0, 0),
-                    "accumulate": lambda: signed(*self.carried[o[0]]["shape"]),
-                    "slice": lambda: (o[2],) + of(o[0])[1:],
-                    "concat": lambda: (sum(of(r)[0] for r in o[0]), of(o[0][0])[1], of(o[0][0])[2], 0),
-                }[kind]()
-            )
+            shapes["result", at] = {
+                "affine": lambda: (self.maps[o[0][0][0]][0], -o[1], o[1]),
+                "combine": lambda: combine(*o),
+                "dot": lambda: dot(*o),
+                "requantize": lambda: requantize(*o),
+                "relu": lambda: (of(o[0])[0], *(max(x, 0) for x in of(o[0])[1:])),
+                "lookup": lambda: (of(o[0])[0], min(self.tables[o[1]][1]), max(self.tables[o[1]][1])),
+                "sign": lambda: (of(o[0])[0], 0, 1),
+                "zero": lambda: (of(o[0])[0], 0, 1),
+                "argmax": lambda: (of(o[0])[0], 0, 1),
+                "indicators": lambda: (o[1], 0, 1),
+                "accumulate": lambda: signed(*self.carried[o[0]]["shape"]),
+                "slice": lambda: (o[2],) + of(o[0])[1:],
+                "concat": lambda: concat(*o),
+            }[kind]()
         return shapes
 
 
@@ -485,8 +519,10 @@ class Form:
 
 
 class Quotient:
-    def __init__(self, y, half, shift, width_in, width, source):
-        self.y, self.half, self.shift, self.bits, self.width, self.source = y, half, shift, width_in, width, source
+    """floor((y + half) / 2^shift), clamped; y is `source`: a register, from an entry on."""
+
+    def __init__(self, y, half, shift, bits, width, source):
+        self.y, self.half, self.shift, self.bits, self.width, self.source = y, half, shift, bits, width, source
 
 
 def part(form, shift=0):
@@ -506,8 +542,7 @@ class System:
         self.tables, self.table_of = [], {}
         self.lookups, self.identities, self.products, self.product_of = [], [], [], {}
         self.public((1, 1), [1])
-        self.registers, self.limbs, self.lin, self.quotient_of = {}, {}, {}, {}
-        self.committed = {}
+        self.registers, self.limbs, self.lin = {}, {}, {}
         self.build(frames, outputs)
         self.drop_unused_products()
 
@@ -619,7 +654,7 @@ class System:
             return x
         if f == "relu":
             return max(x, 0)
-        return self.program.tables[f[1]][0][x + 128]
+        return self.program.value(f[1], x)
 
     def plan(self, f, q):
         """n, and whether one table has all values."""
@@ -633,7 +668,7 @@ class System:
 
     def function(self, f, q):
         w, box = q.width, q.y.box
-        if f == "identity" and q.source is not None:
+        if f == "identity":
             short = self.upper_limbs(q)
             if short is not None:
                 return short
@@ -692,8 +727,8 @@ class System:
             o = self.column(box)
             self.lookup(table, part(c), part(d), part(o))
             out.append((o, p))
-        if f == "identity" and q.source is not None:
-            self.limbs[q.source, q.shift, w] = sorted(out, key=lambda o: o[1])
+        if f == "identity":
+            self.limbs[q.source, box, q.half, q.shift, w] = sorted(out, key=lambda o: o[1])
         return self.of_limbs(box, out, 0, 0 if relu else 1 << (w - 1))
 
     @staticmethod
@@ -704,27 +739,25 @@ class System:
         return result.shifted(-minus) if minus else result
 
     def upper_limbs(self, q):
-        """The quotient as a part of another of the same register that has limbs."""
-        for other_index, other in self.quotients:
-            if other is q:
+        """The quotient as a part of another of the same numbers that has limbs."""
+        register, start = q.source
+        for at, (kind, o) in enumerate(self.program.operations):
+            if kind != "requantize" or o[3] <= 10 or (o[0], 0, self.shape[o[0]][0]) != (register, start, q.y.box[1]):
+                continue
+            shift, cut = o[1] + o[2], o[3] - q.width
+            if rounding(o[1]) == q.half and cut > 0 and q.shift - shift == cut:
                 break
-            if other.source != q.source or other.shift >= q.shift or other.width <= 10:
-                continue
-            cut = q.shift - other.shift
-            if other.width - q.width != cut:
-                continue
-            if isinstance(self.registers[other_index], Quotient):
-                if self.plan("identity", other)[1]:
-                    continue
-                self.linear(other_index)
-            limbs = self.limbs.get((other.source, other.shift, other.width))
-            if limbs is None:
-                continue
-            upper = [(o, p) for o, p in limbs if p >= cut]
-            if not any(p == cut for _, p in upper):
-                continue
-            return self.of_limbs(q.y.box, upper, cut, 1 << (q.width - 1))
-        return None
+        else:
+            return None
+        key = q.source, q.y.box, q.half, shift, o[3]
+        if key not in self.limbs:
+            if ("result", at) not in self.registers:
+                return None
+            self.linear(("result", at))
+        upper = [(x, p) for x, p in self.limbs.get(key, ()) if p >= cut]
+        if not any(p == cut for _, p in upper):
+            return None
+        return self.of_limbs(q.y.box, upper, cut, 1 << (q.width - 1))
 
     # -- registers
 
@@ -735,176 +768,137 @@ class System:
 
     def linear(self, r):
         """Register r as a linear form, made once."""
-        value = self.registers[r]
-        if r in self.lin:
-            return self.lin[r]
-        if isinstance(value, Quotient):
-            self.lin[r] = self.function("identity", value)
-            self.quotient_of[r] = value
-            self.registers[r] = self.lin[r]
-        elif not value.linear():
-            self.lin[r] = self.commit(value)
-        else:
-            return value
+        if r not in self.lin:
+            value = self.registers[r]
+            if isinstance(value, Quotient):
+                self.lin[r] = self.function("identity", value)
+            else:
+                self.lin[r] = value if value.linear() else self.commit(value)
         return self.lin[r]
 
-    def form(self, r):
-        """Register r as a form."""
-        return self.linear(r) if isinstance(self.registers[r], Quotient) else self.registers[r]
-
-    def through(self, r, box, frames, entries, linear=True):
-        """A register read through maps; committed to if it must be."""
-        result = (self.linear(r) if linear else self.form(r)).read(box, frames, entries, self)
+    def read(self, r):
+        """Register r as the operation at hand reads it: in the head those of the frames at the last frame."""
+        value = self.registers[r]
+        time, length = (value.y if isinstance(value, Quotient) else value).box
+        if time == self.time:
+            return value
+        box, at_last = (self.time, length), ("cell", 0, self.time, time - 1)
+        result = self.linear(r).read(box, at_last, whole(length))
         if result is None:
-            if r not in self.committed:
-                self.committed[r] = self.commit(self.linear(r))
-            result = self.committed[r].read(box, frames, entries)
+            self.lin[r] = self.commit(self.linear(r))
+            result = self.lin[r].read(box, at_last, whole(length))
         return result
 
-    def local(self, r):
-        """The register for the operation at hand: in the head those of the frames at the last frame."""
-        if not self.in_head or r >= self.body:
-            return r
-        key = "last", r
-        self.registers[key] = self.through(r, (1, self.len(r)), ("cell", 0, 1, self.T - 1), whole(self.len(r)))
-        self.shape[key] = self.shape[r]
-        return key
+    def form(self, r):
+        value = self.read(r)
+        return self.linear(r) if isinstance(value, Quotient) else value
+
+    def linear_form(self, r):
+        value = self.read(r)
+        return value if isinstance(value, Form) and value.linear() else self.linear(r)
+
+    def through(self, form, len_, entries):
+        """A form read through a map of entries; committed to if it must be, for this reader only."""
+        box = form.box[0], len_
+        result = form.read(box, whole(box[0]), entries, self)
+        return self.commit(form).read(box, whole(box[0]), entries) if result is None else result
 
     def len(self, r):
         return self.shape[r][0]
 
     def build(self, frames, outputs):
         p, T = self.program, self.T
-        self.body = 2 + len(p.operations)
-        self.shape = dict(enumerate(p.shapes))
-        self.in_head, self.quotients = False, []
+        self.shape = p.shapes
+        self.in_head = False
         length, width = p.frame
         if frames is None:
             x = self.column((T, length))
             self.digested[0] = "inputs"
             self.range(x.shifted(1 << (width - 1)), width)
-            self.registers[0] = x
+            self.registers[FRAME] = x
         else:
-            self.registers[0] = self.view("pub", self.public((T, length), frames), (T, length))
+            self.registers[FRAME] = self.view("pub", self.public((T, length), frames), (T, length))
         for k, c in enumerate(p.carried):
-            box = T, c["shape"][0]
-            if k == 0:
-                self.registers[1] = self.view("part", 0, box)
+            self.registers["carried", k] = self.view("part", k, (T, c["shape"][0]))
         for at, (kind, o) in enumerate(p.operations + p.head):
             self.in_head = at >= len(p.operations)
-            self.registers[at + 2] = getattr(self, "op_" + kind)(at + 2, *o)
+            self.registers["result", at] = getattr(self, "op_" + kind)(*o)
         r, length = p.output
         self.in_head = p.last
-        r = self.local(r)
-        box = 1 if p.last else T, length
-        _, width, offset, _ = self.shape[r]
-        if isinstance(self.registers[r], Quotient):
-            self.linear(r)
-        form = self.cut(r, 0, length)
+        form = self.through(self.form(r), length, ("shift", 0, length, 0))
+        box = form.box
+        self.output_shape = length, *held(self.shape[r])
         if outputs is None:
             x = self.column(box)
             self.digested[len(self.columns) - 1] = "outputs"
+            _, width, offset = self.output_shape
             self.range(x.shifted(offset), width)
             self.identities.append(x.plus(form, -1))
         else:
             self.identities.append(form.plus(self.view("pub", self.public(box, outputs), box), -1))
-        self.output_shape = length, width, offset
         self.replace_parts()
         if not self.tables:
             self.table([(0,)])
-
-    def cut(self, r, start, length):
-        """Entries of a register that is a form."""
-        value = self.registers[r]
-        box = value.box[0], length
-        if start == 0 and length == value.box[1]:
-            return value
-        result = value.read(box, whole(box[0]), ("shift", 0, length, start), self)
-        assert result is not None
-        return result
 
     @property
     def time(self):
         return 1 if self.in_head else self.T
 
-    def op_affine(self, at, terms, rows, _bits, _shift):
-        form = Form((self.time, rows))
+    def op_affine(self, terms, _reach):
+        form = Form((self.time, self.program.maps[terms[0][0]][0]))
         for k, (l, r) in enumerate(terms):
             m, n = self.program.maps[l]
-            r = self.local(r)
-            x = self.through(r, (self.time, n), whole(self.time), ("shift", 0, min(n, self.len(r)), 0))
-            form.affine.append((1, (l, k == 0, ("shift", 0, min(m, rows), 0), x)))
+            x = self.through(self.linear_form(r), n, ("shift", 0, min(n, self.len(r)), 0))
+            form.affine.append((1, (l, k == 0, ("shift", 0, m, 0), x)))
         return form
 
-    def op_requantize(self, at, r, drop, width):
-        _, B, _, s = self.shape[r]
-        source = r
-        r = self.local(r)
-        y = self.registers[r]
-        q = Quotient(y, 1 << s >> 1 if s else 0, s + drop, B, width, source)
-        if not self.in_head:
-            self.quotients.append((at, q))
-        else:
-            q.source = None
-        return q
+    def op_requantize(self, r, shift, drop, width):
+        half = rounding(shift)
+        n = signed_bits(*(x + half for x in self.shape[r][1:]))
+        return Quotient(self.form(r), half, shift + drop, n, width, (r, 0))
 
-    def quotient(self, r):
-        r = self.local(r)
-        value = self.registers[r]
-        if isinstance(value, Quotient):
-            return value
-        if r in self.quotient_of:
-            return self.quotient_of[r]
-        w = self.shape[r][1]
-        return Quotient(self.linear(r), 0, 0, w, w, None)
+    def op_relu(self, r):
+        value = self.read(r)
+        if isinstance(value, Form):
+            _, least, most = self.shape[r]
+            if least >= 0:
+                return self.linear_form(r)
+            w = signed_bits(least, most)
+            value = Quotient(value, 0, 0, w, w, (r, 0))
+        return self.function("relu", value)
 
-    def op_relu(self, at, r):
-        if self.shape[r][2] == 0:
-            r = self.local(r)
-            return self.linear(r)
-        return self.function("relu", self.quotient(r))
+    def op_lookup(self, r, table):
+        value = self.read(r)
+        if isinstance(value, Quotient) and value.width <= 10 and r not in self.lin:
+            return self.function(("table", table), value)
+        form = self.form(r)
+        rows = self.table(list(enumerate(self.program.tables[table][1], self.program.tables[table][0])))
+        x = self.column(form.box)
+        self.lookup(rows, part(form), part(x))
+        return x
 
-    def op_table(self, at, r, table):
-        return self.function(("table", table), self.quotient(r))
-
-    def op_carried(self, at, k):
-        return self.view("part", k, (self.T, self.program.carried[k]["shape"][0]))
-
-    def sum(self, constant, monomials):
+    def op_combine(self, constant, monomials):
         form = Form((self.time, self.len(monomials[0][1]))).shifted(constant)
         for k, left, right in monomials:
-            left = self.local(left)
             if right is None:
-                if isinstance(self.registers[left], Quotient):
-                    self.linear(left)
-                form = form.plus(self.registers[left], k)
+                form = form.plus(self.form(left), k)
             else:
-                right = self.local(right)
-                a = self.linear(left)
-                b = self.linear(right)
-                form = form.plus(self.product(a, b, False), k)
+                a = self.linear_form(left)
+                form = form.plus(self.product(a, self.linear_form(right), False), k)
         return form
 
-    def op_combine(self, at, constant, monomials, _bits, _shift):
-        return self.sum(constant, monomials)
+    def op_dot(self, r, coefficients):
+        return self.through(self.linear_form(r), 1, ("weights", 0, 1, tuple(coefficients)))
 
-    def op_polynomial(self, at, constant, monomials, _width, _offset):
-        return self.sum(constant, monomials)
-
-    def op_dot(self, at, r, coefficients, _width, _offset):
-        r = self.local(r)
-        n = len(coefficients)
-        return self.through(r, (self.time, 1), whole(self.time), ("weights", 0, 1, tuple(coefficients)))
-
-    def op_sign(self, at, r):
-        B = self.shape[r][1]
-        y = self.registers[self.local(r)]
-        v = y.shifted(1 << (B - 1))
-        h = B - 8 * ((B - 1) // 8)
-        low = self.low(v, B - h)
+    def op_sign(self, r):
+        n = signed_bits(*self.shape[r][1:])
+        y = self.form(r)
+        v = y.shifted(1 << (n - 1))
+        h = n - 8 * ((n - 1) // 8)
+        low = self.low(v, n - h)
         table = self.table([(d, int(d >= 1 << (h - 1))) for d in range(1 << h)])
         bit = self.column(y.box)
-        self.lookup(table, part(self.without(v, low), B - h), part(bit))
+        self.lookup(table, part(self.without(v, low), n - h), part(bit))
         return bit
 
     def is_equal(self, v, n, live):
@@ -914,22 +908,21 @@ class System:
         self.lookup(table, part(c), part(bit))
         return bit
 
-    def op_zero(self, at, r):
-        _, B, offset, _ = self.shape[r]
-        return self.is_equal(self.registers[self.local(r)].shifted(offset), B, offset)
+    def op_zero(self, r):
+        n, offset = held(self.shape[r])
+        return self.is_equal(self.form(r).shifted(offset), n, offset)
 
-    def op_indicators(self, at, r, length):
-        _, w, offset, _ = self.shape[r]
-        r = self.local(r)
+    def op_indicators(self, r, length):
+        w, offset = held(self.shape[r])
         box = self.time, length
-        x = self.through(r, box, whole(self.time), ("cell", 0, length, 0), False)
+        x = self.through(self.form(r), length, ("cell", 0, length, 0))
         c = self.public((1, length), range(length))
         v = x.plus(Form(box, {(("pub", c), ("cell", 0, self.time, 0), whole(length)): 1}), -1)
         return self.is_equal(v.shifted(offset + length - 1), ((1 << w) + length).bit_length(), offset + length - 1)
 
-    def op_argmax(self, at, r):
-        w = self.shape[r][1]
-        x = self.linear(self.local(r))
+    def op_argmax(self, r):
+        w, _ = held(self.shape[r])
+        x = self.linear_form(r)
         time, length = x.box
         o = self.column(x.box)
         self.lookup(self.range_table(1), part(o))
@@ -942,31 +935,33 @@ class System:
         self.range(v, w)
         return o
 
-    def op_accumulate(self, at, k, r):
+    def op_accumulate(self, k, r):
         length = self.program.carried[k]["shape"][0]
         box = self.T, length
-        sums = self.through(r, box, ("prefix", 0, self.T, 0), whole(length))
         start = self.public((1, length), self.initial[k])
-        return Form(box, {(("pub", start), ("cell", 0, self.T, 0), whole(length)): 1}).plus(sums)
+        form = Form(box, {(("pub", start), ("cell", 0, self.T, 0), whole(length)): 1})
+        x = self.linear_form(r)
+        prefix = ("prefix", 0, self.T, 0), whole(length)
+        plain = all(t == whole(self.T) and s[0] != "part" for s, t, _ in x.views)
+        sums = x.read(box, *prefix) if plain else None
+        return form.plus(self.commit(x).read(box, *prefix) if sums is None else sums)
 
-    def op_slice(self, at, r, start, length):
-        r = self.local(r)
-        value = self.registers[r]
-        if not isinstance(value, Quotient):
-            return self.cut(r, start, length)
-        box = value.y.box[0], length
-        y = value.y if length == value.y.box[1] else value.y.read(box, whole(box[0]), ("shift", 0, length, start), self)
-        if y is None:
-            y = self.commit(value.y).read(box, whole(box[0]), ("shift", 0, length, start), self)
-        return Quotient(y, value.half, value.shift, value.bits, value.width, None)
+    def op_slice(self, r, start, length):
+        value, entries = self.read(r), ("shift", 0, length, start)
+        if isinstance(value, Quotient):
+            # Products are numbered when they are first met, whatever becomes of them.
+            y = value.y.read((value.y.box[0], length), whole(value.y.box[0]), entries, self)
+            if y is not None and r not in self.lin:
+                register, first = value.source
+                return Quotient(y, value.half, value.shift, value.bits, value.width, (register, first + start))
+        return self.through(self.form(r), length, entries)
 
-    def op_concat(self, at, inputs):
+    def op_concat(self, inputs):
         total = sum(map(self.len, inputs))
         form, start = Form((self.time, total)), 0
         for r in inputs:
             n = self.len(r)
-            r = self.local(r)
-            form = form.plus(self.through(r, form.box, whole(self.time), ("shift", start, start + n, -start), False))
+            form = form.plus(self.through(self.form(r), total, ("shift", start, start + n, -start)))
             start += n
         return form
 
@@ -974,31 +969,28 @@ class System:
 
     def replace_parts(self):
         p, T = self.program, self.T
-        reading = {r for r, f in self.registers.items() if isinstance(f, Form) and any(s[0] == "part" for s, _, _ in f.views)}
+        parts = {}
         for k, c in enumerate(p.carried):
             length = c["shape"][0]
             start = ("pub", self.public((1, length), self.initial[k]))
             r = c["next"]
-            own = (1,) if k == 0 else [2 + i for i, o in enumerate(p.operations) if o == ("carried", (k,))]
-            before = {(start, ("cell", 0, 1, 0), whole(length)): 1}
-            if r in own:
-                before = {(start, ("cell", 0, T, 0), whole(length)): 1}
-            else:
-                value = self.registers[r]
-                if isinstance(value, Quotient):
-                    value = self.linear(r)
-                if not value.linear() or any(s[0] == "part" for s, _, _ in value.views) or r in reading:
-                    value = self.registers[r] = self.commit(value)
-                for (s, t, i), number in value.views.items():
-                    t = after(("shift", 1, T, -1), t)
-                    if t[0] != "nothing":
-                        before[s, t, i] = number
-            for form in self.all_forms():
-                self.replace(form, ("part", k), before)
+            if r == ("carried", k):
+                parts["part", k] = {(start, ("cell", 0, T, 0), whole(length)): 1}
+                continue
+            x = self.linear(r)
+            if any(s[0] == "part" for s, _, _ in x.views):
+                x = self.lin[r] = self.commit(x)
+            later = ("shift", 1, T, -1), whole(length)
+            shifted = x.read((T, length), *later)
+            if shifted is None:
+                shifted = self.commit(x).read((T, length), *later)
+            parts["part", k] = {(start, ("cell", 0, 1, 0), whole(length)): 1, **shifted.views}
+        for form in self.all_forms():
+            self.replace(form, parts)
 
     def all_forms(self):
         seen = {}
-        for form in [f for f in self.registers.values() if isinstance(f, Form)] + list(self.lin.values()) + list(self.committed.values()) + self.identities:
+        for form in [f for f in self.registers.values() if isinstance(f, Form)] + list(self.lin.values()) + self.identities:
             seen[id(form)] = form
         for _, parts in self.lookups:
             for form, _ in parts:
@@ -1012,12 +1004,12 @@ class System:
         return list(seen.values())
 
     @staticmethod
-    def replace(form, source, before):
-        old = [(key, k) for key, k in form.views.items() if key[0] == source]
+    def replace(form, parts):
+        old = [(key, k) for key, k in form.views.items() if key[0] in parts]
         for key, k in old:
             del form.views[key]
-        for (_, t, i), k in old:
-            for (s, t2, i2), number in before.items():
+        for (source, t, i), k in old:
+            for (s, t2, i2), number in parts[source].items():
                 t3, i3 = after(t, t2), after(i, i2)
                 if t3[0] != "nothing" and i3[0] != "nothing":
                     form.put((s, t3, i3), k * number)
@@ -1220,22 +1212,22 @@ class Verifier:
             raise Unreadable("statement") from e
         (self.frames, self.inputs), (self.outputs, self.output_digest) = vectors
         need(1 <= self.T <= p.limit, "number of frames")
-        in_range = lambda entries, offset, width: all(0 <= x + offset < 1 << width for x in entries)
-        length, width = p.frame
+        in_range = lambda entries, least, most: all(least <= x <= most for x in entries)
+        length, *ends = p.shapes[FRAME]
         if self.frames is not None:
             need(len(self.frames) == self.T * length, "number of inputs")
-            need(in_range(self.frames, 1 << (width - 1), width), "an input out of range")
+            need(in_range(self.frames, *ends), "an input out of range")
         r, length = p.output
         if self.outputs is not None:
             need(len(self.outputs) == (1 if p.last else self.T) * length, "number of outputs")
-            need(in_range(self.outputs, p.shapes[r][2], p.shapes[r][1]), "an output out of range")
+            need(in_range(self.outputs, *p.shapes[r][1:]), "an output out of range")
         self.initial, left = [], list(self.parameters)
-        for part_ in p.carried:
-            length, width = part_["shape"]
+        for k, part_ in enumerate(p.carried):
+            length, *ends = p.shapes["carried", k]
             initial = part_["initial"]
             if part_["parameter"]:
                 initial, left = left[:length], left[length:]
-                need(len(initial) == length and in_range(initial, 1 << (width - 1), width), "parameters")
+                need(len(initial) == length and in_range(initial, *ends), "parameters")
             self.initial.append(initial)
         need(not left, "parameters")
 
