@@ -4,7 +4,7 @@
 //! | line | attack | test |
 //! |---|---|---|
 //! | 1 | remainder out of range | `a_remainder_is_in_range` |
-//! | 2, 3 | a result that is not the table's; a row of another table | `an_activation_is_that_of_the_table`, `a_row_of_another_table_is_none_of_this` |
+//! | 2, 3 | a result that is not the table's; a row of another table | `an_activation_is_that_of_the_table`, `an_activation_of_what_is_committed_…`, `what_a_table_lacks_has_no_proof`, `a_row_of_another_table_is_none_of_this` |
 //! | 4 | multiplicities | `multiplicities_are_how_often_rows_are_looked_up`, `rows_are_not_replaced_after_alpha` |
 //! | 5 | a tuple that is no row | [`NoRow::Told`](prover::NoRow) in every test with columns: its true fraction, counted as another row |
 //! | 6 | values chosen after `α` | `alpha_follows_from_every_cell` |
@@ -35,7 +35,7 @@
 //! | 32 | encodings | `every_byte_counts`, `lengths_…`, `points_and_elements_are_canonical`, `no_point_of_a_prover_is_the_identity` |
 //! | 33, 34 | weights or programs of the adversary | none: not attacks, see the notes |
 //! | 35, 37, 38 | constraints by hand, bounds, order | none: programs are operations; `random_programs_leave_no_choice` and `no_cell_is_free` of what they become |
-//! | 41 | clamping | `clamping_is_that_of_the_interpreter` |
+//! | 41 | clamping | `clamping_is_that_of_the_interpreter`, `values_of_one_sum_are_…` |
 //! | 43 | bias | `a_bias_counts_once_for_each_frame` |
 //! | 44 | numbers of identities | `boundary_sizes_bind` (an identity and no lookup), `errors_of_identities_do_not_cancel` |
 //! | 46, 49, 50 | attestations, chains, counts | none: not part of the argument |

@@ -10,12 +10,12 @@ use rand_chacha::ChaCha8Rng;
 use super::prover::*;
 use crate::{
     backend::F,
-    program::Register,
+    program::{Affine, Builder, Register, Table},
     trace::{
         RowKind,
         argument::Prepared,
         equation::Fingerprint,
-        system::{Linear, Source, System},
+        system::{Linear, Lookup, Source, System},
         tests::lowering::case,
         witness::{Witness, registers},
     },
@@ -146,6 +146,65 @@ fn an_activation_is_that_of_the_table() {
         1,
         0,
     );
+    assert!(!believed);
+}
+
+/// A table of values of 13 bits that were committed to before, and one of the frame: neither has another
+/// value than its own.
+#[test]
+fn an_activation_of_what_is_committed_is_that_of_the_table() {
+    let mut builder = Builder::new(2, 8);
+    let map = builder.map(2, 2);
+    let frame = builder.frame();
+    let sums = builder
+        .affine(&[(map, frame)], Affine::reach_of(16, 2))
+        .unwrap();
+    let wide = builder.requantize(sums, 2, 13).unwrap();
+    let values = (-4096..4096).map(|x: i32| (x * 3) % 100).collect();
+    let least = -4096;
+    let output = builder.look_up(wide, Table { least, values }).unwrap();
+    for program in [builder.finish(output).unwrap(), lookup(2)] {
+        let bench = Bench::new(&program, 1, false);
+        let prepared = bench.prepared();
+        let system = &prepared.system;
+        // The table has pairs of all inputs, as they are, and values.
+        let least = i64::from(program.tables()[0].least);
+        let of_table =
+            |l: &Lookup| l.parts.len() == 2 && system.tables[l.table].rows[0][0] == least;
+        let at = system.lookups.iter().position(of_table).unwrap();
+        let result = columns_of(&system.lookups[at], 1)[0];
+        let output = digest_column(&prepared, RowKind::Output);
+        let believed = bench.accepts_columns(
+            &prepared,
+            |columns| {
+                columns[result][1] += 1;
+                columns[output][1] += 1;
+            },
+            1,
+            0,
+        );
+        assert!(!believed);
+    }
+}
+
+/// Inputs that a table has no value for have no proof, whatever is said of the value.
+#[test]
+fn what_a_table_lacks_has_no_proof() {
+    let bench = Bench::new(&lookup(2), 1, false);
+    let prepared = bench.prepared();
+    let mut wider = bench.case.program.clone();
+    wider.frame.width = 10;
+    // The same values, and 0 at all other inputs.
+    let values = &wider.tables[0];
+    let values = (-512..512).map(|x| values.at(x) as i32).collect();
+    wider.tables[0] = Table {
+        least: -512,
+        values,
+    };
+    let other = registers(&wider, &bench.case.bank, &[], &[vec![130, 3]]).unwrap();
+    let columns = Witness::of(&prepared.system, &other).columns;
+    // The range of the input is the other lookup that does not hold.
+    let believed = bench.accepts_columns(&prepared, |c| *c = columns, 2, 0);
     assert!(!believed);
 }
 

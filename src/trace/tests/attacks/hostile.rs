@@ -24,10 +24,7 @@ fn program(len: u32, more: Vec<Operation>, output: Output) -> Program {
         input: FIRST,
     }];
     let reach = Affine::reach_of(30, 4);
-    let mut operations = vec![
-        slice(Register::FRAME, 0, 1),
-        Affine { terms, reach }.into(),
-    ];
+    let mut operations = vec![slice(Register::FRAME, 0, 1), Affine { terms, reach }.into()];
     operations.extend(more);
     let constant = |value| Table::of_bytes(vec![value; 256]);
     Program {
@@ -71,10 +68,12 @@ fn factors_do_not_wrap_around() {
         operations.push(operation);
         Register::result_of(operations.len() + 1)
     };
-    let table = |table| Operation::Lookup(Lookup {
-        input: FIRST,
-        table,
-    });
+    let table = |table| {
+        Operation::Lookup(Lookup {
+            input: FIRST,
+            table,
+        })
+    };
     let (three, one) = (push(table(0)), push(table(1)));
     let mut z = push(Combine::new(-3, &[(1, three, None)]).into());
     for coefficient in [1 << 30, 1 << 30, 1 << 30, 1 << 30, 1 << 6] {

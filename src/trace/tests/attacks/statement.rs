@@ -2,10 +2,13 @@
 
 use super::prover::*;
 use crate::{
-    program::{Carried, Combine, Operation, Register, Relu, Requantize, VectorShape},
+    program::{
+        Affine, Builder, Carried, Combine, Program, Register, Requantize, Table, VectorShape,
+    },
     trace::{
         PublicVectors, RowKind, TraceError, TraceStatement, argument,
         digest::{digest_of_points, run_digest},
+        system::System,
         witness::Witness,
     },
 };
@@ -237,38 +240,88 @@ fn a_bias_counts_once_for_each_frame() {
     assert!(bench.accepts(&prepared, &bench.honest(&prepared), Lies::default()));
 }
 
-/// All sums of a small accumulator, by the interpreter, the system and a proof: rounded, clamped and
-/// cut, in one digit and in more.
+/// Whether the system of a program holds for what the interpreter computes on these frames, all of it
+/// public, with this weight for every entry and no bias.
+fn holds(program: &Program, weight: i16, frames: Vec<Vec<i64>>) -> (bool, System) {
+    let bank = with_weights(&bank_of(program, 1), |w, b| {
+        w.fill(weight);
+        b.fill(0);
+    });
+    let case = case_of(program, bank, frames);
+    let system = case.system(true).unwrap();
+    let Witness { columns, rows, .. } = case.witness(&system);
+    let wrong = system.violations(&case.bank, &columns, &rows);
+    (wrong.is_empty(), system)
+}
+
+/// All sums of 20 bits that a weight makes of 13, by the interpreter and the system: rounded, clamped
+/// and cut, in one digit and in more, and functions of that.
 #[test]
 fn clamping_is_that_of_the_interpreter() {
-    for (shift, drop, width, factor) in [(4, 0, 8, 1), (0, 0, 8, 1), (3, 2, 2, 1), (2, 0, 13, 77)] {
-        for relu in [false, true] {
-            let mut operations = vec![
-                affine(0, Register::FRAME, 20, shift),
-                Operation::Requantize(Requantize {
-                    input: Register::result_of(0),
+    for (shift, drop, width, weight) in [(4, 0, 8, 1), (0, 0, 8, 1), (3, 2, 2, 1), (2, 0, 13, 77)] {
+        for function in ["none", "max(x, 0)", "table"] {
+            let mut b = Builder::new(1, 13);
+            let map = b.map(1, 1);
+            let reach = Affine::reach_of(20, shift);
+            let input = b.affine(&[(map, b.frame())], reach).unwrap();
+            let requantize = Requantize {
+                input,
+                shift,
+                drop,
+                width,
+            };
+            let x = b.push(requantize).unwrap();
+            let output = match function {
+                "none" => x,
+                "table" => {
+                    let least = -(1 << (width - 1));
+                    let values = (least..-least)
+                        .map(|x| (x * x + 5 * x) % 1000 - 3)
+                        .collect();
+                    b.look_up(x, Table { least, values }).unwrap()
+                }
+                _ => b.relu(x).unwrap(),
+            };
+            let program = b.finish(output).unwrap();
+            let (holds, _) = holds(&program, weight, (-4096..4096).map(|x| vec![x]).collect());
+            assert!(holds, "{shift} {drop} {width} {function}");
+        }
+    }
+}
+
+/// One sum rounded in several ways: bits cut off a wide value are its upper limbs; what is rounded at
+/// another place is not.
+#[test]
+fn values_of_one_sum_are_those_of_the_interpreter() {
+    let columns = |ways: &[(u8, u8, u8)]| {
+        let mut b = Builder::new(1, 13);
+        let map = b.map(1, 1);
+        let input = b
+            .affine(&[(map, b.frame())], Affine::reach_of(24, 12))
+            .unwrap();
+        let ways: Vec<Register> = (ways.iter())
+            .map(|(shift, drop, width)| {
+                let (shift, drop, width) = (*shift, *drop, *width);
+                b.push(Requantize {
+                    input,
                     shift,
                     drop,
                     width,
-                }),
-            ];
-            if relu {
-                operations.push(Operation::Relu(Relu {
-                    input: Register::result_of(1),
-                }));
-            }
-            let mut program = program(1, &[(1, 1)], operations, 1);
-            program.frame.width = 13;
-            let bank = with_weights(&bank_of(&program, 1), |w, b| {
-                w.fill(factor);
-                b.fill(0);
-            });
-            let frames = (-4096..4096).map(|x| vec![x]).collect();
-            let case = case_of(&program, bank, frames);
-            let system = case.system(true).unwrap();
-            let Witness { columns, rows, .. } = case.witness(&system);
-            let wrong = system.violations(&case.bank, &columns, &rows);
-            assert_eq!(wrong, Vec::<String>::new(), "{shift} {drop} {width}");
-        }
-    }
+                })
+                .unwrap()
+            })
+            .collect();
+        let output = b.concat(ways).unwrap();
+        let program = b.finish(output).unwrap();
+        let (holds, system) = holds(&program, 1234, (-4096..4096).map(|x| vec![x]).collect());
+        assert!(holds, "{program:?}");
+        system.columns.len()
+    };
+    let wide = columns(&[(2, 0, 16)]);
+    assert_eq!(columns(&[(2, 0, 16), (2, 8, 8)]), wide);
+    assert!(columns(&[(2, 0, 16), (10, 0, 8)]) > wide);
+    assert!(columns(&[(2, 0, 16), (9, 1, 8)]) > wide);
+    assert!(columns(&[(2, 0, 16), (2, 7, 8)]) > wide);
+    assert_eq!(columns(&[(2, 8, 8), (2, 0, 16)]), wide);
+    let _ = columns(&[(12, 0, 12), (2, 0, 16), (2, 8, 8), (0, 10, 8), (0, 2, 16)]);
 }
