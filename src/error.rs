@@ -47,11 +47,11 @@ pub(crate) enum Reason {
         most: i128,
     },
     #[error("the program is not valid: {0}")]
-    Program(#[from] crate::program::ProgramError),
+    Program(#[from] ProgramError),
     #[error(
         "a step of the program is too large for recursion ({0}): spread its layers or frames over more steps, or prove it as a trace"
     )]
-    Step(crate::program::ProgramError),
+    Step(ProgramError),
     #[error("{what}")]
     Usage { what: &'static str },
     #[error("tensor `{name}`: {problem}")]
@@ -155,8 +155,8 @@ impl From<Reason> for Error {
     }
 }
 
-impl From<crate::program::ProgramError> for Error {
-    fn from(e: crate::program::ProgramError) -> Self {
+impl From<ProgramError> for Error {
+    fn from(e: ProgramError) -> Self {
         Reason::from(e).into()
     }
 }
@@ -263,5 +263,34 @@ pub enum DecodeError {
     NotCanonical,
     /// A program that decodes and is not valid.
     #[error("the program is not valid: {0}")]
-    Program(#[from] crate::program::ProgramError),
+    Program(#[from] ProgramError),
+}
+
+/// Why a program is not valid, or has no argument of some kind.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProgramError {
+    /// A dimension is zero, too large, or does not fit another.
+    #[error("{what}: {got} is outside {least}..={most}")]
+    Dimension {
+        /// Which dimension.
+        what: &'static str,
+        /// Its value.
+        got: u64,
+        /// The least value allowed.
+        least: u64,
+        /// The largest value allowed.
+        most: u64,
+    },
+    /// An operation breaks a rule of the language.
+    #[error("operation {operation}: {problem}")]
+    Operation {
+        /// Position in the list.
+        operation: usize,
+        /// The rule.
+        problem: &'static str,
+    },
+    /// The program as a whole breaks a rule of the language.
+    #[error("{0}")]
+    Structure(&'static str),
 }

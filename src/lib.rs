@@ -56,11 +56,14 @@
 #![forbid(unsafe_code)]
 
 mod backend;
+mod curve;
 mod error;
 pub mod graph;
+mod hash;
 mod hex;
 mod ipa;
-mod ivc;
+mod keys;
+mod kind;
 mod model;
 pub mod notes;
 #[cfg(feature = "onnx")]
@@ -70,30 +73,32 @@ pub mod program;
 mod proof;
 mod quant;
 mod recursive;
+mod session;
+mod statement;
 mod trace;
 pub mod weights;
 
 pub use backend::{Backend, PallasVesta};
 pub use error::{DecodeError, Error, ErrorKind};
-pub use ivc::{
-    Attestation, ConstraintReport, DEFAULT_MEMORY_LIMIT, DigestBuilder, InputVisibility,
-    OutputVisibility, Params, Prover, Salt, SaltKey, Session, StageTimes, Visibility,
-    digest_of_frames, frame_digest,
-};
+pub use keys::{ConstraintReport, Params};
+pub use kind::ProofKind;
 pub use model::{
     ActivationFunction, Layer, Model, ModelBuilder, RecurrentCell, RecurrentFunction,
     RecurrentWeights, RnnActivation, SequenceBuilder, SequenceModel, SequenceState, TableFunction,
     Tensors,
 };
-pub use proof::{
-    Inputs, Outputs, Proof, ProofKind, Statement, VectorDigest, Verifier, VerifyError,
-};
-pub use recursive::Schedule;
+pub use proof::{Inputs, Outputs, Proof, Statement, VectorDigest, Verifier, VerifyError};
 pub use quant::{
     Accuracy, CellDrift, Deviation, DriftPoint, DriftReport, LayerReport, Precision,
     QuantizationReport, Quantized, QuantizedModel, QuantizedSequence, Samples, Scales,
     SequenceSamples,
 };
+pub use recursive::Schedule;
+pub use session::{
+    Attestation, DEFAULT_MEMORY_LIMIT, DigestBuilder, Prover, Session, StageTimes,
+    digest_of_frames, frame_digest,
+};
+pub use statement::{InputVisibility, OutputVisibility, Salt, SaltKey, Visibility};
 pub use weights::{BlindingSeed, ModelCommitment, ModelDigest};
 
 /// For the benches, no part of the interface.

@@ -30,7 +30,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
 use super::generators::{self, Affine};
-use crate::ipa::{endomorphism::EndoCurve, msm::msm};
+use crate::curve::{endomorphism::EndoCurve, msm::msm};
 
 /// The commitment engine; see the module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -22,7 +22,7 @@ use halo2curves::{CurveAffine, CurveExt as _};
 use nova_snark::{provider::traits::DlogGroup, traits::Engine};
 use rayon::prelude::*;
 
-use crate::{hex, program::shake};
+use crate::{hash::shake, hex};
 
 /// An affine point of an engine's group.
 pub(crate) type Affine<E> = <<E as Engine>::GE as DlogGroup>::AffineGroupElement;

@@ -93,7 +93,3 @@ pub(crate) type E2 = <DefaultBackend as Backend>::Secondary;
 pub(crate) type F = <E1 as Engine>::Scalar;
 /// The group of the commitments to weights.
 pub(crate) type Group = <E1 as Engine>::GE;
-/// Opening of multilinear polynomials.
-pub(crate) type Opening<E> = crate::ipa::EvaluationEngine<E>;
-/// The SNARK of the end.
-pub(crate) type Snark<E> = nova_snark::spartan::snark::RelaxedR1CSSNARK<E, Opening<E>>;

@@ -13,7 +13,11 @@
 use zeroize::Zeroizing;
 
 use super::{form::Form, limit};
-use crate::{error::Error, program::Register, quant::standard_shift, weights::AffineMap};
+use crate::{
+    error::Error,
+    program::{AffineMap, Register},
+    quant::standard_shift,
+};
 
 /// Least factor by which a scale is enlarged at a time.
 const LEAST_FACTOR: f64 = 1.0 + 1.0 / 256.0;

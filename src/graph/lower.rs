@@ -10,10 +10,9 @@ use super::{
 use crate::{
     error::Error,
     program::{
-        Affine, ArgMax, Builder, Dot, Operation, Program, Range as Bound, Register, Requantize,
-        Slice, Table,
+        Affine, AffineMap, ArgMax, Builder, Dot, Operation, Program, Range as Bound, Register,
+        Requantize, Slice, Table,
     },
-    weights::AffineMap,
 };
 
 /// Entries of all values of a residual network that is not worth more than one step, roughly.
@@ -269,7 +268,9 @@ impl Lowerer<'_> {
         let rows: usize = blocks.iter().map(|b| b.form.len).sum();
         let mut terms = Vec::new();
         for (register, map) in std::mem::take(&mut fitted.maps) {
-            let index = self.builder.map(dimension(rows)?, dimension(map.columns())?);
+            let index = self
+                .builder
+                .map(dimension(rows)?, dimension(map.columns())?);
             terms.push((index, self.registers[register].register));
             self.maps.push(map);
         }
@@ -280,7 +281,9 @@ impl Lowerer<'_> {
         } else {
             self.shift.unwrap_or(0)
         };
-        let sums = self.builder.affine(&terms, Affine::reach_of(fitted.bits, shift))?;
+        let sums = self
+            .builder
+            .affine(&terms, Affine::reach_of(fitted.bits, shift))?;
         Ok((sums, fitted))
     }
 

@@ -12,9 +12,8 @@ use super::{
 use crate::{
     error::Error,
     plan::{Plan, Planner},
-    program::{Program, Registers},
+    program::{Program, Registers, WeightBank},
     quant::{Samples, Scales},
-    weights::WeightBank,
 };
 
 /// Widths that values are given one after the other to reach a target error.

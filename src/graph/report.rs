@@ -6,12 +6,12 @@ use serde::Serialize;
 
 use super::{FillIn, Graph, QuantizedGraph, lower::Rounded};
 use crate::{
-    ProofKind,
     error::Error,
+    kind::ProofKind,
     plan::{Cost, Planner},
     program::{Register, Registers},
-    recursive::{Schedule, Unrolled, count_constraints, count_operations},
     quant::{Accuracy, Samples, check_samples, count_right, top1},
+    recursive::{Schedule, Unrolled, count_constraints, count_operations},
 };
 
 /// A quantised network compared with the float network on samples, and the expected cost of a proof.

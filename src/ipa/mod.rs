@@ -1,12 +1,6 @@
-//! The opening of Pedersen commitments, and curve arithmetic in batches; see
+//! The opening of Pedersen commitments; see
 //! [the notes](crate::notes::ipa).
 
-pub(crate) mod curve;
-pub(crate) mod endomorphism;
-pub(crate) mod fold;
-#[cfg(target_arch = "x86_64")]
-pub(crate) mod lanes;
-pub(crate) mod msm;
 mod prover;
 mod verifier;
 
@@ -31,14 +25,21 @@ use nova_snark::{
 };
 use serde::{Deserialize, Serialize};
 
-use self::{
-    endomorphism::{EndoCurve, limbs},
-    fold::Challenge,
+use crate::{
+    backend::{
+        Commitment, CommitmentKey, Pedersen,
+        generators::{Affine, IPA_LABEL},
+    },
+    curve::{
+        endomorphism::{EndoCurve, limbs},
+        fold::Challenge,
+    },
 };
-use crate::backend::{
-    Commitment, CommitmentKey, Pedersen,
-    generators::{Affine, IPA_LABEL},
-};
+
+/// Opening of multilinear polynomials.
+pub(crate) type Opening<E> = EvaluationEngine<E>;
+/// The SNARK at the end of recursion.
+pub(crate) type Snark<E> = nova_snark::spartan::snark::RelaxedR1CSSNARK<E, Opening<E>>;
 
 const PROTOCOL: &[u8] = b"layerfold/ipa/1";
 
@@ -196,7 +197,7 @@ where
 #[doc(hidden)]
 #[must_use]
 pub fn pallas_msm(scalars: &[Fq], bases: &[PallasAffine]) -> Pallas {
-    msm::msm(scalars, bases)
+    crate::curve::msm::msm(scalars, bases)
 }
 
 /// Absorbs the points of a round, which may be the identity; gives its challenge.

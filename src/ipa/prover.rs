@@ -5,15 +5,14 @@ use halo2curves::CurveAffine;
 use nova_snark::{errors::NovaError, provider::traits::DlogGroupExt, traits::Engine};
 use rayon::prelude::*;
 
-use super::{
-    Argument, Statement, challenge,
-    curve::{Form, Source, with_best_form},
+use super::{Argument, Statement, challenge, eq_table};
+use crate::backend::{CommitmentKey, Pedersen, generators::Affine};
+use crate::curve::{
     endomorphism::EndoCurve,
-    eq_table,
     fold::fold,
     msm::sum_of_products,
+    points::{Form, Source, with_best_form},
 };
-use crate::backend::{CommitmentKey, Pedersen, generators::Affine};
 
 pub(super) fn prove<E>(
     key: &CommitmentKey<E>,

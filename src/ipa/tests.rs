@@ -23,7 +23,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
 use serde::{Deserialize, Serialize};
 
-use super::{endomorphism::EndoCurve, *};
+use super::*;
 use crate::backend::{PallasEngine, VestaEngine};
 
 /// Grumpkin with this crate's commitments.
@@ -573,7 +573,7 @@ fn the_proof_of_a_fixed_instance_does_not_change() {
         let instance = Instance::<E>::random(4, 1);
         let bytes = postcard::to_stdvec(&instance.prove()).unwrap();
         let mut out = [0; 8];
-        crate::program::shake("test", &[&bytes], &mut out);
+        crate::hash::shake("test", &[&bytes], &mut out);
         out.iter().map(|b| format!("{b:02x}")).collect()
     }
     assert_eq!(digest::<PallasEngine>(), "d54f9091dbd22f4e");

@@ -8,8 +8,9 @@ use nova_snark::{
     traits::Engine,
 };
 
-use super::{Argument, Statement, challenge, endomorphism::EndoCurve, eq_table, lengths, msm::msm};
+use super::{Argument, Statement, challenge, eq_table, lengths};
 use crate::backend::{CommitmentKey, Pedersen, generators::Affine};
+use crate::curve::{endomorphism::EndoCurve, msm::msm};
 
 /// Checks an argument by one sum of `n + 2·rounds + 2` products, which must be zero.
 pub(super) fn verify<E>(

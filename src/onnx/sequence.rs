@@ -22,7 +22,7 @@ use super::{
     tensor::{Data, Tensor, Wiped, entries, per_axis},
 };
 use crate::{
-    Error,
+    error::Error,
     model::{
         ActivationFunction, RecurrentFunction, RecurrentWeights, RnnActivation, SequenceModel,
     },

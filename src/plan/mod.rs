@@ -15,19 +15,20 @@ pub use cost::{Cost, CostModel, TraceCosts};
 use serde::Serialize;
 
 use crate::{
-    DEFAULT_MEMORY_LIMIT, ProofKind,
+    kind::ProofKind,
     program::{Program, ProgramError},
     recursive::{
         Schedule, Unrolled,
         schedule::{Layers, Placement},
         step_constraints,
     },
+    session::DEFAULT_MEMORY_LIMIT,
     trace::TraceKey,
 };
 use cost::TraceSize;
 
 /// Nova's own constraints in the primary circuit.
-pub(crate) const NOVA_CONSTRAINTS: usize = crate::ivc::NOVA_CONSTRAINTS.0;
+pub(crate) const NOVA_CONSTRAINTS: usize = crate::keys::NOVA_CONSTRAINTS.0;
 /// Sizes of the circuit that are tried, as powers of two.
 const SIZES: std::ops::RangeInclusive<u32> = 13..=20;
 /// Memory beyond which no recursive proof is chosen unasked, in MiB: steps of up to `2^17` constraints.
@@ -596,7 +597,13 @@ mod tests {
     #[test]
     fn batches_share_steps() {
         let small = network(&[20, 32, 16, 1]);
-        let schedule = |frames| recursive().plan(&small.program().unwrap(), frames).unwrap().chosen.schedule;
+        let schedule = |frames| {
+            recursive()
+                .plan(&small.program().unwrap(), frames)
+                .unwrap()
+                .chosen
+                .schedule
+        };
         assert_eq!(schedule(1), Schedule::WholeNetwork);
         let Schedule::FramesPerStep(frames) = schedule(100) else {
             panic!("one inference a step");
@@ -716,7 +723,9 @@ mod tests {
     #[test]
     fn shallow_networks_take_one_step_and_deep_ones_several() {
         let schedule = |widths: &[u32]| {
-            let plan = recursive().plan(&network(widths).program().unwrap(), 1).unwrap();
+            let plan = recursive()
+                .plan(&network(widths).program().unwrap(), 1)
+                .unwrap();
             plan.chosen.schedule
         };
         assert_eq!(schedule(&[784, 128, 10]), Schedule::WholeNetwork);

@@ -148,6 +148,9 @@ impl Builder {
     /// The rule that it breaks.
     pub fn push(&mut self, operation: impl Into<Operation>) -> Result<Register, ProgramError> {
         let operation = operation.into();
+        if self.in_head {
+            operation.reads().into_iter().for_each(|r| self.carry_on(r));
+        }
         let at = self.shapes.results().len();
         let list = if self.in_head {
             &mut self.program.head
@@ -261,7 +264,33 @@ impl Builder {
         self.push(Concat { inputs })
     }
 
-    /// From here on operations are done once, after the last frame.
+    /// Carries a register of a frame on, so that what is done after the last frame can read it.
+    fn carry_on(&mut self, register: Register) {
+        let body = self.program.operations.len();
+        let is_there = register.operation().is_some_and(|at| at >= body)
+            || self.program.carried.iter().any(|c| c.next == register);
+        let Some(shape) = self.shapes.get(register).filter(|_| !is_there) else {
+            return;
+        };
+        let width = shape.range.signed_bits().max(2) as u8;
+        self.program.carried.push(Carried {
+            shape: VectorShape {
+                len: shape.len as u32,
+                width,
+            },
+            initial: vec![0; shape.len],
+            next: register,
+            parameter: false,
+        });
+        let mut shapes = self.program.empty_shapes();
+        for shape in self.shapes.results() {
+            shapes.push(*shape);
+        }
+        self.shapes = shapes;
+    }
+
+    /// From here on operations are done once, after the last frame. What they read of that frame is
+    /// carried on.
     pub fn begin_head(&mut self) {
         self.in_head = true;
     }
@@ -283,6 +312,9 @@ impl Builder {
     }
 
     fn emit(mut self, register: Register, emission: Emission) -> Result<Program, ProgramError> {
+        if emission == Emission::Last {
+            self.carry_on(register);
+        }
         let len = self.shape(register).len as u32;
         self.program.output = Output { register, len };
         self.program.emission = emission;

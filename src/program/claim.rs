@@ -266,7 +266,9 @@ impl Claiming {
     /// The one-hot vector of an entry of the frame, the first that is not the network's or the
     /// second.
     fn indicators(&mut self, after: u32, len: u32) -> Result<Register> {
-        let input = self.builder.slice(Register::Frame, self.inputs + after, 1)?;
+        let input = self
+            .builder
+            .slice(Register::Frame, self.inputs + after, 1)?;
         self.builder.push(Indicators { input, len })
     }
 
@@ -365,7 +367,13 @@ impl Claiming {
 
     /// Adds a register to a sum over frames, part `sum` of those that the claim adds; `each` is the
     /// most that one frame adds.
-    fn accumulate(&mut self, sum: usize, input: Register, width: u8, each: u64) -> Result<Register> {
+    fn accumulate(
+        &mut self,
+        sum: usize,
+        input: Register,
+        width: u8,
+        each: u64,
+    ) -> Result<Register> {
         let Some(Register::Carried(part)) = self.sums.get(sum).copied() else {
             return Err(ProgramError::Structure("the claim has no sum"));
         };
@@ -513,7 +521,9 @@ impl Program {
             return structure("the outputs are too wide for a claim: 2 to 31 bits");
         }
         if self.emission == Emission::Last && (claim.is_aggregate() || claim.takes_label()) {
-            return structure("a claim about several outputs or labels needs an output for each frame");
+            return structure(
+                "a claim about several outputs or labels needs an output for each frame",
+            );
         }
         let entry = match claim {
             Claim::Sum { entry } | Claim::Least { entry } | Claim::Most { entry } => Some(entry),

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::{Operation, Program, Register, Registers, Shape, op::Values};
 use crate::{
     error::{Error, Reason},
-    weights::WeightBank,
+    program::WeightBank,
 };
 
 pub use super::op::requantize;
@@ -138,7 +138,11 @@ impl<'a> Run<'a> {
         Ok(registers)
     }
 
-    fn push(&self, operation: &Operation, registers: &mut Registers<Vec<i64>>) -> Result<(), Error> {
+    fn push(
+        &self,
+        operation: &Operation,
+        registers: &mut Registers<Vec<i64>>,
+    ) -> Result<(), Error> {
         let at = Register::result_of(registers.results().len());
         let read = |r: Register| registers[r].as_slice();
         let values = Values {
@@ -248,11 +252,7 @@ pub(crate) fn check_carried(program: &Program, carried: &[Vec<i64>]) -> Result<(
 }
 
 /// Length and range of a vector that is handed in.
-pub(crate) fn check_vector(
-    what: &'static str,
-    values: &[i64],
-    shape: &Shape,
-) -> Result<(), Error> {
+pub(crate) fn check_vector(what: &'static str, values: &[i64], shape: &Shape) -> Result<(), Error> {
     if values.len() != shape.len {
         return Err(Reason::Shape {
             what,

@@ -16,13 +16,13 @@ pub(crate) mod op;
 mod register;
 mod sequence;
 mod validate;
+pub(crate) mod weights;
 
 use serde::{Deserialize, Serialize};
-use sha3::{
-    Shake256,
-    digest::{ExtendableOutput, Update, XofReader},
-};
 
+use crate::{error::DecodeError, hash::shake};
+
+pub use crate::error::ProgramError;
 pub use build::{Activation, LayerShape, NetworkShape};
 pub use builder::Builder;
 pub use claim::{Claim, Label, Predicate, Threshold};
@@ -33,8 +33,8 @@ pub use op::{
 };
 pub use register::{Range, Register, Registers, Shape};
 pub use sequence::{CellKind, CellShape, ElmanActivation, SequenceShape};
-pub use validate::ProgramError;
 pub(crate) use validate::within;
+pub use weights::{AffineMap, Row, WeightBank};
 
 /// Rows and columns of an affine map, the bias column not counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -259,8 +259,7 @@ impl Program {
     /// # Errors
     /// [`DecodeError`](crate::DecodeError) if the bytes are no program, have trailing bytes, or
     /// describe a program that is not valid.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, crate::DecodeError> {
-        use crate::DecodeError;
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
         // A valid program needs less; what is decoded takes some thirty-five times as much.
         const LIMIT: usize = 1 << 24;
         if bytes.len() > LIMIT {
@@ -288,14 +287,4 @@ impl Program {
     pub fn to_bytes(&self) -> Vec<u8> {
         postcard::to_stdvec(self).expect("a program has bytes")
     }
-}
-
-/// SHAKE256 of the label and the parts, as many bytes as `out` holds.
-pub(crate) fn shake(label: &str, parts: &[&[u8]], out: &mut [u8]) {
-    let mut hasher = Shake256::default();
-    hasher.update(label.as_bytes());
-    for part in parts {
-        hasher.update(part);
-    }
-    hasher.finalize_xof().read(out);
 }

@@ -240,7 +240,9 @@ impl Cells<'_> {
                 let a = self.affine(h.saturating_mul(3), columns, read)?;
                 let (r, z) = self.reset_and_update(a, h)?;
                 let a_x = self.slice(a, 2, h)?;
-                let gated = self.builder.combine(0, &[(1, r, Some(self.before[part]))])?;
+                let gated = self
+                    .builder
+                    .combine(0, &[(1, r, Some(self.before[part]))])?;
                 let gated = self.requantize(gated, 20, 0, VIEW)?;
                 let a_h = self.affine(h, h, gated)?;
                 let n = self.builder.combine(0, &[(1, a_x, None), (1, a_h, None)])?;
@@ -391,7 +393,7 @@ impl SequenceShape {
 mod tests {
     use super::*;
     use crate::program::interpreter::Interpreter;
-    use crate::weights::{AffineMap, WeightBank};
+    use crate::program::{AffineMap, WeightBank};
 
     fn shape(kind: CellKind, emission: Emission) -> SequenceShape {
         SequenceShape {

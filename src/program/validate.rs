@@ -1,6 +1,7 @@
 //! Validity of a program: every reference, size and range that the arguments rely on.
 
 use super::{Emission, Operation, Program, Range, Register, Registers, Shape, op::Scope};
+use crate::error::ProgramError;
 
 /// Largest length of a register, and of all registers of a frame together.
 pub(super) const MAX_ENTRIES: u64 = 1 << 24;
@@ -21,35 +22,6 @@ const MAX_TABLE: u64 = 1 << 16;
 const MAX_TABLES: u64 = 1 << 20;
 /// Widths of frames, requantised values and values of tables.
 const WIDTHS: std::ops::RangeInclusive<u8> = 2..=16;
-
-/// Why a program is not valid, or has no argument of some kind.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ProgramError {
-    /// A dimension is zero, too large, or does not fit another.
-    #[error("{what}: {got} is outside {least}..={most}")]
-    Dimension {
-        /// Which dimension.
-        what: &'static str,
-        /// Its value.
-        got: u64,
-        /// The least value allowed.
-        least: u64,
-        /// The largest value allowed.
-        most: u64,
-    },
-    /// An operation breaks a rule of the language.
-    #[error("operation {operation}: {problem}")]
-    Operation {
-        /// Position in the list.
-        operation: usize,
-        /// The rule.
-        problem: &'static str,
-    },
-    /// The program as a whole breaks a rule of the language.
-    #[error("{0}")]
-    Structure(&'static str),
-}
 
 pub(crate) fn within(
     what: &'static str,
@@ -128,7 +100,9 @@ impl Program {
         for table in &self.tables {
             within("values of a table", table.values.len() as u64, 1, MAX_TABLE)?;
             let domain = Range::within(MAX_TABLE);
-            if !Range::signed(*WIDTHS.end()).contains(table.range()) || !domain.contains(table.domain()) {
+            if !Range::signed(*WIDTHS.end()).contains(table.range())
+                || !domain.contains(table.domain())
+            {
                 return Err(ProgramError::Structure(
                     "a table has values or inputs of more than 16 bits",
                 ));
@@ -221,13 +195,20 @@ impl Program {
             Emission::Last
                 if !in_head(self.output.register) && !is_carried_on(self.output.register) =>
             {
-                return wrong("the last output is not a part of what is carried on, nor of the head");
+                return wrong(
+                    "the last output is not a part of what is carried on, nor of the head",
+                );
             }
             _ => {}
         }
         let most = output.len as u64;
         within("length of the output", self.output.len.into(), 1, most)?;
-        for (carried, register) in self.carried.iter().zip(0u32..).map(|(c, k)| (c, Register::Carried(k))) {
+        for (carried, register) in self
+            .carried
+            .iter()
+            .zip(0u32..)
+            .map(|(c, k)| (c, Register::Carried(k)))
+        {
             let expected = carried.shape.shape();
             let fits = |s: &&Shape| s.len == expected.len && expected.range.contains(s.range);
             if in_head(carried.next) || shapes.get(carried.next).filter(fits).is_none() {

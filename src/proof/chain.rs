@@ -4,7 +4,7 @@ use super::{
     format::RecursiveArgument,
     shape::{expected_lengths, sequence_lengths},
 };
-use crate::{backend::F, error::Error, ivc::Params};
+use crate::{backend::F, error::Error, keys::Params};
 
 /// A chain does not hold.
 #[derive(Clone, Copy, Debug)]

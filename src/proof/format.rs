@@ -18,11 +18,12 @@ use std::fmt;
 use halo2curves::group::Group as _;
 use serde::{Deserialize, Serialize};
 
-use super::{ProofKind, Vectors};
+use super::Vectors;
 use crate::{
     backend::{Backend, Commitment, DefaultBackend, E1, F},
     error::DecodeError,
-    ivc::Compressed,
+    keys::Compressed,
+    kind::ProofKind,
     trace::TraceProof,
     weights::OpeningProof,
 };

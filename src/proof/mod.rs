@@ -2,13 +2,11 @@
 
 mod chain;
 mod format;
-mod kind;
 mod shape;
 mod statement;
 mod verifier;
 
 pub use format::Proof;
-pub use kind::ProofKind;
 pub use statement::{Inputs, Outputs, Statement, VectorDigest};
 pub use verifier::{Verifier, VerifyError};
 

@@ -4,8 +4,10 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser::SerializeStruct};
 
-use super::ProofKind;
-use crate::{error::DecodeError, hex, ivc::Visibility, program::Claim, weights::ModelDigest};
+use crate::{
+    error::DecodeError, hex, kind::ProofKind, program::Claim, statement::Visibility,
+    weights::ModelDigest,
+};
 
 /// A salted digest of vectors, 32 bytes: of the frames or outputs of a run, or of a frame alone. Those
 /// of the two [kinds of proof](ProofKind) differ.

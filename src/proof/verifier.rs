@@ -4,20 +4,21 @@
 use ff::{Field, PrimeField};
 
 use super::{
-    Proof, ProofKind, Statement, VectorDigest, Vectors,
+    Proof, Statement, VectorDigest, Vectors,
     format::{Argument, PublicPart, RecursiveArgument},
     shape::sequence_lengths,
     statement::visibility,
 };
 use crate::{
     backend::{Commitment, E1, F},
+    keys::Params,
+    kind::ProofKind,
+    program::{Emission, Register, Shape},
     recursive::{
-        RunState,
+        Encoding, RunState,
         state::{absorb_input, absorb_output, initial_z, vector_digest},
     },
-    ivc::{Params, Visibility, binding::BindingParts},
-    program::{Emission, Register, Shape},
-    recursive::Encoding,
+    statement::{BindingParts, Visibility},
     trace::{PublicVectors, TraceError, TraceProof, TraceStatement},
     weights::{ModelCommitment, ModelDigest, OpeningStatement, WeightClaim},
 };
@@ -299,9 +300,17 @@ impl Verifier {
         }
         self.check_lengths(argument)?;
         let binding = self.binding(public, &argument.mask);
-        let step = self.params.0.step().map_err(|_| VerifyError::ArgumentShape)?;
+        let step = self
+            .params
+            .0
+            .step()
+            .map_err(|_| VerifyError::ArgumentShape)?;
         // Layers that share steps carry a vector that the program does not know of.
-        let carried = if step.phases > 1 { &step.initial } else { carried };
+        let carried = if step.phases > 1 {
+            &step.initial
+        } else {
+            carried
+        };
         let z_0 = initial_z(step, binding, carried);
         let z_n = argument
             .verify_chain(&self.params, public.steps, z_0)
@@ -487,7 +496,11 @@ impl Verifier {
         binding: F,
         claim: WeightClaim,
     ) -> Result<RunState, VerifyError> {
-        let step = self.params.0.step().map_err(|_| VerifyError::ArgumentShape)?;
+        let step = self
+            .params
+            .0
+            .step()
+            .map_err(|_| VerifyError::ArgumentShape)?;
         let input = *step.encoding(Register::Frame);
         let output = step.output_encoding();
         Ok(RunState {

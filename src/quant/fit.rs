@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 use super::precision::Formats;
 use crate::{
     error::{Error, Reason},
-    weights::AffineMap,
+    program::AffineMap,
 };
 
 /// Least factor by which a scale is enlarged at a time.

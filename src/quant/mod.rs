@@ -54,7 +54,10 @@ pub(crate) use precision::standard_shift;
 pub(crate) use report::{count_right, top1};
 
 use crate::{
-    error::Error, graph::QuantizedGraph, model::Model, program::NetworkShape, weights::WeightBank,
+    error::Error,
+    graph::QuantizedGraph,
+    model::Model,
+    program::{NetworkShape, WeightBank},
 };
 
 mod sealed {

@@ -7,8 +7,7 @@ use ndarray::{Array1, ArrayView1};
 use super::{Scales, fit::LayerScale};
 use crate::{
     error::Error,
-    program::{Claim, NetworkShape, Program, Registers},
-    weights::WeightBank,
+    program::{Claim, NetworkShape, Program, Registers, WeightBank},
 };
 
 /// A network on integers, with the scales that connect them to real values.
@@ -184,8 +183,7 @@ mod tests {
     use super::*;
     use crate::{
         error::ErrorKind,
-        program::{Activation, LayerShape},
-        weights::AffineMap,
+        program::{Activation, AffineMap, LayerShape},
     };
 
     fn shape() -> NetworkShape {

@@ -373,9 +373,8 @@ mod tests {
     use super::*;
     use crate::{
         error::ErrorKind,
-        program::{LayerShape, NetworkShape},
+        program::{AffineMap, LayerShape, NetworkShape, WeightBank},
         quant::Precision,
-        weights::{AffineMap, WeightBank},
     };
 
     /// `(x, y) ↦ (relu(x), relu(y))`, scale 1 throughout.

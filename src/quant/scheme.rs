@@ -10,8 +10,7 @@ use super::{
 use crate::{
     error::{Error, Reason},
     model::{ActivationFunction, Layer, Model},
-    program::{Activation, LayerShape, NetworkShape, Table},
-    weights::{AffineMap, WeightBank},
+    program::{Activation, AffineMap, LayerShape, NetworkShape, Table, WeightBank},
 };
 
 /// Shapes and tables of dense layers.

@@ -135,11 +135,12 @@ pub(crate) fn encode(program: &Program) -> Result<Registers<Encoding>, ProgramEr
         encoder.enforced.push(enforced);
     }
     for (part, carried) in program.carried.iter().enumerate() {
-        if encoder.encodings[carried.next] != Encoding::of(carried.shape) {
+        let own = Encoding::of(carried.shape).range();
+        if !own.contains(encoder.encodings[carried.next].range()) {
             let operation = carried.next.operation().unwrap_or(part);
             return Err(refuse(
                 operation,
-                "is carried on with another width than a circuit holds it with",
+                "is carried on with fewer bits than a circuit holds it with",
             ));
         }
     }
@@ -193,10 +194,16 @@ impl Encoder<'_> {
     fn encode(&self, at: usize, operation: &Operation) -> Result<Encoding, ProgramError> {
         let of = |r: Register| self.encodings[r];
         let fail = |problem| Err(refuse(at, problem));
-        let reads_accumulator = operation.reads().iter().any(|r| of(*r).accumulator.is_some());
+        let reads_accumulator = operation
+            .reads()
+            .iter()
+            .any(|r| of(*r).accumulator.is_some());
         let wants_registers = matches!(
             operation,
-            Operation::Affine(_) | Operation::Relu(_) | Operation::Lookup(_) | Operation::Indicators(_)
+            Operation::Affine(_)
+                | Operation::Relu(_)
+                | Operation::Lookup(_)
+                | Operation::Indicators(_)
         );
         if wants_registers && reads_accumulator {
             return fail("reads sums that were not requantised, which a circuit does not do");
@@ -208,7 +215,10 @@ impl Encoder<'_> {
                 if affine.terms.iter().any(|t| wide(t.input)) {
                     return fail("multiplies entries of more than 16 bits with a map");
                 }
-                let rows = affine.terms.first().map(|t| self.program.maps[t.map as usize].rows);
+                let rows = affine
+                    .terms
+                    .first()
+                    .map(|t| self.program.maps[t.map as usize].rows);
                 let (shift, rows) = (self.shift(at)?, rows.unwrap_or(0) as usize);
                 match Encoding::accumulator(rows, Range::within(affine.reach), shift) {
                     Some(encoding) => encoding,
@@ -220,7 +230,9 @@ impl Encoder<'_> {
                 let read = of(r.input);
                 let left = read.accumulator.map(|shift| read.width - u32::from(shift));
                 if left.is_none_or(|left| u32::from(r.drop) >= left) {
-                    return fail("requantises what is no sum, or leaves no bit of it, in a circuit");
+                    return fail(
+                        "requantises what is no sum, or leaves no bit of it, in a circuit",
+                    );
                 }
                 Encoding::signed(read.len, r.width)
             }
@@ -237,7 +249,11 @@ impl Encoder<'_> {
                     Some(width) if (read.width, read.offset) == (8, 128) => {
                         Encoding::signed(read.len, width)
                     }
-                    _ => return fail("is a table of other than signed 8-bit inputs, which a circuit does not have"),
+                    _ => {
+                        return fail(
+                            "is a table of other than signed 8-bit inputs, which a circuit does not have",
+                        );
+                    }
                 }
             }
             Operation::Dot(dot) => {
@@ -304,19 +320,18 @@ impl Encoder<'_> {
     }
 
     fn sum(&self, at: usize, result: Register, sum: &Combine) -> Result<Encoding, ProgramError> {
-        let len = sum.monomials.first().map_or(0, |m| self.encodings[m.left].len);
+        let len = sum
+            .monomials
+            .first()
+            .map_or(0, |m| self.encodings[m.left].len);
         let extremes = sum.extremes(&|r| self.enforced[r]);
         let range = extremes.and_then(|(least, most)| narrow(least, most));
-        let carried = self.program.carried.iter().find(|c| c.next == result);
-        let encoding = match (range, carried) {
-            (Some(range), _) if !self.uses.shifts[result].is_empty() => {
+        let encoding = match range {
+            Some(range) if !self.uses.shifts[result].is_empty() => {
                 Encoding::accumulator(len, range, self.shift(at)?)
             }
-            (Some(range), Some(carried)) if Encoding::of(carried.shape).range().contains(range) => {
-                Some(Encoding::of(carried.shape))
-            }
-            (Some(range), _) => Encoding::sum(len, range),
-            (None, _) => None,
+            Some(range) => Encoding::sum(len, range),
+            None => None,
         };
         encoding.ok_or_else(|| refuse(at, "has sums too wide for a circuit"))
     }

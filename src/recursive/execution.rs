@@ -9,9 +9,8 @@ use super::{
 use crate::{
     error::{Error, Reason},
     program::{
-        Emission, Register, Registers, Shape, interpreter::check_vector, op::Values,
+        Emission, Register, Registers, Shape, WeightBank, interpreter::check_vector, op::Values,
     },
-    weights::WeightBank,
 };
 
 /// What a step computed.
@@ -303,7 +302,11 @@ pub(crate) fn run_steps(
         let trace = run_step(step, bank, phase, carried, &[frame.to_vec()])?;
         let slot = &step.slots[0];
         output = trace.register(slot.output)[..step.output_len].to_vec();
-        *carried = slot.carried.iter().map(|r| trace.register(*r).to_vec()).collect();
+        *carried = slot
+            .carried
+            .iter()
+            .map(|r| trace.register(*r).to_vec())
+            .collect();
     }
     Ok(output)
 }

@@ -48,11 +48,21 @@ pub(super) fn check_work(
 /// Before the slots of a step are written out.
 pub(super) fn check_placement(network: &Layers, placement: &Placement) -> Result<(), ProgramError> {
     let (phases, entries) = placement.size();
-    let most = network.layers.iter().map(|l| l.terms.len()).max().unwrap_or(1);
+    let most = network
+        .layers
+        .iter()
+        .map(|l| l.terms.len())
+        .max()
+        .unwrap_or(1);
     let routes = (placement.lengths.len() as u64).saturating_mul(1 + most as u64);
     let routes = routes.saturating_mul(phases);
     within("slots and routes times steps", routes, 1, MAX_ROUTES)?;
-    within("phases times entries", entries.saturating_mul(phases), 1, MAX_WORK)
+    within(
+        "phases times entries",
+        entries.saturating_mul(phases),
+        1,
+        MAX_WORK,
+    )
 }
 
 /// The circuit of a step.
@@ -63,7 +73,12 @@ pub(super) fn check(step: &Unrolled) -> Result<(), ProgramError> {
     let constraints = of_nodes.map(|(node, encoding)| most_constraints(step, node, encoding));
     let constraints = constraints.fold(all, u64::saturating_add);
     within("constraints of a step", constraints, 1, MAX_CONSTRAINTS)?;
-    within("terms of all constraints of a step", most_terms(step), 1, MAX_TERMS)?;
+    within(
+        "terms of all constraints of a step",
+        most_terms(step),
+        1,
+        MAX_TERMS,
+    )?;
     let affine = step.affine_nodes().count() as u64;
     within("affine operations of a step", affine, 1, MAX_AFFINE)?;
     // The powers of ρ that separate the accumulators.
@@ -120,7 +135,11 @@ fn most_terms(step: &Unrolled) -> u64 {
             // Bits of each route's map index, a selector of every phase in it.
             Node::Affine(routes) if step.phases > 1 => {
                 let bits = u64::from(step.dimensions.lambda) + 2;
-                (2, bits.saturating_mul(step.phases).saturating_mul(routes.len() as u64))
+                (
+                    2,
+                    bits.saturating_mul(step.phases)
+                        .saturating_mul(routes.len() as u64),
+                )
             }
             // A gate for each kind of activation, a selector of every phase in it.
             Node::Layer { .. } => {
@@ -129,9 +148,13 @@ fn most_terms(step: &Unrolled) -> u64 {
             }
             _ => (2, 0),
         };
-        total = total.saturating_add(read.saturating_mul(times)).saturating_add(gates);
+        total = total
+            .saturating_add(read.saturating_mul(times))
+            .saturating_add(gates);
         terms[result] = match node {
-            Node::Operation(Operation::Combine(sum)) if step.encodings[result].accumulator.is_none() => {
+            Node::Operation(Operation::Combine(sum))
+                if step.encodings[result].accumulator.is_none() =>
+            {
                 sum.monomials.iter().fold(1, |sum: u64, m| {
                     sum.saturating_add(if m.right.is_some() { 1 } else { of(&m.left) })
                 })

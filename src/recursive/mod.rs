@@ -12,6 +12,7 @@ pub(crate) mod execution;
 mod limits;
 mod nova;
 mod operations;
+pub(crate) mod prover;
 pub(crate) mod schedule;
 pub(crate) mod state;
 pub(crate) mod step;

@@ -13,10 +13,7 @@ use layerfold_gadgets::{
 };
 
 use super::{
-    Encoding, Node, Unrolled,
-    encoding::table_width,
-    execution::activate,
-    schedule::Activation,
+    Encoding, Node, Unrolled, encoding::table_width, execution::activate, schedule::Activation,
     unroll::SlotUse,
 };
 use crate::{
@@ -362,9 +359,7 @@ impl Context<'_> {
                 let x = x.ok_or(SynthesisError::AssignmentMissing)?;
                 compare::indicators(cs.namespace(|| "indicators"), x, i.len as usize)
             }
-            Operation::ArgMax(a) => {
-                compare::argmax(cs.namespace(|| "argmax"), input(a.input))
-            }
+            Operation::ArgMax(a) => compare::argmax(cs.namespace(|| "argmax"), input(a.input)),
             Operation::Accumulate(a) => {
                 let node = self.result.operation();
                 let node = node.ok_or(SynthesisError::AssignmentMissing)?;
@@ -416,7 +411,9 @@ impl Context<'_> {
 
 /// Bits and shift of an accumulator.
 fn bits_of(encoding: &Encoding) -> Result<(u32, u32), SynthesisError> {
-    let shift = encoding.accumulator.ok_or(SynthesisError::AssignmentMissing)?;
+    let shift = encoding
+        .accumulator
+        .ok_or(SynthesisError::AssignmentMissing)?;
     Ok((encoding.width, shift.into()))
 }
 

@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::encoding::{Encoding, table_width};
-use crate::program::{
-    Emission, Operation, Program, ProgramError, Range, Register,
-};
+use crate::program::{Emission, Operation, Program, ProgramError, Range, Register};
 
 /// How frames or layers are spread over the steps of a recursive proof.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -140,7 +138,9 @@ impl Layers {
                 }
                 _ => None,
             };
-            if let (Some(activation), Some((at, _))) = (activation, operations.next_if(|_| activation.is_some())) {
+            if let (Some(activation), Some((at, _))) =
+                (activation, operations.next_if(|_| activation.is_some()))
+            {
                 layer.activation = activation;
                 end = Register::result_of(at);
             }
@@ -209,7 +209,8 @@ pub(crate) struct Placement {
 impl Placement {
     /// The cheapest placement of layers in this many slots, `None` if there is none of several steps.
     pub(crate) fn of(network: &Layers, slots: usize) -> Option<Self> {
-        let first = (1..=slots.min(8)).chain([slots]);
+        // Full steps, or an offset at which layers of like lengths share slots.
+        let first = [slots].into_iter().chain((1..slots).rev().take(8));
         let placements = first.filter_map(|first| Self::beginning_with(network, slots, first));
         placements.min_by_key(|p| {
             let (steps, entries) = p.size();
@@ -234,7 +235,9 @@ impl Placement {
                 }
                 next = layers;
             } else {
-                let count = (1..=most.min(left - 1)).rev().find(|n| may_end[next + n - 1])?;
+                let count = (1..=most.min(left - 1))
+                    .rev()
+                    .find(|n| may_end[next + n - 1])?;
                 for (slot, layer) in phase[slots - count..].iter_mut().zip(next..next + count) {
                     *slot = Some(layer);
                 }
@@ -279,9 +282,9 @@ impl Placement {
                         selected
                     } else {
                         {
-                        let layer = Some(value.checked_sub(1)?);
-                        end(phase.iter().position(|l| *l == layer)?)
-                    }
+                            let layer = Some(value.checked_sub(1)?);
+                            end(phase.iter().position(|l| *l == layer)?)
+                        }
                     };
                     let route: &mut Vec<Option<u32>> =
                         routes[slot].entry(source).or_insert_with(|| none.clone());

@@ -364,7 +364,10 @@ fn open_selected<CS: ConstraintSystem<F>>(
     witness: &StepWitness,
 ) -> Result<Opened, SynthesisError> {
     let is_first = witness.selected_phase == 0;
-    let (frame_shape, carried_shape) = (step.encoding(Register::FRAME), step.encoding(Register::CARRIED));
+    let (frame_shape, carried_shape) = (
+        step.encoding(Register::FRAME),
+        step.encoding(Register::CARRIED),
+    );
     let (frame, carried) = match (&witness.frames[..], &witness.carried[..]) {
         ([frame], [carried])
             if frame.len() == frame_shape.len && carried.len() == carried_shape.len =>

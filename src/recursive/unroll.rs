@@ -10,7 +10,7 @@ use super::{
     schedule::{Activation, Layers, Placement, Schedule},
 };
 use crate::program::{
-    BankDimensions, Emission, Operation, Program, ProgramError, Register, Registers, Table,
+    BankDimensions, Concat, Emission, Operation, Program, ProgramError, Register, Registers, Table,
 };
 
 /// What defines a register of a step.
@@ -221,7 +221,19 @@ impl Unrolled {
             let register = self.push_operation(operation, encoding, &at);
             at.push(register);
         }
-        let mut carried: Vec<Register> = program.carried.iter().map(|c| at[c.next]).collect();
+        let mut carried = Vec::with_capacity(program.carried.len());
+        for c in &program.carried {
+            let (next, held) = (at[c.next], Encoding::of(c.shape));
+            let is_held = self.encodings[next] == held;
+            carried.push(match is_held {
+                true => next,
+                // The same values with the bits that they are carried on with.
+                false => {
+                    let inputs = vec![next];
+                    self.push(Node::Operation(Concat { inputs }.into()), held)
+                }
+            });
+        }
         // The first slot is never off.
         if slot > 0 {
             for (new, old) in carried.iter_mut().zip(&before) {
@@ -298,7 +310,9 @@ impl Unrolled {
         let routes = placement.routes(&network, selected, end).ok_or(NONE)?;
         for (slot, routes) in routes.into_iter().enumerate() {
             let len = placement.lengths[slot];
-            let terms = routes.into_iter().map(|(input, maps)| Route { input, maps });
+            let terms = routes
+                .into_iter()
+                .map(|(input, maps)| Route { input, maps });
             let sums = Encoding {
                 len: len as usize,
                 ..network.sums
@@ -335,7 +349,9 @@ impl Unrolled {
 
     /// Parts of the carried vector before the first slot.
     pub(crate) fn opened(&self) -> Vec<Register> {
-        (0..self.initial.len() as u32).map(Register::Carried).collect()
+        (0..self.initial.len() as u32)
+            .map(Register::Carried)
+            .collect()
     }
 
     /// How the parts of the carried vector are held.
@@ -368,7 +384,11 @@ impl Unrolled {
     ) -> Result<Vec<Vec<i64>>, crate::error::Error> {
         // Layers that share steps carry a vector that the program does not know of.
         let own = program.initial_with(parameters)?;
-        Ok(if self.phases > 1 { self.initial.clone() } else { own })
+        Ok(if self.phases > 1 {
+            self.initial.clone()
+        } else {
+            own
+        })
     }
 
     /// The node that defines a register.

@@ -4,10 +4,10 @@ use proptest::prelude::*;
 
 use super::fixtures::{BITS, Bench, SHIFT};
 use crate::{
-    Outputs, Params, Proof, ProofKind, Prover, Verifier, Visibility,
-    program::{Activation, LayerShape, NetworkShape, Table},
+    Outputs, Params, Proof, Prover, Verifier, Visibility,
+    kind::ProofKind,
+    program::{Activation, AffineMap, LayerShape, NetworkShape, Table, WeightBank},
     recursive::{Schedule, Unrolled, execution::run_steps},
-    weights::{AffineMap, WeightBank},
 };
 
 #[derive(Clone, Debug)]

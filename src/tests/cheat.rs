@@ -11,10 +11,10 @@ use layerfold_gadgets::{
 use super::fixtures::signed;
 use crate::{
     backend::F,
-    ivc::step::{PreparedStep, Run},
     program::Register,
     recursive::{
         StepTrace, Unrolled,
+        prover::{PreparedStep, Run},
         state::{registers_digest, seed},
     },
     weights::{SplitPoint, WeightClaim},

@@ -6,11 +6,10 @@ use crate::{
     Visibility, digest_of_frames, frame_digest,
     program::{
         Activation, Claim, Label, NetworkShape, Predicate, Program, ProgramError, Threshold,
-        interpreter::Interpreter,
+        WeightBank, interpreter::Interpreter,
     },
     proof::Vectors,
     recursive::Schedule,
-    weights::WeightBank,
 };
 
 in_both_kinds! {
@@ -471,7 +470,10 @@ fn a_sum_that_begins_at_an_end_of_its_register_has_no_room() {
     // 127 on top of 127 has no place in 8 bits, which would pack like a neighbour that is larger.
     for initial in [vec![-128, 0], vec![127, 0], vec![0, 0]] {
         for limit in [1, 2, 3, u64::MAX] {
-            assert!(program(initial.clone(), 8, limit).is_err(), "{initial:?} {limit}");
+            assert!(
+                program(initial.clone(), 8, limit).is_err(),
+                "{initial:?} {limit}"
+            );
         }
     }
     assert!(program(vec![i32::MIN, i32::MAX], 32, 3).is_err());

@@ -10,20 +10,21 @@ use rand_chacha::ChaCha8Rng;
 
 use super::cheat::make_consistent;
 use crate::{
-    Params, ProofKind, Prover, Session, VerifyError, Visibility,
+    Params, Prover, Session, VerifyError, Visibility,
     backend::F,
-    ivc::{
-        salts::Salts,
-        step::{PreparedStep, Run, StepContext},
-    },
+    kind::ProofKind,
     program::{
-        Activation, CellKind, CellShape, Emission, LayerShape, NetworkShape, Program,
-        SequenceShape, Table,
+        Activation, AffineMap, CellKind, CellShape, Emission, LayerShape, NetworkShape, Program,
+        SequenceShape, Table, WeightBank,
     },
     recursive::{
-        Execution, Schedule, StepTrace, StepWitness, Unrolled, execution::run_step, step,
+        Execution, Schedule, StepTrace, StepWitness, Unrolled,
+        execution::run_step,
+        prover::{PreparedStep, Run, StepContext},
+        step,
     },
-    weights::{AffineMap, Mask, SplitPoint, WeightBank, WeightClaim},
+    statement::salts::Salts,
+    weights::{Mask, SplitPoint, WeightClaim},
 };
 
 pub(super) const SHIFT: u8 = 6;
@@ -201,7 +202,14 @@ impl Bench {
     }
 
     pub(super) fn trace_of(&self, run: &Run, frames: &[Vec<i64>]) -> StepTrace {
-        run_step(&self.step, &self.bank, run.state.phase, &run.carried, frames).unwrap()
+        run_step(
+            &self.step,
+            &self.bank,
+            run.state.phase,
+            &run.carried,
+            frames,
+        )
+        .unwrap()
     }
 
     /// A step with frames in these slots only.

@@ -7,12 +7,12 @@ use super::fixtures::{network, relu_network};
 use crate::{
     ModelCommitment, Visibility,
     backend::{Commitment, E1, F},
-    ivc::binding::BindingParts,
     program::{Activation, Register},
     recursive::{
         Schedule, Unrolled,
         state::{RunState, absorb_input, absorb_output, initial_z, vector_digest},
     },
+    statement::BindingParts,
     weights::{OwnedStatement, WeightClaim, element_bytes},
 };
 
@@ -26,9 +26,7 @@ fn check(element: F, expected: &Expect) {
 
 /// Nothing random: the generator itself and multiples of it.
 fn commitment() -> ModelCommitment {
-    let program = relu_network(&[3, 2])
-        .program()
-        .unwrap();
+    let program = relu_network(&[3, 2]).program().unwrap();
     ModelCommitment::known_for_test(&program, 2)
 }
 
@@ -40,9 +38,7 @@ fn mask() -> Commitment<E1> {
 
 #[test]
 fn bytes_of_programs() {
-    let whole = relu_network(&[3, 2])
-        .program()
-        .unwrap();
+    let whole = relu_network(&[3, 2]).program().unwrap();
     // Without the table, which is 512 bytes long.
     let mut short = whole.clone();
     short.tables.clear();
@@ -131,9 +127,7 @@ fn binding_of_a_run() {
 
 #[test]
 fn challenge_of_an_opening() {
-    let program = relu_network(&[3, 2])
-        .program()
-        .unwrap();
+    let program = relu_network(&[3, 2]).program().unwrap();
     let mut claim = WeightClaim::initial(&program.bank());
     claim.value = F::from(77);
     claim.point[1] = F::from(3);

@@ -6,9 +6,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::fixtures::Bench;
-use crate::{
-    graph::{Conv, Function, Graph, GraphBuilder, GraphPrecision, Pool, QuantizedGraph},
-};
+use crate::graph::{Conv, Function, Graph, GraphBuilder, GraphPrecision, Pool, QuantizedGraph};
 
 fn array(rng: &mut ChaCha8Rng, shape: &[usize]) -> ArrayD<f32> {
     Array::from_shape_fn(IxDyn(shape), |_| rng.gen_range(-1.0f32..1.0))

@@ -42,9 +42,7 @@ fn two_proofs_of_one_statement_share_no_commitment_and_no_element() {
 
 #[test]
 fn the_digest_of_a_private_input_is_salted() {
-    let program = relu_network(&[6, 5, 3])
-        .program()
-        .unwrap();
+    let program = relu_network(&[6, 5, 3]).program().unwrap();
     let bank = bank(&program, 1);
     let bench = Bench::new(program, bank);
     let run = bench.run();
@@ -65,9 +63,7 @@ fn the_digest_of_a_private_input_is_salted() {
 fn mask_coefficients_of_several_proofs_of_one_session_are_independent() {
     // Each proof of a session reveals one linear functional of its mask. As long as those are
     // linearly independent, the values revealed are jointly uniform.
-    let program = relu_network(&[6, 5, 3])
-        .program()
-        .unwrap();
+    let program = relu_network(&[6, 5, 3]).program().unwrap();
     let bank = bank(&program, 1);
     let bench = Bench::new(program, bank);
     let dimensions = bench.program.bank();
@@ -119,7 +115,10 @@ fn commitments_to_one_model_differ() {
 }
 
 /// Two preparations of one step of a bench, with everything public that can be.
-fn twice(schedule: Schedule, visibility: Visibility) -> [crate::ivc::step::PreparedStep; 2] {
+fn twice(
+    schedule: Schedule,
+    visibility: Visibility,
+) -> [crate::recursive::prover::PreparedStep; 2] {
     let program = relu_network(&[6, 5, 3]).program().unwrap();
     let bank = bank(&program, 1);
     let bench = Bench::scheduled(program, schedule, bank).with_visibility(visibility);
@@ -155,9 +154,7 @@ fn the_digest_of_the_carried_vector_is_salted() {
 
 #[test]
 fn the_published_value_is_masked() {
-    let program = relu_network(&[6, 5, 3])
-        .program()
-        .unwrap();
+    let program = relu_network(&[6, 5, 3]).program().unwrap();
     let bank = bank(&program, 1);
     let mut bench = Bench::new(program, bank);
     let run = bench.run();

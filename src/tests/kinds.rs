@@ -4,11 +4,12 @@ use expect_test::expect;
 
 use super::fixtures::{bank, frame, prover, relu_network, sequence};
 use crate::{
-    ErrorKind, Params, Proof, ProofKind, Prover, Salt, Session, StageTimes, Statement, Verifier,
-    VerifyError, Visibility, hex,
+    ErrorKind, Params, Proof, Prover, Salt, Session, StageTimes, Statement, Verifier, VerifyError,
+    Visibility, hex,
+    kind::ProofKind,
     program::{CellKind, Emission},
-    recursive::Schedule,
     proof::Vectors,
+    recursive::Schedule,
     weights::element_bytes,
 };
 

@@ -9,12 +9,15 @@ use super::fixtures::{
     assert_refused, bank, frame, of_kind, of_trace, prover, relu_network, schedule_of_kind,
 };
 use crate::{
-    DecodeError, Inputs, ModelCommitment, Outputs, Params, Proof, ProofKind, Prover, Session,
-    Verifier, VerifyError, Visibility,
+    Inputs, ModelCommitment, Outputs, Params, Proof, Prover, Session, Verifier, VerifyError,
+    Visibility,
     backend::F,
-    recursive::{Schedule, execution::run_step},
+    error::DecodeError,
+    kind::ProofKind,
+    program::{AffineMap, WeightBank},
     proof::{Argument, Vectors},
-    weights::{AffineMap, OwnedStatement, WeightBank, WeightClaim, element_bytes},
+    recursive::{Schedule, execution::run_step},
+    weights::{OwnedStatement, WeightClaim, element_bytes},
 };
 
 const WIDTHS: [u32; 4] = [6, 5, 5, 4];

@@ -9,12 +9,12 @@ use super::fixtures::Bench;
 use crate::{
     backend::F,
     program::{
-        Accumulate, Affine, ArgMax, Builder, Carried, Combine, Concat, Dot, Emission, Indicators,
-        Lookup, MapShape, Operation, Output, Program, ProgramError, Register, Registers, Relu,
-        Requantize, Shape, Sign, Slice, Table, Term, VectorShape, Zero, interpreter::Interpreter,
+        Accumulate, Affine, AffineMap, ArgMax, Builder, Carried, Combine, Concat, Dot, Emission,
+        Indicators, Lookup, MapShape, Operation, Output, Program, ProgramError, Register,
+        Registers, Relu, Requantize, Shape, Sign, Slice, Table, Term, VectorShape, WeightBank,
+        Zero, interpreter::Interpreter,
     },
     recursive::{Schedule, StepWitness, Unrolled, count_constraints, encoding::encode},
-    weights::{AffineMap, WeightBank},
 };
 
 fn want() -> usize {

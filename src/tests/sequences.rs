@@ -4,12 +4,11 @@ use proptest::prelude::*;
 
 use super::fixtures::Bench;
 use crate::{
-    recursive::Schedule,
     program::{
-        Activation, CellKind, CellShape, ElmanActivation, Emission, LayerShape, SequenceShape,
-        interpreter::Interpreter,
+        Activation, AffineMap, CellKind, CellShape, ElmanActivation, Emission, LayerShape,
+        SequenceShape, WeightBank, interpreter::Interpreter,
     },
-    weights::{AffineMap, WeightBank},
+    recursive::Schedule,
 };
 
 #[derive(Clone, Debug)]

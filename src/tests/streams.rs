@@ -4,11 +4,12 @@ use std::sync::OnceLock;
 
 use super::fixtures::{assert_refused, bank, frame, of_kind, of_trace, sequence};
 use crate::{
-    recursive::Schedule,
-    BlindingSeed, DecodeError, DigestBuilder, ErrorKind, Inputs, Outputs, Params, Proof, Prover,
-    Session, Statement, VectorDigest, Verifier, VerifyError, Visibility,
+    BlindingSeed, DigestBuilder, ErrorKind, Inputs, Outputs, Params, Proof, Prover, Session,
+    Statement, VectorDigest, Verifier, VerifyError, Visibility,
+    error::DecodeError,
     program::{CellKind, Emission, interpreter::Interpreter},
     proof::{Argument, Vectors},
+    recursive::Schedule,
 };
 
 const PER_STEP: u32 = 3;
@@ -490,7 +491,7 @@ fn a_checkpoint_that_was_made_up_is_refused_or_proves_nothing() {
     for at in dense.step_by(step).chain(sparse) {
         let mut other = bytes[..body].to_vec();
         other[at] ^= 0x41;
-        let check = super::super::ivc::checkpoint_check_for_test(&other);
+        let check = crate::session::checkpoint_check_for_test(&other);
         other.extend(check);
         if let Ok(session) = elsewhere(prover).resume(&other) {
             resumed += 1;

@@ -29,9 +29,9 @@ use super::{
 use crate::{
     backend::{CommitmentKey, E1, F, generators::BANK_LABEL},
     error::Error,
-    ivc::{InputVisibility, OutputVisibility},
-    program::{Emission, Program, Shape},
-    weights::{CommittedBank, ModelCommitment, WeightBank},
+    program::{Emission, Program, Shape, WeightBank},
+    statement::{InputVisibility, OutputVisibility},
+    weights::{CommittedBank, ModelCommitment},
 };
 
 const PROTOCOL: &[u8] = b"layerfold/trace/1";
@@ -597,9 +597,8 @@ pub(crate) fn prove(
         .ok_or_else(|| Error::usage("the weights are not those of the program"))?;
     let proof = prove_committed(&prepared, model, &committed)
         .map_err(|_| Error::proving("trace", "a challenge cannot be used: try again"))?;
-    let digest = |kind, shape: &Shape| {
-        digest_of(&prepared, shape, kind, run_of.own_rows, &committed.rows)
-    };
+    let digest =
+        |kind, shape: &Shape| digest_of(&prepared, shape, kind, run_of.own_rows, &committed.rows);
     Ok(TraceOutcome {
         inputs: digest(RowKind::Input, &program.frame_shape()),
         outputs: digest(RowKind::Output, &program.output_shape()),

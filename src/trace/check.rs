@@ -4,7 +4,7 @@ use super::{
     axis::AxisMap,
     system::{Form, Linear, ProductKind, Size, Source, System},
 };
-use crate::weights::WeightBank;
+use crate::program::WeightBank;
 
 impl System {
     fn linear(&self, columns: &[Vec<i64>], linear: &Linear) -> Vec<i128> {

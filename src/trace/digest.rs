@@ -14,8 +14,9 @@ use zeroize::Zeroize;
 
 use crate::{
     backend::{CommitmentKey, E1, F, generators::BANK_LABEL},
-    ipa::msm::msm,
-    program::{Shape, shake},
+    curve::msm::msm,
+    hash::shake,
+    program::Shape,
     weights::{element_bytes, from_i64},
 };
 
@@ -96,11 +97,7 @@ pub(crate) fn row_blind(salt: &F, kind: RowKind, number: usize, entries: &[i64])
 
 /// `Digest("layerfold/trace/block/1"; length of a vector, width, offset, vectors to a block, c_a,
 /// number of points, points)`: shape, range and place of the vectors are part of what is digested.
-pub(crate) fn digest_of_points(
-    shape: &Shape,
-    own_rows: bool,
-    points: &[PallasAffine],
-) -> [u8; 32] {
+pub(crate) fn digest_of_points(shape: &Shape, own_rows: bool, points: &[PallasAffine]) -> [u8; 32] {
     let mut bytes = Vec::with_capacity(32 * points.len());
     for point in points {
         bytes.extend_from_slice(point.to_bytes().as_ref());

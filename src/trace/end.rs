@@ -16,10 +16,10 @@ use super::{
 };
 use crate::{
     backend::{CommitmentKey, E1, F},
-    ipa::{
-        curve::{Form, Source, with_best_form},
+    curve::{
         fold::fold,
         msm::{msm, sum_of_products},
+        points::{Form, Source, with_best_form},
     },
     weights::Base,
 };
@@ -293,7 +293,7 @@ fn opening_in<'k, A: Form<Base>>(
                 let inner = dot(a, &rest) * b * scale * omega;
                 let sum = sum_of_products::<PallasAffine, A, _>(form, a, g);
                 let tail = key.commit_value(&inner, blind);
-                sum.add_point(&crate::ipa::curve::Point::of(&tail))
+                sum.add_point(&crate::curve::points::Point::of(&tail))
                     .affine()
                     .to_curve::<PallasAffine>()
             };
@@ -338,7 +338,9 @@ fn opening_in<'k, A: Form<Base>>(
             let inner = dot(d, &weights) * omega;
             let sum = sum_of_products::<PallasAffine, A, _>(form, d, generators);
             let tail = key.commit_value(&inner, eta);
-            let point = sum.add_point(&crate::ipa::curve::Point::of(&tail)).affine();
+            let point = sum
+                .add_point(&crate::curve::points::Point::of(&tail))
+                .affine();
             Some(vec![point.to_curve::<PallasAffine>()])
         }
         _ => None,

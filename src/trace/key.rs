@@ -12,9 +12,9 @@ use crate::{
         CommitmentKey, E1, F,
         generators::{self, BANK_LABEL, TRACE_LABEL},
     },
-    ipa::{
-        curve::{Form, Point, Sum, with_best_form},
+    curve::{
         msm::msm,
+        points::{Form, Point, Sum, with_best_form},
     },
     weights::{Base, Multiples, from_i64},
 };

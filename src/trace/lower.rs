@@ -592,9 +592,7 @@ impl<'a> Lowering<'a> {
                 }
                 Value::Form(form)
             }
-            Operation::Combine(sum) => {
-                Value::Form(self.sum(sum.constant, &sum.monomials, size))
-            }
+            Operation::Combine(sum) => Value::Form(self.sum(sum.constant, &sum.monomials, size)),
             Operation::Requantize(r) => {
                 let half = i128::from(r.rounding());
                 Value::Quotient(Quotient {
@@ -693,7 +691,10 @@ impl<'a> Lowering<'a> {
     fn bits_with(&self, register: Register, half: i128) -> u32 {
         let range = self.shapes[register].range;
         let ends = [range.least, range.most].map(|x| i128::from(x) + half);
-        let fits = |bits: &u32| ends.iter().all(|x| (-power(bits - 1)..power(bits - 1)).contains(x));
+        let fits = |bits: &u32| {
+            ends.iter()
+                .all(|x| (-power(bits - 1)..power(bits - 1)).contains(x))
+        };
         (1..100).find(fits).unwrap_or(100)
     }
 

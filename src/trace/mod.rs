@@ -34,8 +34,8 @@ pub(crate) use digest::{RowKind, block_digest, frames_per_block, run_digest};
 
 use crate::{
     error::Error,
-    ivc::Visibility,
     program::Program,
+    statement::Visibility,
     weights::{CommittedBank, ModelCommitment},
 };
 

@@ -14,7 +14,8 @@ use super::{
 };
 use crate::{
     backend::F,
-    weights::{WeightBank, combined_rows, from_i64},
+    program::WeightBank,
+    weights::{combined_rows, from_i64},
 };
 
 /// `⟨functional, Z⟩ = value`.

@@ -6,8 +6,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    program::{Program, Registers as ByRegister, interpreter::Run},
-    weights::WeightBank,
+    program::{Program, Registers as ByRegister, WeightBank, interpreter::Run},
 };
 
 /// What a prover commits to.

@@ -14,18 +14,19 @@ use rayon::prelude::*;
 use zeroize::Zeroize;
 
 use super::{
-    bank::{AffineMap, WeightBank},
     delayed::from_i64,
     multiples::{Base, Multiples},
 };
+use crate::program::weights::{AffineMap, WeightBank};
 use crate::{
     backend::{Commitment, CommitmentKey, E1, F, generators::BANK_LABEL},
-    error::{DecodeError, Error},
-    ipa::{
-        curve::{Form, Point, with_best_form},
+    curve::{
         msm::sum_of_products,
+        points::{Form, Point, with_best_form},
     },
-    program::{BankDimensions, MapShape, Program, shake},
+    error::{DecodeError, Error},
+    hash::shake,
+    program::{BankDimensions, MapShape, Program},
 };
 
 /// Most column bits of a commitment: as many generators have a pinned digest.

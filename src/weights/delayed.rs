@@ -10,8 +10,8 @@ use pulp::{Arch, Simd, WithSimd};
 
 use rayon::prelude::*;
 
-use super::bank::{AffineMap, Row, Rows, Stretch, split};
 use crate::backend::F;
+use crate::program::weights::{AffineMap, Row, Rows, Stretch, split};
 
 /// `x = Σ_k limb_k·2^(32k)`, every limb in `[−2^31, 2^31)`.
 type Limbs = [i32; 8];

@@ -4,7 +4,6 @@
 //! that the step circuit verifies, to one claim `Ŵ~(P) = V` about the masked bank, merged with the
 //! claim of the step before; the claim of the last step is opened once, outside any circuit.
 
-mod bank;
 mod commitment;
 mod delayed;
 mod mask;
@@ -15,7 +14,7 @@ pub(crate) mod sumcheck;
 #[allow(clippy::unwrap_used, clippy::panic)]
 mod tests;
 
-pub use bank::{AffineMap, Row, WeightBank};
+pub use crate::program::{AffineMap, Row, WeightBank};
 pub use commitment::{BlindingSeed, ModelCommitment, ModelDigest};
 
 pub(crate) use commitment::{CommittedBank, element_bytes, element_from_bytes, point_from_bytes};

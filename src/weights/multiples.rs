@@ -8,7 +8,7 @@
 use halo2curves::{CurveAffine, pasta::PallasAffine};
 use rayon::prelude::*;
 
-use crate::ipa::curve::{Batch, Form, Point, with_best_form};
+use crate::curve::points::{Batch, Form, Point, with_best_form};
 
 pub(crate) type Base = <PallasAffine as CurveAffine>::Base;
 

@@ -22,7 +22,8 @@ use super::{
     delayed::{from_i64, sum_of_parts},
 };
 use crate::{
-    backend::{Commitment, CommitmentKey, E1, F, Group, Opening, Pedersen, generators::BANK_LABEL},
+    backend::{Commitment, CommitmentKey, E1, F, Group, Pedersen, generators::BANK_LABEL},
+    ipa::Opening,
     program::BankDimensions,
 };
 

@@ -3,7 +3,10 @@ use serde::{Deserialize, Serialize};
 use super::{Op, Scope, Values, fit};
 use crate::{
     error::Error,
-    program::{ProgramError, Range, Register, Shape, validate::{MAX_ENTRIES, MAX_FACTOR, within}},
+    program::{
+        ProgramError, Range, Register, Shape,
+        validate::{MAX_ENTRIES, MAX_FACTOR, within},
+    },
 };
 
 /// One product `A·x`.
@@ -43,7 +46,12 @@ impl Op for Affine {
     }
 
     fn shape(&self, scope: &Scope<'_>) -> Result<Shape, ProgramError> {
-        within("terms of an affine operation", self.terms.len() as u64, 1, 1 << 10)?;
+        within(
+            "terms of an affine operation",
+            self.terms.len() as u64,
+            1,
+            1 << 10,
+        )?;
         within("reach of an affine operation", self.reach, 1, (1 << 61) - 1)?;
         let mut rows = None;
         for term in &self.terms {

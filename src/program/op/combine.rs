@@ -90,12 +90,15 @@ impl Op for Combine {
     fn for_each_read(&mut self, f: &mut dyn FnMut(&mut Register)) {
         for m in &mut self.monomials {
             f(&mut m.left);
-            if let Some(right) = &mut m.right { f(right); }
+            if let Some(right) = &mut m.right {
+                f(right);
+            }
         }
     }
 
     fn shape(&self, scope: &Scope<'_>) -> Result<Shape, ProgramError> {
-        let (1..=MAX_MONOMIALS, Some(first)) = (self.monomials.len(), self.monomials.first()) else {
+        let (1..=MAX_MONOMIALS, Some(first)) = (self.monomials.len(), self.monomials.first())
+        else {
             return scope.fail("has no summand, or too many");
         };
         let len = scope.of(first.left).len;
@@ -130,7 +133,6 @@ impl Op for Combine {
         fit(sums, shape.range)
     }
 }
-
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]

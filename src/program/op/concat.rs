@@ -3,7 +3,10 @@ use serde::{Deserialize, Serialize};
 use super::{Op, Scope, Values};
 use crate::{
     error::Error,
-    program::{ProgramError, Range, Register, Shape, validate::{MAX_ENTRIES, within}},
+    program::{
+        ProgramError, Range, Register, Shape,
+        validate::{MAX_ENTRIES, within},
+    },
 };
 
 /// One register after the other.
@@ -19,7 +22,12 @@ impl Op for Concat {
     }
 
     fn shape(&self, scope: &Scope<'_>) -> Result<Shape, ProgramError> {
-        within("parts of a concatenation", self.inputs.len() as u64, 1, 1 << 8)?;
+        within(
+            "parts of a concatenation",
+            self.inputs.len() as u64,
+            1,
+            1 << 8,
+        )?;
         let parts = self.inputs.iter().map(|r| scope.of(*r));
         let len: u64 = parts.clone().map(|s| s.len as u64).sum();
         within("length of a concatenation", len, 1, MAX_ENTRIES)?;

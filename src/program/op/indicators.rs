@@ -30,6 +30,8 @@ impl Op for Indicators {
 
     fn evaluate(&self, values: &Values<'_>, _: &Shape) -> Result<Vec<i64>, Error> {
         let x = values.of(self.input)[0];
-        Ok((0..i64::from(self.len)).map(|c| i64::from(x == c)).collect())
+        Ok((0..i64::from(self.len))
+            .map(|c| i64::from(x == c))
+            .collect())
     }
 }

@@ -38,7 +38,7 @@ pub use zero::Zero;
 use super::{Carried, MapShape, ProgramError, Range, Register, Registers, Shape, Table};
 use crate::{
     error::{Error, Reason},
-    weights::WeightBank,
+    program::WeightBank,
 };
 
 /// What every operation has.

@@ -3,7 +3,10 @@ use serde::{Deserialize, Serialize};
 use super::{Op, Scope, Values};
 use crate::{
     error::Error,
-    program::{ProgramError, Range, Register, Shape, validate::{width, within}},
+    program::{
+        ProgramError, Range, Register, Shape,
+        validate::{width, within},
+    },
 };
 
 /// `clamp(⌊(y + 2^(shift−1)) / 2^(shift+drop)⌋, −2^(width−1), 2^(width−1) − 1)`: rounded to units of
@@ -48,7 +51,12 @@ impl Op for Requantize {
     fn shape(&self, scope: &Scope<'_>) -> Result<Shape, ProgramError> {
         width("width of a requantised value", self.width)?;
         within("shift", self.shift.into(), 0, 60)?;
-        within("bits cut off", u64::from(self.shift) + u64::from(self.drop), 0, 60)?;
+        within(
+            "bits cut off",
+            u64::from(self.shift) + u64::from(self.drop),
+            0,
+            60,
+        )?;
         let read = scope.of(self.input);
         // Saturation and rounding keep the order.
         Ok(Shape {

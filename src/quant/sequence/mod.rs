@@ -40,8 +40,7 @@ use super::{Precision, Scales, fit::LayerScale};
 use crate::{
     error::Error,
     model::{SequenceModel, over_frames},
-    program::{Emission, Program, SequenceShape, interpreter::Interpreter},
-    weights::WeightBank,
+    program::{Emission, Program, SequenceShape, WeightBank, interpreter::Interpreter},
 };
 
 impl SequenceModel {

@@ -4,7 +4,9 @@ use super::{QuantizedSequence, Ranges, SequenceSamples};
 use crate::{
     error::{Error, Reason},
     model::{RecurrentCell, RecurrentFunction, RnnActivation, SequenceModel},
-    program::{CellKind, CellShape, ElmanActivation, Emission, SequenceShape},
+    program::{
+        AffineMap, CellKind, CellShape, ElmanActivation, Emission, SequenceShape, WeightBank,
+    },
     quant::{
         Precision,
         fit::{Fit, Grid, LayerScale, scale_of},
@@ -12,7 +14,6 @@ use crate::{
         scheme::{Plan, dimension},
         table::TABLE_BITS,
     },
-    weights::{AffineMap, WeightBank},
 };
 
 /// Real value of one unit of the sums of a gate that is a sigmoid.

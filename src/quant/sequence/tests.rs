@@ -6,8 +6,7 @@ use super::*;
 use crate::{
     error::ErrorKind,
     model::{RecurrentFunction, RecurrentWeights, RnnActivation, SequenceBuilder},
-    program::{CellKind, ElmanActivation},
-    weights::AffineMap,
+    program::{AffineMap, CellKind, ElmanActivation},
 };
 
 /// A cell of one input and one unit: for each gate `(W_i, W_h, b_i, b_h)`.

@@ -41,12 +41,11 @@ use runtimes::Runtime;
 
 use crate::{
     program::{
-        Accumulate, Affine, ArgMax, Carried, Combine, Concat, Dot, Emission, Indicators, Lookup,
-        MapShape, Operation, Output, Program, Register, Relu, Requantize, Sign, Slice, Table, Term,
-        VectorShape, Zero,
+        Accumulate, Affine, AffineMap, ArgMax, Carried, Combine, Concat, Dot, Emission, Indicators,
+        Lookup, MapShape, Operation, Output, Program, Register, Relu, Requantize, Sign, Slice,
+        Table, Term, VectorShape, WeightBank, Zero,
     },
     recursive::Schedule,
-    weights::{AffineMap, WeightBank},
 };
 
 /// A function of all frames of a run, with its outputs.
@@ -373,7 +372,8 @@ impl Net {
             self.bystander();
         }
         let program = &mut self.program;
-        let len = program.register_shapes()[output].len as u32;
+        // What breaks a rule has no shapes.
+        let len = program.register_shapes().get(output).map_or(1, |s| s.len) as u32;
         program.output = Output {
             register: output,
             len,

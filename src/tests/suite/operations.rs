@@ -6,12 +6,11 @@ use rand_chacha::ChaCha8Rng;
 use super::{Case, Net, Runtime, ends, listed_frames, listed_net, most_of};
 use crate::{
     program::{
-        Activation, Affine, CellKind, CellShape, ElmanActivation, Emission, LayerShape, Operation,
-        Program, Register, SequenceShape, Table, Term,
+        Activation, Affine, AffineMap, CellKind, CellShape, ElmanActivation, Emission, LayerShape,
+        Operation, Program, Register, SequenceShape, Table, Term, WeightBank,
     },
     recursive::Schedule,
     tests::{claims, fixtures},
-    weights::{AffineMap, WeightBank},
 };
 
 const FRAME: Register = Register::FRAME;
@@ -518,7 +517,11 @@ fn sums(cases: &mut Vec<Case>) {
             }),
     );
     let mut net = Net::new(3, 8);
-    let zero = net.combine(0, &[(0, FRAME, None), (1, FRAME, None), (-1, FRAME, None)], 0);
+    let zero = net.combine(
+        0,
+        &[(0, FRAME, None), (1, FRAME, None), (-1, FRAME, None)],
+        0,
+    );
     cases.push(
         net.case("combine that is zero", zero, ends(3, 8))
             .exactly(|x| vec![0.0; x.len()]),
@@ -656,11 +659,17 @@ fn compare(cases: &mut Vec<Case>) {
         sign.chain(zero).chain(product).map(f64::from).collect()
     }));
     let mut net = listed_net();
-    let y = net.listed(&[0], 20, 3);
-    let bad = net.sign(y);
+    let y = net.listed(&[0, -1, 1], 20, 3);
+    let (sign, q) = (net.sign(y), net.requantize(y, 0, 8));
+    let both = net.concat(&[sign, q]);
     cases.push(
-        net.case("sign with a shift", bad, listed_frames())
-            .refused(Runtime::Interpreter, "without a shift"),
+        net.case("sign of what is requantised too", both, listed_frames())
+            .refused(Runtime::Recursive, "different shifts")
+            .exactly(|x| {
+                let y = moved(&[0, -1, 1], 20, 3, x[0]);
+                let sign = y.iter().map(|y| f64::from(*y >= 0.0));
+                sign.chain(y.iter().map(|y| rounded(*y, 3, 8))).collect()
+            }),
     );
 
     let index = |x: f64, len: usize| (0..len).map(move |c| f64::from(x == c as f64));
@@ -1277,7 +1286,8 @@ fn cells(cases: &mut Vec<Case>) {
                 hidden: hidden as usize,
             };
             let full_name = format!("{name}, {} frame", if last { "last" } else { "every" });
-            let case = Case::new(&full_name, program, bank, frames).per_step(if last { 2 } else { 1 });
+            let case =
+                Case::new(&full_name, program, bank, frames).per_step(if last { 2 } else { 1 });
             let view = match kind {
                 Gru | GruResetBefore => 1.0 / 256.0,
                 _ => 1.0,

@@ -5,17 +5,17 @@ use rand_core::OsRng;
 
 use super::Case;
 use crate::{
-    Inputs, Outputs, Params, Proof, ProofKind, Prover, Verifier, Visibility,
+    Inputs, Outputs, Params, Proof, Prover, Verifier, Visibility,
     backend::F,
-    ivc::step::Run,
-    program::{Emission, Program, Register, interpreter::Interpreter},
-    recursive::{Execution, Node, StepWitness, Unrolled, state::initial_z},
+    kind::ProofKind,
+    program::{Emission, Program, Register, WeightBank, interpreter::Interpreter},
+    recursive::{Execution, Node, StepWitness, Unrolled, prover::Run, state::initial_z},
     tests::fixtures::Bench,
     trace::{
         PublicVectors, RowKind, TraceError, TraceKey, TraceProof, TraceRun, TraceStatement,
         tests::forged::forged,
     },
-    weights::{BlindingSeed, CommittedBank, WeightBank},
+    weights::{BlindingSeed, CommittedBank},
 };
 
 /// What runs a case.
@@ -89,7 +89,11 @@ fn lie(case: &Case, index: usize, output: &[i64]) -> (usize, i64) {
     let shape = case.program.output_shape();
     let at = index % output.len();
     let up = output[at] + 1;
-    let other = if shape.range.holds(up) { up } else { output[at] - 1 };
+    let other = if shape.range.holds(up) {
+        up
+    } else {
+        output[at] - 1
+    };
     assert!(shape.range.holds(other));
     (at, other)
 }

@@ -4,14 +4,13 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use crate::{
-    program::{Emission, Program, interpreter::Interpreter},
+    program::{Emission, Program, WeightBank, interpreter::Interpreter},
     tests::random_programs::{random_bank, random_frame, random_program},
     trace::{
         lower::{Instance, lower},
         system::System,
         witness::{Witness, registers},
     },
-    weights::WeightBank,
 };
 
 /// A run of a random program.

@@ -6,7 +6,7 @@ use rand_core::OsRng;
 use super::lowering::{Case, case, parameters_of};
 use crate::{
     backend::F,
-    ivc::Visibility,
+    statement::Visibility,
     trace::{PublicVectors, RowKind, TraceError, TraceKey, TraceOutcome, TraceRun, TraceStatement},
     weights::{BlindingSeed, CommittedBank},
 };

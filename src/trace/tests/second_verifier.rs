@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     hex::encode,
-    ivc::Visibility,
+    statement::Visibility,
     trace::{PublicVectors, TraceProof, TraceStatement},
 };
 

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     backend::{CommitmentKey, E1, F, generators::BANK_LABEL},
-    ipa::msm::msm,
+    curve::msm::msm,
     program::{Emission, interpreter::Interpreter},
     trace::{
         RowKind,

@@ -14,10 +14,12 @@ use rayon::prelude::*;
 use super::{AffineInstance, StepProof};
 use crate::{
     backend::F,
-    program::BankDimensions,
+    program::{
+        BankDimensions, WeightBank,
+        weights::{AffineMap, Rows, split},
+    },
     weights::{
-        Mask, SplitPoint, WeightBank, WeightClaim,
-        bank::{AffineMap, Rows, split},
+        Mask, SplitPoint, WeightClaim,
         delayed::{RowProducts, from_i64, sum_of_parts},
     },
 };

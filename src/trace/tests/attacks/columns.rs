@@ -10,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use super::prover::*;
 use crate::{
     backend::F,
-    program::{Affine, Builder, Register, Table},
+    program::{Affine, Builder, Register, Table, WeightBank},
     trace::{
         RowKind,
         argument::Prepared,
@@ -19,7 +19,7 @@ use crate::{
         tests::lowering::case,
         witness::{Witness, registers},
     },
-    weights::{BlindingSeed, CommittedBank, WeightBank, from_i64},
+    weights::{BlindingSeed, CommittedBank, from_i64},
 };
 
 /// Columns and lookups of a [`layer`] whose inputs and outputs are hidden.

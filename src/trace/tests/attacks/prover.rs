@@ -8,8 +8,9 @@ use rand_core::OsRng;
 use crate::{
     backend::F,
     program::{
-        Affine, ArgMax, Carried, Combine, Emission, Lookup, MapShape, Operation, Output, Program,
-        Register, Relu, Requantize, Table, Term, VectorShape, interpreter::Interpreter,
+        Affine, AffineMap, ArgMax, Carried, Combine, Emission, Lookup, MapShape, Operation, Output,
+        Program, Register, Relu, Requantize, Table, Term, VectorShape, WeightBank,
+        interpreter::Interpreter,
     },
     tests::random_programs::random_frame,
     trace::{
@@ -25,7 +26,7 @@ use crate::{
         tests::{lowering::Case, proofs::parameters},
         witness::Witness,
     },
-    weights::{AffineMap, BlindingSeed, CommittedBank, ModelCommitment, WeightBank},
+    weights::{BlindingSeed, CommittedBank, ModelCommitment},
 };
 
 /// A program of these operations on frames of signed bytes; its last result is the output.

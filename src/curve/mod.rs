@@ -1,0 +1,8 @@
+//! Curve arithmetic in batches: sums, multiples, folding of generators.
+
+pub(crate) mod endomorphism;
+pub(crate) mod fold;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod lanes;
+pub(crate) mod msm;
+pub(crate) mod points;
