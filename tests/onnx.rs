@@ -388,11 +388,57 @@ fn bytes_that_are_no_model() {
         "not a valid ONNX model: failed to decode Protobuf message: ModelProto.graph: invalid wire type: Varint (expected LengthDelimited)"
     );
     // A name that is not UTF-8.
-    let graph = Message::new().bytes(2, &[0xff]);
+    let node = Message::new().bytes(3, &[0xff]);
     assert_eq!(
-        error(&Message::model(graph, 17).0),
-        "not a valid ONNX model: failed to decode Protobuf message: GraphProto.name: ModelProto.graph: invalid string value: data is not UTF-8 encoded"
+        error(&Message::model(Message::new().message(1, node), 17).0),
+        "not a valid ONNX model: failed to decode Protobuf message: NodeProto.name: GraphProto.node: ModelProto.graph: invalid string value: data is not UTF-8 encoded"
     );
+    // What is given for a model by mistake.
+    for (bytes, what) in [
+        (
+            &b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 1048576\n"[..],
+            "the file is a Git LFS pointer, not what it points to: run `git lfs pull`",
+        ),
+        (
+            b"\n<!DOCTYPE html>\n<html lang=\"en\">",
+            "the file is a web page: download the file itself, not the page that shows it",
+        ),
+        (
+            b"PK\x03\x04\x00\x00archive/data.pkl",
+            "the file is a zip archive, as PyTorch and Keras save models: export it to ONNX",
+        ),
+        (
+            b"\x89HDF\r\n\x1a\n",
+            "the file is in HDF5, as Keras saves models: export it to ONNX",
+        ),
+    ] {
+        assert_eq!(error(bytes), format!("not a valid ONNX model: {what}"));
+    }
+}
+
+/// Names of a file reach no terminal as they are.
+#[test]
+fn names_that_act_on_a_terminal() {
+    let name = "a\u{1b}[2Jb\u{202e}c\u{200b}\nd";
+    let shown = "a\\u{1b}[2Jb\\u{202e}c\\u{200b}\\nd";
+    let nodes = [
+        Message::node(name, &["x"], &["z"]),
+        Message::node("Relu", &["z"], &["y"]).text(7, name),
+    ];
+    assert_eq!(
+        refused(graph(&nodes, &[])),
+        format!(
+            "2 parts of the model are not supported:\n  `the {shown}` ({shown}): the operator is not supported\n  `the Relu` ({shown}.Relu): operators of the domain `{shown}` are not known; export the model with ONNX's own operators"
+        )
+    );
+    assert_eq!(
+        refused(one("Relu", &[name], &[])),
+        format!(
+            "not a valid ONNX model: `the Relu` (Relu): nothing before it gives the value `{shown}`"
+        )
+    );
+    let model = Message::model(one("Relu", &["x"], &[]), 17).text(2, name);
+    assert_eq!(from_bytes(&model.0).unwrap().report.producer, shown);
 }
 
 #[test]
@@ -686,7 +732,7 @@ fn attributes_of_the_wrong_type() {
     );
     assert_eq!(
         with(leaky().message(5, Message::new().text(1, "alpha").int(20, 99))),
-        "not a valid ONNX model: `the LeakyRelu`: attribute `alpha` is of type 99, which ONNX has not"
+        "not a valid ONNX model: `the LeakyRelu`: attribute `alpha` is of type 99, which ONNX does not have"
     );
     assert_eq!(
         with(leaky().message(5, Message::new().text(1, "alpha").int(20, 4))),

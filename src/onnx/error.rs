@@ -77,6 +77,63 @@ fn list(nodes: &[UnsupportedNode]) -> String {
     text
 }
 
+impl OnnxError {
+    /// The same, with names from the file as they may be shown.
+    pub(super) fn printable(self) -> Self {
+        match self {
+            Self::Malformed(problem) => Self::Malformed(printable(&problem)),
+            Self::Unsupported(nodes) => Self::Unsupported(
+                nodes
+                    .into_iter()
+                    .map(|node| UnsupportedNode {
+                        name: printable(&node.name),
+                        operator: printable(&node.operator),
+                        reason: printable(&node.reason),
+                        instead: node.instead.as_deref().map(printable),
+                    })
+                    .collect(),
+            ),
+            Self::Model { node, source } => Self::Model {
+                node: printable(&node),
+                source,
+            },
+            Self::TooLarge { what, got, limit } => Self::TooLarge {
+                what: printable(&what),
+                got,
+                limit,
+            },
+            io @ Self::Io { .. } => io,
+        }
+    }
+}
+
+/// A text with characters escaped that would act on a terminal or hide what is there: control
+/// characters, those that change the direction of writing, and those without width.
+pub(super) fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        let acts = c.is_control()
+            || matches!(
+                c,
+                '\u{ad}'
+                    | '\u{61c}'
+                    | '\u{180e}'
+                    | '\u{200b}'..='\u{200f}'
+                    | '\u{2028}'..='\u{202e}'
+                    | '\u{2060}'..='\u{206f}'
+                    | '\u{feff}'
+                    | '\u{fff9}'..='\u{fffb}'
+                    | '\u{e0000}'..='\u{e007f}'
+            );
+        if acts {
+            shown.extend(c.escape_default());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
+}
+
 /// Why one node was not imported.
 #[derive(Debug)]
 pub(super) enum Failure {

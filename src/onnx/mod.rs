@@ -56,8 +56,10 @@
 //! A file is bounded by [`ImportOptions::max_file_bytes`]; lengths are checked before anything is
 //! decoded, shapes before anything is allocated. What an import may cost grows with the size of the
 //! file: some hundred bytes take less than 1 GiB and some seconds, whatever they say. A file that
-//! is no model gives an error. The weights are zeroised when they are dropped, the decoder's
-//! buffers are not.
+//! is no model gives an error. In messages, names of the file are shown with control characters and
+//! those that change the direction of writing escaped. The weights are zeroised when they are
+//! dropped, what the decoder makes of them too, but for copies that a growing list leaves behind;
+//! the bytes that [`from_bytes`] is given are the caller's.
 #![deny(
     clippy::indexing_slicing,
     clippy::unwrap_used,
@@ -79,6 +81,7 @@ mod layers;
 mod limits;
 mod movement;
 mod scan;
+mod schema;
 mod sequence;
 mod tensor;
 mod unary;
@@ -88,6 +91,7 @@ use std::{collections::BTreeMap, fs::File, io::Read, path::Path};
 
 use zeroize::Zeroizing;
 
+use error::printable;
 pub use error::{OnnxError, UnsupportedNode};
 
 use crate::{graph::Graph, model::SequenceModel};
@@ -169,6 +173,20 @@ pub struct ImportReport {
     pub output_shape: Vec<usize>,
     /// What was left out, assumed or made public.
     pub notes: Vec<String>,
+}
+
+impl ImportReport {
+    /// Makes names from the file such as may be shown.
+    fn printable(&mut self) {
+        self.producer = printable(&self.producer);
+        self.operators = std::mem::take(&mut self.operators)
+            .into_iter()
+            .map(|(operator, count)| (printable(&operator), count))
+            .collect();
+        for note in &mut self.notes {
+            *note = printable(note);
+        }
+    }
 }
 
 /// Choices of an import.
@@ -279,8 +297,10 @@ pub fn from_bytes(bytes: &[u8]) -> Result<Import, OnnxError> {
 /// [`OnnxError::Model`] if the graph or sequence model refuses a node.
 pub fn from_bytes_with(bytes: &[u8], options: &ImportOptions) -> Result<Import, OnnxError> {
     check_size(u64::try_from(bytes.len()).unwrap_or(u64::MAX), options)?;
-    let file = decode::decode(bytes)?;
-    import::import(&file, options)
+    let imported = decode::decode(bytes).and_then(|file| import::import(&file, options));
+    let mut import = imported.map_err(OnnxError::printable)?;
+    import.report.printable();
+    Ok(import)
 }
 
 fn check_size(got: u64, options: &ImportOptions) -> Result<(), OnnxError> {
