@@ -270,13 +270,13 @@ fn run(bytes: &[u8]) -> &'static str {
         .max_file_bytes(1 << 24);
     match from_bytes_with(bytes, &options) {
         Ok(import) => match import.model {
-            Imported::Graph(graph) if graph.input_len() < 1 << 16 => {
+            Imported::Network(graph) if graph.input_len() < 1 << 16 => {
                 match graph.infer(Array1::from_elem(graph.input_len(), 0.5).view()) {
                     Ok(_) => "graph, inferred",
                     Err(_) => "graph, not finite",
                 }
             }
-            Imported::Graph(_) => "graph",
+            Imported::Network(_) => "graph",
             Imported::Sequence(model) => {
                 let frames = Array2::from_elem((2, model.input_len()), 0.5);
                 match model.infer(frames.view()) {

@@ -85,7 +85,7 @@ pub(crate) enum Reason {
         limit: i128,
     },
     #[error("{operation}: {problem}")]
-    Graph {
+    Network {
         operation: &'static str,
         problem: String,
     },
@@ -116,7 +116,7 @@ impl Error {
             | Reason::Range { .. }
             | Reason::LayerShape { .. }
             | Reason::LayerNotFinite { .. }
-            | Reason::Graph { .. }
+            | Reason::Network { .. }
             | Reason::Tensor { .. } => ErrorKind::Input,
             Reason::Usage { .. } => ErrorKind::Usage,
             Reason::Program(_)

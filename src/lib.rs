@@ -58,11 +58,11 @@
 mod backend;
 mod circuit;
 mod error;
-pub mod graph;
 mod hex;
 mod ipa;
 mod ivc;
 mod model;
+pub mod network;
 pub mod notes;
 #[cfg(feature = "onnx")]
 pub mod onnx;

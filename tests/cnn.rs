@@ -6,23 +6,21 @@ mod idx;
 
 use idx::{images, labels, to_input};
 use layerfold::{
-    graph::{Graph, GraphPrecision, QuantizedGraph},
+    network::{Network, Precision, Quantized},
     onnx::{self, Imported},
 };
 use ndarray::Array2;
 
 const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data");
 
-fn network() -> (Graph, QuantizedGraph, Array2<f32>) {
+fn network() -> (Network, Quantized, Array2<f32>) {
     let import = onnx::load(format!("{DATA}/mnist-cnn.onnx")).unwrap();
-    let Imported::Graph(graph) = import.model else {
+    let Imported::Network(graph) = import.model else {
         panic!("a recurrent network");
     };
     let calibration =
         to_input(&images(format!("{DATA}/mnist-calibration-images-idx3-ubyte")).unwrap());
-    let quantized = graph
-        .quantize(&calibration, &GraphPrecision::default())
-        .unwrap();
+    let quantized = graph.quantize(&calibration, &Precision::default()).unwrap();
     (graph, quantized, calibration)
 }
 

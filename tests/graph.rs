@@ -3,9 +3,8 @@
 
 use layerfold::{
     ErrorKind, Outputs, Params, Proof, Prover, Verifier, Visibility,
-    graph::{
-        Conv, Function, Graph, GraphBuilder, GraphPrecision, Pool, QuantizedGraph, SparseMatrix,
-        Value,
+    network::{
+        Conv, Function, Network, NetworkBuilder, Pool, Precision, Quantized, SparseMatrix, Value,
     },
     plan::Planner,
     program::Schedule,
@@ -30,13 +29,13 @@ fn vector(values: &[f32]) -> ArrayD<f32> {
 
 /// The value of an operation on one input, computed directly.
 type Naive<'a> = &'a dyn Fn(&ArrayD<f64>) -> ArrayD<f64>;
-type Build<'a> = &'a dyn Fn(&mut GraphBuilder, Value) -> Value;
+type Build<'a> = &'a dyn Fn(&mut NetworkBuilder, Value) -> Value;
 
 /// Checks an operation on random inputs, with another linear operation before it.
 fn check(shape: &[usize], build: Build<'_>, naive: Naive<'_>) {
     for seed in 0..3 {
         let len: usize = shape.iter().product();
-        let mut g = GraphBuilder::new(shape.iter().copied());
+        let mut g = NetworkBuilder::new(shape.iter().copied());
         let x = g.input();
         // 3·x reversed, so that matrices are composed.
         let x = g.reshape(x, &[len]).unwrap();
@@ -552,9 +551,9 @@ fn products_and_maxima() {
 
 #[test]
 fn errors_name_shapes() {
-    let fails = |build: &dyn Fn(&mut GraphBuilder, Value) -> Result<Value, layerfold::Error>,
+    let fails = |build: &dyn Fn(&mut NetworkBuilder, Value) -> Result<Value, layerfold::Error>,
                  message: &str| {
-        let mut g = GraphBuilder::new([2, 3]);
+        let mut g = NetworkBuilder::new([2, 3]);
         let x = g.input();
         let error = build(&mut g, x).unwrap_err();
         assert_eq!(error.to_string(), message);
@@ -651,7 +650,7 @@ fn errors_name_shapes() {
         },
         "function: clip: the ends of a clip are not in order",
     );
-    let mut other = GraphBuilder::new([1]);
+    let mut other = NetworkBuilder::new([1]);
     let mut foreign = other.input();
     for _ in 0..5 {
         foreign = other.neg(foreign).unwrap();
@@ -665,11 +664,11 @@ fn errors_name_shapes() {
 #[test]
 fn absurd_dimensions_are_errors() {
     for shape in [vec![0], vec![usize::MAX, 2], vec![1 << 25], vec![1; 100]] {
-        let g = GraphBuilder::new(shape);
+        let g = NetworkBuilder::new(shape);
         let x = g.input();
         assert!(g.build(x).is_err());
     }
-    let mut g = GraphBuilder::new([1 << 12]);
+    let mut g = NetworkBuilder::new([1 << 12]);
     let x = g.input();
     // 2^28 and more entries, refused before they are made.
     let y = g.broadcast(x, &[1 << 12, 1 << 12]).unwrap();
@@ -695,11 +694,11 @@ fn absurd_dimensions_are_errors() {
     let y = g.add(x, c).unwrap();
     let error = g.build(y).unwrap_err();
     assert_eq!(error.to_string(), "constant: it is not finite (at index 0)");
-    let mut g = GraphBuilder::new([2]);
+    let mut g = NetworkBuilder::new([2]);
     let c = g.constant(vector(&[1.0]).view());
     let error = g.build(c).unwrap_err();
     assert_eq!(error.to_string(), "output: it does not depend on the input");
-    let mut g = GraphBuilder::new([2]);
+    let mut g = NetworkBuilder::new([2]);
     let x = g.input();
     let index = g.argmax(x).unwrap();
     assert_eq!(g.neg(index).unwrap_err().kind(), ErrorKind::Unsupported);
@@ -707,7 +706,7 @@ fn absurd_dimensions_are_errors() {
 
 /// A random graph and its value on one input, computed operation by operation.
 struct Twin {
-    g: GraphBuilder,
+    g: NetworkBuilder,
     values: Vec<(Value, ArrayD<f64>)>,
     rng: ChaCha8Rng,
 }
@@ -717,7 +716,7 @@ impl Twin {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let shape = [2, 4, 4];
         let input = Array::from_shape_fn(IxDyn(&shape), |_| rng.gen_range(-1.0f32..1.0));
-        let g = GraphBuilder::new(shape);
+        let g = NetworkBuilder::new(shape);
         let x = g.input();
         let twin = Self {
             g,
@@ -848,7 +847,7 @@ impl Twin {
         self.values.push(result);
     }
 
-    fn of(seed: u64, steps: usize) -> (Graph, Array1<f32>, ArrayD<f64>) {
+    fn of(seed: u64, steps: usize) -> (Network, Array1<f32>, ArrayD<f64>) {
         // What happens to cancel is no network.
         (0..100)
             .find_map(|k| {
@@ -895,11 +894,9 @@ fn integers_are_close() {
             .map(|k| Array1::from_iter(random(&[32], seed ^ k)))
             .collect();
         samples.push(input);
-        let coarse = graph
-            .quantize(&samples, &GraphPrecision::default())
-            .unwrap();
+        let coarse = graph.quantize(&samples, &Precision::default()).unwrap();
         let report = coarse.report(&graph, &samples).unwrap();
-        let wide = GraphPrecision::default().activation_bits(12);
+        let wide = Precision::default().activation_bits(12);
         let fine = graph.quantize(&samples, &wide).unwrap();
         let better = fine.report(&graph, &samples).unwrap();
         // Rounding to 8 bits, through up to ten operations.
@@ -924,8 +921,8 @@ fn samples(len: usize, count: u64) -> Vec<Array1<f32>> {
 }
 
 /// A block with a residual sum, a convolution, max pooling, a sigmoid gate and a product.
-fn mixed() -> Graph {
-    let mut g = GraphBuilder::new([2, 4, 4]);
+fn mixed() -> Network {
+    let mut g = NetworkBuilder::new([2, 4, 4]);
     let x = g.input();
     let conv = Conv {
         pads: vec![(1, 1); 2],
@@ -954,7 +951,7 @@ fn mixed() -> Graph {
 }
 
 /// Proves one inference, and what the verifier reads is what the integers say.
-fn prove(quantized: &QuantizedGraph, schedule: Schedule, inputs: &[Array1<f32>]) {
+fn prove(quantized: &Quantized, schedule: Schedule, inputs: &[Array1<f32>]) {
     let program = quantized.program_with(schedule).unwrap();
     let params = Params::setup(&program).unwrap();
     let prover = Prover::new(&params, quantized).unwrap();
@@ -985,9 +982,7 @@ fn prove(quantized: &QuantizedGraph, schedule: Schedule, inputs: &[Array1<f32>])
 fn a_mixed_network_is_proved() {
     let graph = mixed();
     let samples = samples(32, 20);
-    let quantized = graph
-        .quantize(&samples, &GraphPrecision::default())
-        .unwrap();
+    let quantized = graph.quantize(&samples, &Precision::default()).unwrap();
     let report = quantized.report(&graph, &samples).unwrap();
     assert!(report.max_error < 0.03 * report.output_range, "{report}");
     assert!(quantized.layers().is_none());
@@ -997,8 +992,8 @@ fn a_mixed_network_is_proved() {
 }
 
 /// Three convolutions and a dense layer.
-fn chain() -> Graph {
-    let mut g = GraphBuilder::new([1, 5, 5]);
+fn chain() -> Network {
+    let mut g = NetworkBuilder::new([1, 5, 5]);
     let mut x = g.input();
     let conv = Conv {
         pads: vec![(1, 1); 2],
@@ -1030,9 +1025,7 @@ fn chain() -> Graph {
 fn a_chain_is_spread_over_steps() {
     let graph = chain();
     let samples = samples(25, 20);
-    let quantized = graph
-        .quantize(&samples, &GraphPrecision::default())
-        .unwrap();
+    let quantized = graph.quantize(&samples, &Precision::default()).unwrap();
     let network = quantized.layers().unwrap();
     assert_eq!(network.layers.len(), 4);
     let whole = quantized.program_with(Schedule::WholeNetwork).unwrap();
@@ -1056,8 +1049,8 @@ fn a_chain_is_spread_over_steps() {
 }
 
 /// `x + W₂·relu(W₁·x)`, again and again: no sum is ever a value of its own.
-fn residual(blocks: usize, width: usize) -> Graph {
-    let mut g = GraphBuilder::new([width]);
+fn residual(blocks: usize, width: usize) -> Network {
+    let mut g = NetworkBuilder::new([width]);
     let mut x = g.input();
     let matrix = |rows: usize, columns: usize, seed: u64| {
         let w = random(&[rows, columns], seed) / (width as f32).sqrt();
@@ -1088,9 +1081,7 @@ fn a_deep_residual_network_is_cut_into_steps() {
     assert!(!graph.fill_ins().is_empty());
     assert!(graph.fill_ins()[0].reason.contains("where a step may end"));
     let samples = samples(100, 12);
-    let quantized = graph
-        .quantize(&samples, &GraphPrecision::default())
-        .unwrap();
+    let quantized = graph.quantize(&samples, &Precision::default()).unwrap();
     let report = quantized.report(&graph, &samples).unwrap();
     assert!(report.max_error < 0.1 * report.output_range, "{report}");
     let whole = quantized.program_with(Schedule::FramesPerStep(1));
@@ -1119,7 +1110,7 @@ fn a_deep_residual_network_is_cut_into_steps() {
 #[test]
 fn weights_fit_the_sums_of_every_schedule() {
     for seed in 0..120 {
-        let mut g = GraphBuilder::new([4]);
+        let mut g = NetworkBuilder::new([4]);
         let x = g.input();
         let w = random(&[4, 4], seed).into_dimensionality::<ndarray::Ix2>();
         let y = g.dense(x, w.unwrap().view(), None).unwrap();
@@ -1128,7 +1119,7 @@ fn weights_fit_the_sums_of_every_schedule() {
         let y = g.dense(y, w.unwrap().view(), None).unwrap();
         let graph = g.build(y).unwrap();
         let quantized = graph
-            .quantize(&samples(4, 10), &GraphPrecision::default())
+            .quantize(&samples(4, 10), &Precision::default())
             .unwrap();
         let spread = quantized.program_with(Schedule::LayersPerStep(1)).unwrap();
         assert_eq!(spread.steps_per_frame(), 2);
@@ -1139,7 +1130,7 @@ fn weights_fit_the_sums_of_every_schedule() {
 
 #[test]
 fn interpolated_functions_and_wide_values_are_proved() {
-    let mut g = GraphBuilder::new([6]);
+    let mut g = NetworkBuilder::new([6]);
     let x = g.input();
     let w = random(&[5, 6], 1)
         .into_dimensionality::<ndarray::Ix2>()
@@ -1152,7 +1143,7 @@ fn interpolated_functions_and_wide_values_are_proved() {
     let y = g.argmax(y).unwrap();
     let graph = g.build(y).unwrap();
     let samples = samples(6, 30);
-    let precision = GraphPrecision::default().activation_bits(12);
+    let precision = Precision::default().activation_bits(12);
     let quantized = graph.quantize(&samples, &precision).unwrap();
     let report = quantized.report(&graph, &samples).unwrap();
     assert!(report.top1_agreement > 0.9, "{report}");
@@ -1161,7 +1152,7 @@ fn interpolated_functions_and_wide_values_are_proved() {
 
 #[test]
 fn more_bits_are_closer_and_a_target_out_of_reach_is_told() {
-    let mut g = GraphBuilder::new([24]);
+    let mut g = NetworkBuilder::new([24]);
     let mut x = g.input();
     for k in 0..3 {
         let w = random(&[24, 24], 40 + k) * 0.3;
@@ -1175,12 +1166,12 @@ fn more_bits_are_closer_and_a_target_out_of_reach_is_told() {
     let y = g.dense(x, w.view(), None).unwrap();
     let graph = g.build(y).unwrap();
     let samples = samples(24, 40);
-    let error = |precision: GraphPrecision| {
+    let error = |precision: Precision| {
         let quantized = graph.quantize(&samples, &precision).unwrap();
         let report = quantized.report(&graph, &samples).unwrap();
         (report.max_error / report.output_range, quantized)
     };
-    let of_bits = |bits| error(GraphPrecision::default().activation_bits(bits)).0;
+    let of_bits = |bits| error(Precision::default().activation_bits(bits)).0;
     let errors = [8, 10, 11, 12, 14, 16].map(of_bits);
     for pair in errors.windows(2) {
         // Interpolation has an error of its own.
@@ -1188,12 +1179,12 @@ fn more_bits_are_closer_and_a_target_out_of_reach_is_told() {
     }
     assert!(errors[5] < 1e-3, "{errors:?}");
 
-    let (reached, quantized) = error(GraphPrecision::default().target_error(0.003));
+    let (reached, quantized) = error(Precision::default().target_error(0.003));
     assert!(
         reached <= 0.003 && quantized.missed_target().is_none(),
         "{reached}"
     );
-    let (closest, quantized) = error(GraphPrecision::default().target_error(1e-9));
+    let (closest, quantized) = error(Precision::default().target_error(1e-9));
     let missed = quantized.missed_target().unwrap();
     assert!(
         (missed - closest).abs() < 1e-3 * closest,
@@ -1211,7 +1202,7 @@ fn interpolation_is_within_its_bound() {
         Function::Exp,
         Function::Sqrt,
     ] {
-        let mut g = GraphBuilder::new([1]);
+        let mut g = NetworkBuilder::new([1]);
         let x = g.input();
         let y = g.function(x, function.clone()).unwrap();
         let graph = g.build(y).unwrap();
@@ -1227,9 +1218,7 @@ fn interpolation_is_within_its_bound() {
             .map(|x| arr1(&[x]))
             .collect();
         for bits in [9, 12, 16] {
-            let precision = GraphPrecision::default()
-                .activation_bits(bits)
-                .input_bits(16);
+            let precision = Precision::default().activation_bits(bits).input_bits(16);
             let quantized = graph.quantize(&samples, &precision).unwrap();
             let report = quantized.report(&graph, &samples).unwrap();
             // Input 4 with two units of rounding, steep functions e^4; table of 256 points.
@@ -1251,12 +1240,10 @@ fn interpolation_is_within_its_bound() {
 fn a_target_error_is_reached() {
     let graph = mixed();
     let samples = samples(32, 10);
-    let coarse = graph
-        .quantize(&samples, &GraphPrecision::default())
-        .unwrap();
+    let coarse = graph.quantize(&samples, &Precision::default()).unwrap();
     let before = coarse.report(&graph, &samples).unwrap();
     let target = 0.1 * before.max_error / before.output_range;
-    let precision = GraphPrecision::default().target_error(target);
+    let precision = Precision::default().target_error(target);
     let fine = graph.quantize(&samples, &precision).unwrap();
     let after = fine.report(&graph, &samples).unwrap();
     assert!(after.max_error <= target * after.output_range, "{after}");
@@ -1268,7 +1255,7 @@ fn a_target_error_is_reached() {
 fn precision_is_checked() {
     let graph = mixed();
     let samples = samples(32, 2);
-    let default = GraphPrecision::default;
+    let default = Precision::default;
     for bad in [
         default().activation_bits(1),
         default().activation_bits(17),
@@ -1294,7 +1281,7 @@ fn precision_is_checked() {
 
 #[test]
 fn nothing_is_divided_by_zero() {
-    let mut g = GraphBuilder::new([3]);
+    let mut g = NetworkBuilder::new([3]);
     let x = g.input();
     let y = g.dense(x, Array::zeros((2, 3)).view(), None).unwrap();
     let a = g.function(y, Function::Relu).unwrap();
@@ -1315,7 +1302,7 @@ fn nothing_is_divided_by_zero() {
     let sum = g.add(sum, d).unwrap();
     let graph = g.build(sum).unwrap();
     let zeros = vec![Array1::zeros(3)];
-    let quantized = graph.quantize(&zeros, &GraphPrecision::default()).unwrap();
+    let quantized = graph.quantize(&zeros, &Precision::default()).unwrap();
     let y = quantized.infer(arr1(&[0.0, 0.0, 0.0]).view()).unwrap();
     assert!((y[0] - 0.5).abs() < 0.01, "{y}");
     quantized.report(&graph, &zeros).unwrap();
@@ -1325,9 +1312,7 @@ fn nothing_is_divided_by_zero() {
 fn reports_are_text_and_json() {
     let graph = mixed();
     let samples = samples(32, 4);
-    let quantized = graph
-        .quantize(&samples, &GraphPrecision::default())
-        .unwrap();
+    let quantized = graph.quantize(&samples, &Precision::default()).unwrap();
     let report = quantized.report(&graph, &samples).unwrap();
     let text = report.to_string();
     assert!(

@@ -8,7 +8,7 @@ use std::{fs, path::PathBuf};
 
 use layerfold::{
     Outputs, Params, Precision, Proof, Prover, SequenceModel, Verifier, Visibility,
-    graph::{Graph, GraphPrecision},
+    network::{Network, Precision as NetworkPrecision},
     onnx::{ImportOptions, Imported, OnnxError, UnsupportedNode, from_bytes, from_bytes_with},
 };
 use ndarray::{Array1, Array2};
@@ -111,7 +111,7 @@ fn floats_are_those_of_onnx_runtime() {
         let model = import(&case);
         for (input, expected) in case.inputs.iter().zip(&case.outputs) {
             let got: Vec<f32> = match &model {
-                Imported::Graph(graph) => {
+                Imported::Network(graph) => {
                     assert_eq!(case.frame, None, "{}", case.name);
                     match graph.infer(Array1::from(input.clone()).view()) {
                         Ok(y) => y.to_vec(),
@@ -153,9 +153,9 @@ fn floats_are_those_of_onnx_runtime() {
 }
 
 /// The graph of a case.
-fn graph_of(case: &Case) -> Graph {
+fn graph_of(case: &Case) -> Network {
     match import(case) {
-        Imported::Graph(graph) => graph,
+        Imported::Network(graph) => graph,
         other => panic!("{}: {other:?}", case.name),
     }
 }
@@ -183,7 +183,7 @@ fn integers_are_as_close_as_the_report_says() {
     for case in suite().iter().filter(|c| c.frame.is_none()) {
         let graph = graph_of(case);
         let samples: Vec<Array1<f32>> = case.inputs.iter().cloned().map(Array1::from).collect();
-        let quantized = match graph.quantize(&samples, &GraphPrecision::default()) {
+        let quantized = match graph.quantize(&samples, &NetworkPrecision::default()) {
             Ok(quantized) => quantized,
             Err(e) => {
                 wrong.push(format!("{}: {e}", case.name));
@@ -255,7 +255,7 @@ fn proved(name: &str) {
     let graph = graph_of(&case);
     let samples: Vec<Array1<f32>> = case.inputs.iter().cloned().map(Array1::from).collect();
     let quantized = graph
-        .quantize(&samples, &GraphPrecision::default())
+        .quantize(&samples, &NetworkPrecision::default())
         .unwrap();
     let params = Params::setup(&quantized.program().unwrap()).unwrap();
     let prover = Prover::new(&params, &quantized).unwrap();
@@ -911,7 +911,7 @@ fn functions_of_many_nodes() {
     nodes.push(Message::node("Identity", &["v199"], &["y"]));
     let bytes = Message::model(graph(&nodes, &[]), 17).0;
     let import = from_bytes(&bytes).unwrap();
-    let Imported::Graph(graph) = import.model else {
+    let Imported::Network(graph) = import.model else {
         panic!("no graph");
     };
     assert!((20..70).contains(&graph.stage_count()), "{graph:?}");

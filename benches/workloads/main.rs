@@ -51,7 +51,7 @@ use cpu_time::ProcessTime;
 use layerfold::{
     ActivationFunction, ConstraintReport, Model, Params, Precision, Proof, ProofKind, Prover,
     Quantized, RecurrentWeights, RnnActivation, SequenceModel, Tensors, Verifier, Visibility,
-    graph::{Graph, GraphPrecision},
+    network::{Network, Precision as NetworkPrecision},
     plan::{CostModel, Plan, Planner},
     program::{
         Claim, Label, Operation, Predicate, Program, ProgramError, Register, Schedule, Threshold,
@@ -103,8 +103,8 @@ enum Case {
         calibration: Vec<Array2<f32>>,
         inputs: Array2<f32>,
     },
-    Graph {
-        graph: Graph,
+    Network {
+        graph: Network,
         calibration: Array2<f32>,
         inputs: Array2<f32>,
     },
@@ -462,7 +462,7 @@ fn case(name: &str, operands: &[String]) -> Result<Case, Failure> {
     }
     if let Some(net) = nets::net(name) {
         let nets::Net { graph, calibration } = net?;
-        return Ok(Case::Graph {
+        return Ok(Case::Network {
             inputs: calibration.select(ndarray::Axis(0), &[0]),
             graph,
             calibration,
@@ -517,12 +517,12 @@ fn run(name: &str, operands: &[String], options: &Options) -> Result<Option<Repo
             };
             measure(name, &clock, &quantized, &run).map(Some)
         }
-        Case::Graph {
+        Case::Network {
             graph,
             calibration,
             inputs,
         } => {
-            let quantized = graph.quantize(&calibration, &GraphPrecision::default())?;
+            let quantized = graph.quantize(&calibration, &NetworkPrecision::default())?;
             let asked = options.layers_per_step.map(Schedule::LayersPerStep);
             let inferences = inputs.nrows() as u64;
             let plan = || {

@@ -21,9 +21,9 @@ pub(crate) fn case(file: &str, input: &str) -> Result<Case, Failure> {
         _ => Input::File(Numbers::read(path)?),
     };
     match import.model {
-        Imported::Graph(graph) => {
+        Imported::Network(graph) => {
             let inputs = numbers.rows(graph.input_len())?;
-            Ok(Case::Graph {
+            Ok(Case::Network {
                 calibration: inputs.clone(),
                 graph,
                 inputs,

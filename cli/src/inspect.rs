@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use layerfold::{graph::GraphReport, onnx::ImportReport, plan::Plan};
+use layerfold::{graph::Report, onnx::ImportReport, plan::Plan};
 use serde_json::{Value, json};
 
 use crate::{
@@ -36,7 +36,7 @@ pub(crate) fn run(options: &Inspect, console: &Console) -> Result<(), Failure> {
     integer.warn_of_error(console);
     let plan = integer.plan(options.rows, &options.wishes)?;
     let report = match (&float.network, &integer, &calibration) {
-        (Network::Graph(graph), Integer::Graph(integer), Samples::Rows(rows)) => {
+        (Network::Network(graph), Integer::Network(integer), Samples::Rows(rows)) => {
             Some(integer.report(graph, rows)?)
         }
         _ => None,
@@ -66,7 +66,7 @@ struct Found<'a> {
     float: &'a Float,
     integer: &'a Integer,
     plan: &'a Plan,
-    report: Option<&'a GraphReport>,
+    report: Option<&'a Report>,
     expected: Expected<'a>,
 }
 
@@ -101,7 +101,7 @@ impl Found<'_> {
             writeln!(text, "          {note}")?;
         }
         match &self.float.network {
-            Network::Graph(graph) => writeln!(
+            Network::Network(graph) => writeln!(
                 text,
                 "network   {} values materialised, {} weights of the composed matrices between them",
                 graph.stage_count(),
@@ -141,7 +141,7 @@ impl Found<'_> {
     fn to_json(&self) -> Value {
         let import = &self.float.report;
         let network = match &self.float.network {
-            Network::Graph(graph) => json!({
+            Network::Network(graph) => json!({
                 "kind": "graph",
                 "values": graph.stage_count(),
                 "weights": graph.nonzeros(),
@@ -177,7 +177,7 @@ impl Found<'_> {
 }
 
 /// The comparison of a report alone: what a proof costs is told for the chosen schedule.
-pub(crate) fn without_cost(report: &GraphReport) -> String {
+pub(crate) fn without_cost(report: &Report) -> String {
     let text = report.to_string();
     let comparison = text.strip_suffix(&report.cost.to_string());
     comparison.unwrap_or(&text).trim_end().to_owned()

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use layerfold::{
-    Precision, Quantized, QuantizedSequence, Scales, SequenceModel,
-    graph::{Graph, GraphPrecision, QuantizedGraph},
+    Precision, Quantized as _, QuantizedSequence, Scales, SequenceModel,
+    network::{Network, Precision as NetworkPrecision, Quantized},
     onnx::{self, ImportOptions, ImportReport, Imported},
     plan::Plan,
     program::{Program, Schedule},
@@ -41,7 +41,7 @@ pub(crate) struct Float {
 
 /// A network on floats.
 pub(crate) enum Network {
-    Graph(Graph),
+    Network(Network),
     Sequence(SequenceModel),
 }
 
@@ -53,7 +53,7 @@ pub(crate) enum Samples {
 
 /// A network on integers.
 pub(crate) enum Integer {
-    Graph(Box<QuantizedGraph>),
+    Network(Box<Quantized>),
     Sequence(Box<QuantizedSequence>),
 }
 
@@ -86,7 +86,7 @@ impl ModelFile {
         let imported = onnx::from_bytes_with(&self.bytes, &import)
             .map_err(|e| Failure::from(e).of(path.to_string()))?;
         let network = match imported.model {
-            Imported::Graph(graph) => Network::Graph(graph),
+            Imported::Network(graph) => Network::Network(graph),
             Imported::Sequence(model) => Network::Sequence(model),
             _ => {
                 let problem = "a kind of network that this program does not know";
@@ -104,7 +104,7 @@ impl Float {
     /// Entries of an input, or of a frame.
     pub(crate) fn input_len(&self) -> usize {
         match &self.network {
-            Network::Graph(graph) => graph.input_len(),
+            Network::Network(graph) => graph.input_len(),
             Network::Sequence(model) => model.input_len(),
         }
     }
@@ -113,7 +113,7 @@ impl Float {
     pub(crate) fn samples(&self, numbers: &Numbers) -> Result<Samples, Failure> {
         let len = self.input_len();
         Ok(match &self.network {
-            Network::Graph(_) => Samples::Rows(numbers.inputs(&self.report.input_shape)?),
+            Network::Network(_) => Samples::Rows(numbers.inputs(&self.report.input_shape)?),
             Network::Sequence(_) => Samples::Sequences(numbers.sequences(len)?),
         })
     }
@@ -123,7 +123,7 @@ impl Float {
         let mut draw = normal();
         let rows = Array2::from_shape_simple_fn((STAND_INS, self.input_len()), &mut draw);
         match &self.network {
-            Network::Graph(_) => Samples::Rows(rows),
+            Network::Network(_) => Samples::Rows(rows),
             Network::Sequence(_) => Samples::Sequences(vec![rows]),
         }
     }
@@ -135,13 +135,13 @@ impl Float {
         options: &args::Quantisation,
     ) -> Result<Integer, Failure> {
         match (&self.network, samples) {
-            (Network::Graph(graph), Samples::Rows(rows)) => {
-                let mut precision = GraphPrecision::default().activation_bits(options.bits);
+            (Network::Network(graph), Samples::Rows(rows)) => {
+                let mut precision = NetworkPrecision::default().activation_bits(options.bits);
                 if let Some(error) = options.target_error {
                     precision = precision.target_error(error);
                 }
                 let quantised = graph.quantize(rows, &precision)?;
-                Ok(Integer::Graph(Box::new(quantised)))
+                Ok(Integer::Network(Box::new(quantised)))
             }
             (Network::Sequence(model), Samples::Sequences(sequences)) => {
                 if options.target_error.is_some() {
@@ -165,7 +165,7 @@ impl Float {
 impl Integer {
     /// Warns if the target error was out of reach.
     pub(crate) fn warn_of_error(&self, console: &Console) {
-        let Self::Graph(graph) = self else { return };
+        let Self::Network(graph) = self else { return };
         if let Some(error) = graph.missed_target() {
             console.warn(format!(
                 "the target error is out of reach: the largest in calibration is {error:.2e} of the range"
@@ -175,14 +175,14 @@ impl Integer {
 
     pub(crate) fn bank(&self) -> &WeightBank {
         match self {
-            Self::Graph(graph) => graph.bank(),
+            Self::Network(graph) => graph.bank(),
             Self::Sequence(sequence) => sequence.bank(),
         }
     }
 
     pub(crate) fn scales(&self) -> Scales {
         match self {
-            Self::Graph(graph) => Quantized::end_scales(graph.as_ref()),
+            Self::Network(graph) => Quantized::end_scales(graph.as_ref()),
             Self::Sequence(sequence) => sequence.end_scales(),
         }
     }
@@ -191,7 +191,7 @@ impl Integer {
     pub(crate) fn plan(&self, rows: u64, wishes: &Wishes) -> Result<Plan, Failure> {
         let planner = plan::planner(wishes);
         let plan = match self {
-            Self::Graph(graph) => graph.plan(&planner, rows).map_err(Failure::from),
+            Self::Network(graph) => graph.plan(&planner, rows).map_err(Failure::from),
             Self::Sequence(sequence) => planner
                 .plan_sequence(sequence.shape(), rows)
                 .map_err(|e| Failure::new(Kind::Unsupported, e.to_string())),
@@ -201,7 +201,7 @@ impl Integer {
 
     pub(crate) fn program(&self, schedule: Schedule) -> Result<Program, Failure> {
         Ok(match self {
-            Self::Graph(graph) => graph.program_with(schedule)?,
+            Self::Network(graph) => graph.program_with(schedule)?,
             Self::Sequence(sequence) => sequence.program(schedule.frames_per_step())?,
         })
     }

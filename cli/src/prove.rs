@@ -172,7 +172,7 @@ fn samples(
                  inputs would give another commitment, and the program tells a little of them",
             );
             match float.network {
-                Network::Graph(_) => Samples::Rows(input.clone()),
+                Network::Network(_) => Samples::Rows(input.clone()),
                 Network::Sequence(_) => Samples::Sequences(vec![input.clone()]),
             }
         }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use layerfold::{QuantizedSequence, SequenceModel, graph::Graph, graph::QuantizedGraph};
+use layerfold::{QuantizedSequence, SequenceModel, graph::Network, graph::Quantized};
 use ndarray::{Array1, Array2};
 use serde_json::{Value, json};
 
@@ -37,7 +37,7 @@ pub(crate) fn run(options: &Report, console: &Console) -> Result<(), Failure> {
     )?;
     integer.warn_of_error(console);
     let mut told = match (&float.network, &integer, &samples) {
-        (Network::Graph(graph), Integer::Graph(integer), Samples::Rows(rows)) => {
+        (Network::Network(graph), Integer::Network(integer), Samples::Rows(rows)) => {
             of_graph(options, graph, integer, rows)?
         }
         (Network::Sequence(model), Integer::Sequence(integer), Samples::Sequences(sequences)) => {
@@ -69,8 +69,8 @@ struct Told {
 
 fn of_graph(
     options: &Report,
-    graph: &Graph,
-    integer: &QuantizedGraph,
+    graph: &Network,
+    integer: &Quantized,
     rows: &Array2<f32>,
 ) -> Result<Told, Failure> {
     let report = integer.report(graph, rows)?;

@@ -10,7 +10,7 @@ use super::{
     tensor::{Data, Tensor, broadcast},
     unary::Unary,
 };
-use crate::graph::{Function, Value};
+use crate::network::{Function, Value};
 
 /// Whether the operator is one of those below.
 pub(super) fn is_known(operator: &str) -> bool {

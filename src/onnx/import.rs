@@ -15,7 +15,7 @@ use super::{
     tensor::{Data, Tensor},
     unary::{Kind, Unary},
 };
-use crate::graph::{GraphBuilder, SparseMatrix, Value};
+use crate::network::{NetworkBuilder, SparseMatrix, Value};
 
 /// Entries of an input.
 const MAX_INPUT: usize = 1 << 22;
@@ -91,7 +91,7 @@ pub(super) fn import(file: &File, options: &ImportOptions) -> Result<Import, Onn
     let mut import = Importer {
         options,
         opset: file.opset,
-        builder: GraphBuilder::new(shape.iter().copied())
+        builder: NetworkBuilder::new(shape.iter().copied())
             .limited(file.limits.entries, file.limits.products),
         scopes: vec![initializers(graph)],
         unsupported: file.unsupported.clone(),
@@ -130,7 +130,7 @@ pub(super) fn import(file: &File, options: &ImportOptions) -> Result<Import, Onn
         .build(value)
         .map_err(|e| settle(e.into(), "output", output))?;
     Ok(Import {
-        model: Imported::Graph(graph),
+        model: Imported::Network(graph),
         report: import.report,
     })
 }
@@ -409,7 +409,7 @@ pub(super) fn softmax_ends(
 pub(super) struct Importer<'f> {
     pub(super) options: &'f ImportOptions,
     pub(super) opset: i64,
-    pub(super) builder: GraphBuilder,
+    pub(super) builder: NetworkBuilder,
     /// What names stand for: in the graph, and in the bodies that the walk is in.
     pub(super) scopes: Vec<HashMap<String, Term>>,
     pub(super) unsupported: Vec<UnsupportedNode>,

@@ -11,7 +11,7 @@ use super::{
     import::{Importer, SoftmaxEnd, Term},
     tensor::{Tensor, Wiped, axis, entries, per_axis},
 };
-use crate::graph::{Conv, Pool, SparseMatrix, Value};
+use crate::network::{Conv, Pool, SparseMatrix, Value};
 
 /// Largest size of a window, stride or padding.
 const MAX_WINDOW: i64 = 1 << 20;

@@ -3,14 +3,14 @@
 //! From a file and samples of its inputs to a proof that is verified:
 //!
 //! ```
-//! use layerfold::{Params, Proof, Prover, Verifier, Visibility, graph::GraphPrecision, onnx};
+//! use layerfold::{Params, Proof, Prover, Verifier, Visibility, network::Precision, onnx};
 //! # use ndarray::Array1;
 //! # let bytes = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/onnx/net-mlp.onnx"));
 //! # let sample = |k: usize| Array1::from_shape_fn(12, |i| ((3 * i + 5 * k) as f32).sin());
 //! # let samples: Vec<Array1<f32>> = (0..8).map(sample).collect();
 //!
 //! let graph = onnx::from_bytes(bytes)?.into_graph()?; // or `onnx::load("model.onnx")?`
-//! let quantized = graph.quantize(&samples, &GraphPrecision::default())?;
+//! let quantized = graph.quantize(&samples, &Precision::default())?;
 //! let params = Params::setup(&quantized.program()?)?;
 //! let prover = Prover::new(&params, &quantized)?;
 //! let mut session = prover.session(Visibility::private_inputs().public_outputs())?;
@@ -94,14 +94,14 @@ use zeroize::Zeroizing;
 use error::printable;
 pub use error::{OnnxError, UnsupportedNode};
 
-use crate::{graph::Graph, model::SequenceModel};
+use crate::{model::SequenceModel, network::Network};
 
 /// A network that was imported.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Imported {
     /// A network without state. Its input and its output are the tensors of the file, row by row.
-    Graph(Graph),
+    Network(Network),
     /// A recurrent network: its input is a sequence of frames.
     Sequence(SequenceModel),
 }
@@ -121,9 +121,9 @@ impl Import {
     ///
     /// # Errors
     /// [`OnnxError::Unsupported`] if it is recurrent.
-    pub fn into_graph(self) -> Result<Graph, OnnxError> {
+    pub fn into_graph(self) -> Result<Network, OnnxError> {
         match self.model {
-            Imported::Graph(graph) => Ok(graph),
+            Imported::Network(graph) => Ok(graph),
             Imported::Sequence(_) => Err(another("a recurrent network", "Import::into_sequence")),
         }
     }
@@ -135,7 +135,7 @@ impl Import {
     pub fn into_sequence(self) -> Result<SequenceModel, OnnxError> {
         match self.model {
             Imported::Sequence(model) => Ok(model),
-            Imported::Graph(_) => Err(another("a network without state", "Import::into_graph")),
+            Imported::Network(_) => Err(another("a network without state", "Import::into_graph")),
         }
     }
 }

@@ -8,7 +8,7 @@ use super::{
     import::{Importer, Term, initializers, needed},
     tensor::{axis, entries, per_axis},
 };
-use crate::graph::SparseMatrix;
+use crate::network::SparseMatrix;
 
 /// Steps that a `Scan` may have.
 const MAX_STEPS: usize = 64;

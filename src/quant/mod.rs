@@ -54,7 +54,8 @@ pub(crate) use precision::standard_shift;
 pub(crate) use report::{count_right, top1};
 
 use crate::{
-    error::Error, graph::QuantizedGraph, model::Model, program::NetworkShape, weights::WeightBank,
+    error::Error, model::Model, network::Quantized as QuantizedNetwork, program::NetworkShape,
+    weights::WeightBank,
 };
 
 mod sealed {
@@ -94,9 +95,9 @@ impl Quantized for QuantizedSequence {
     }
 }
 
-impl sealed::Sealed for QuantizedGraph {}
+impl sealed::Sealed for QuantizedNetwork {}
 
-impl Quantized for QuantizedGraph {
+impl Quantized for QuantizedNetwork {
     fn bank(&self) -> &WeightBank {
         self.bank()
     }

@@ -7,7 +7,7 @@ use ndarray::{Array1, Array2};
 use super::fixtures::Bench;
 use crate::{
     Precision,
-    graph::GraphPrecision,
+    network::Precision as NetworkPrecision,
     onnx::{ImportOptions, Imported, from_bytes_with},
     program::Schedule,
 };
@@ -38,10 +38,10 @@ fn file(path: &Path) {
     let record: serde_json::Value = serde_json::from_slice(&json).unwrap();
     let inputs: Vec<Vec<f32>> = serde_json::from_value(record["inputs"].clone()).unwrap();
     match import.model {
-        Imported::Graph(graph) => {
+        Imported::Network(graph) => {
             let samples: Vec<Array1<f32>> = inputs.into_iter().map(Array1::from).collect();
             let quantized = graph
-                .quantize(&samples, &GraphPrecision::default())
+                .quantize(&samples, &NetworkPrecision::default())
                 .unwrap();
             let program = quantized.program_with(Schedule::WholeNetwork).unwrap();
             let bench = Bench::new(program, quantized.bank().clone());

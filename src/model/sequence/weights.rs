@@ -122,8 +122,14 @@ impl RecurrentWeights {
         Ok(weights)
     }
 
-    /// The weights of layer `layer` of a PyTorch module, `{name}.weight_ih_l{layer}` and so on.
-    pub(super) fn from_tensors(tensors: &Tensors, name: &str, layer: usize) -> Result<Self, Error> {
+    /// The weights of layer `layer` of a PyTorch `RNN`, `GRU` or `LSTM`: the tensors
+    /// `{name}.weight_ih_l{layer}`, `weight_hh`, `bias_ih` and `bias_hh` likewise. Both biases may be
+    /// absent (`bias=False`).
+    ///
+    /// # Errors
+    /// If a tensor is missing, or has another number of dimensions or another element type than
+    /// [`Tensors`] accepts; if the module is bidirectional or has a `proj_size`.
+    pub fn from_tensors(tensors: &Tensors, name: &str, layer: usize) -> Result<Self, Error> {
         let full = |part: &str| format!("{name}.{part}_l{layer}");
         let (projection, reverse) = (full("weight_hr"), full("weight_ih") + "_reverse");
         if tensors.has(&reverse) {

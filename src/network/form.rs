@@ -2,27 +2,18 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use ndarray::{Array1, ArrayView1};
 use zeroize::Zeroize;
 
 use super::{
-    Function, SparseMatrix,
-    builder::Node,
-    limit,
+    Function, SparseMatrix, limit,
     matrix::{MAX_NONZEROS, too_many},
+    node::{Node, StateNode},
     wrong,
 };
-use crate::{
-    error::{Error, Reason},
-    quant::top1,
-};
+use crate::{error::Error, program::Emission};
 
 /// Most registers that one form reads.
 const MAX_TERMS: usize = 32;
-/// Lengths of sums that are tried instead, where those of a network keep it from being cut.
-const SHORTER_SUMS: [usize; 3] = [8, 2, 1];
-/// Entries that a step has room for, roughly.
-const STEP_ENTRIES: usize = 2_000;
 /// A composition may have so many times the entries of its parts, and this many more.
 const FILL_IN: (usize, usize) = (4, 1 << 16);
 /// A composition may take so many products of entries; that and rows and columns are counted.
@@ -52,7 +43,8 @@ type Terms = Vec<(usize, Arc<SparseMatrix>)>;
 
 /// `Σ_b A_b·r_b + c` over registers `r_b`.
 ///
-/// Register 0 is the input, register `1 + k` the result of stage `k`.
+/// Register 0 is the input, registers 1 to `S` are the states as the frame finds them, register
+/// `1 + S + k` is the result of stage `k`.
 #[derive(Clone)]
 pub(super) struct Form {
     pub(super) len: usize,
@@ -173,6 +165,23 @@ pub(super) struct Stage {
     pub(super) len: usize,
 }
 
+/// A value that one frame leaves to the next.
+#[derive(Clone)]
+pub(super) struct State {
+    /// Before the first frame.
+    pub(super) initial: Vec<f64>,
+    /// Largest absolute value that an entry ever has, if it is known.
+    pub(super) bound: Option<f64>,
+    /// The register of its next value: the result of a stage.
+    pub(super) next: usize,
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        self.initial.zeroize();
+    }
+}
+
 /// A value that was computed although it is linear, and why.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
@@ -189,9 +198,11 @@ pub struct FillIn {
 ///
 /// Secret material: `Debug` shows sizes only, and matrices and constants are zeroised on drop.
 #[derive(Clone)]
-pub struct Graph {
+pub struct Network {
     pub(super) input_shape: Vec<usize>,
     pub(super) output_shape: Vec<usize>,
+    pub(super) states: Vec<State>,
+    pub(super) emission: Emission,
     pub(super) stages: Vec<Stage>,
     pub(super) output: Form,
     /// Whether the output is the index of the largest entry of the form.
@@ -199,7 +210,7 @@ pub struct Graph {
     pub(super) fill_ins: Vec<FillIn>,
 }
 
-impl Graph {
+impl Network {
     /// Shape of an input, the batch not counted.
     #[must_use]
     pub fn input_shape(&self) -> &[usize] {
@@ -243,115 +254,22 @@ impl Graph {
         &self.fill_ins
     }
 
-    /// The entries of the longest stretch of stages at whose inside more than one value is read
-    /// afterwards; 0 if not all stages are functions of sums, which steps cannot share.
-    fn longest_stretch(&self) -> usize {
-        let is_sum = |s: &Stage| !matches!(s.kind, Kind::Product | Kind::Maximum { .. });
-        if self.argmax || !self.stages.iter().all(is_sum) {
-            return 0;
-        }
-        let reads = |form: &Form| form.registers().min().unwrap_or(usize::MAX);
-        let mut least = reads(&self.output);
-        let (mut longest, mut stretch) = (0, 0);
-        for (k, stage) in self.stages.iter().enumerate().rev() {
-            // Everything later reads the result of this stage, or later ones.
-            if least > k {
-                stretch = 0;
-            }
-            stretch += stage.len;
-            longest = longest.max(stretch);
-            least = stage.arguments.iter().map(reads).fold(least, usize::min);
-        }
-        longest
+    /// Whether something of one frame is left to the next.
+    #[must_use]
+    pub fn has_state(&self) -> bool {
+        !self.states.is_empty()
     }
 
-    /// The output for an input, row-major: the float reference that integers are compared with.
-    ///
-    /// Sums and functions are in double precision, matrices and the output in single precision.
-    ///
-    /// # Errors
-    /// If the input has the wrong length or an entry that is not finite, and if a value in between
-    /// is not finite.
-    pub fn infer(&self, input: ArrayView1<'_, f32>) -> Result<Array1<f32>, Error> {
-        let y = self.forward(input, |_, _, _| {})?;
-        #[expect(clippy::cast_possible_truncation, reason = "the one rounding")]
-        let y: Array1<f32> = y.iter().map(|y| *y as f32).collect();
-        match y.iter().position(|y| !y.is_finite()) {
-            None => Ok(y),
-            Some(index) => Err(not_finite("an output", index)),
-        }
-    }
-
-    /// As [`infer`](Self::infer), in double precision; `observe` is given each stage's index, its
-    /// arguments and its result, which it may change.
-    pub(super) fn forward(
-        &self,
-        input: ArrayView1<'_, f32>,
-        observe: impl FnMut(usize, &[Vec<f64>], &mut [f64]),
-    ) -> Result<Vec<f64>, Error> {
-        let y = self.sums(input, observe)?;
-        Ok(if self.argmax {
-            vec![top1(y.iter()) as f64]
-        } else {
-            y
-        })
-    }
-
-    /// The values of the output's form.
-    pub(super) fn sums(
-        &self,
-        input: ArrayView1<'_, f32>,
-        observe: impl FnMut(usize, &[Vec<f64>], &mut [f64]),
-    ) -> Result<Vec<f64>, Error> {
-        if input.len() != self.input_len() {
-            return Err(Reason::Shape {
-                what: "length of the input",
-                expected: self.input_len(),
-                got: input.len(),
-            }
-            .into());
-        }
-        if let Some(index) = input.iter().position(|x| !x.is_finite()) {
-            return Err(not_finite("input", index));
-        }
-        self.sums_of(input.iter().map(|x| f64::from(*x)).collect(), observe)
-    }
-
-    /// As [`sums`](Self::sums), of an input that was checked.
-    pub(super) fn sums_of(
-        &self,
-        input: Vec<f64>,
-        mut observe: impl FnMut(usize, &[Vec<f64>], &mut [f64]),
-    ) -> Result<Vec<f64>, Error> {
-        let mut registers = vec![input];
-        for (k, stage) in self.stages.iter().enumerate() {
-            let arguments: Vec<Vec<f64>> = stage
-                .arguments
-                .iter()
-                .map(|form| form.evaluate(&registers))
-                .collect();
-            let mut result = stage.kind.apply(&arguments);
-            let values = arguments.iter().flatten().chain(&result);
-            if values.into_iter().any(|v| !v.is_finite()) {
-                return Err(wrong(
-                    "inference",
-                    format!("a value of stage {k} ({}) is not finite", stage.kind.name()),
-                ));
-            }
-            observe(k, &arguments, &mut result);
-            registers.push(result);
-        }
-        Ok(self.output.evaluate(&registers))
+    /// Whether only the output after the last frame counts.
+    #[must_use]
+    pub fn has_last_output_only(&self) -> bool {
+        self.emission == Emission::Last
     }
 }
 
-fn not_finite(what: &'static str, index: usize) -> Error {
-    Reason::NotFinite { what, index }.into()
-}
-
-impl fmt::Debug for Graph {
+impl fmt::Debug for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Graph({:?}", self.input_shape)?;
+        write!(f, "Network({:?}", self.input_shape)?;
         for stage in &self.stages {
             write!(f, " → {} {}", stage.len, stage.kind.name())?;
         }
@@ -361,6 +279,8 @@ impl fmt::Debug for Graph {
 
 /// The forms of all values that an output depends on.
 struct Composer {
+    /// The register of the first stage.
+    first: usize,
     stages: Vec<Stage>,
     /// Of every node that is still needed.
     forms: Vec<Option<Form>>,
@@ -395,7 +315,7 @@ impl Composer {
             arguments,
             len,
         });
-        Form::register(self.stages.len(), len)
+        Form::register(self.first + self.stages.len() - 1, len)
     }
 
     /// Makes a node one register.
@@ -530,62 +450,43 @@ impl Composer {
     }
 }
 
-/// The graph of the nodes that `output` depends on.
-///
-/// Sums of many registers keep all of these alive, so that nothing can be cut into steps. Where the
-/// network is too large for one step because of them, they are computed themselves.
+/// The network of the nodes that `output` depends on, and the states among them.
 pub(super) fn compose(
     nodes: &[Node],
+    states: &[StateNode],
     input_shape: &[usize],
     output: usize,
     output_shape: &[usize],
     limits: Limits,
-) -> Result<Graph, Error> {
-    let shapes = (input_shape, output_shape);
-    let with = |most, limits| compose_within(nodes, shapes, output, most, limits);
-    let mut graph = with(MAX_TERMS, limits)?;
-    // All of these together may cost as much as the first.
-    let fewer = Limits {
-        products: limits.products / SHORTER_SUMS.len() as u64,
-        ..limits
-    };
-    for most in SHORTER_SUMS {
-        if graph.longest_stretch() <= STEP_ENTRIES {
-            break;
-        }
-        match with(most, fewer) {
-            Ok(other) if 2 * other.longest_stretch() <= graph.longest_stretch() => graph = other,
-            _ => {}
-        }
-    }
-    Ok(graph)
-}
-
-/// As [`compose`], with sums of more than `most` registers computed at once, if there are fewer than
-/// [`MAX_TERMS`].
-fn compose_within(
-    nodes: &[Node],
-    (input_shape, output_shape): (&[usize], &[usize]),
-    output: usize,
-    most: usize,
-    limits: Limits,
-) -> Result<Graph, Error> {
+) -> Result<Network, Error> {
     // How many nodes read each.
     let mut readers = vec![0usize; nodes.len()];
     let mut left = vec![output];
     readers[output] += 1;
+    // The states among these, and what they become.
+    let mut live: Vec<usize> = Vec::new();
     while let Some(node) = left.pop() {
-        for read in nodes[node].reads() {
+        let mut reads = nodes[node].reads();
+        if let Node::State(index) = &nodes[node] {
+            live.push(*index);
+            match states.get(*index).and_then(|s| s.next) {
+                Some(next) => reads.push(next),
+                None => return Err(wrong("state", "it has no next value: `carry` gives it one")),
+            }
+        }
+        for read in reads {
             readers[read] += 1;
             if readers[read] == 1 {
                 left.push(read);
             }
         }
     }
+    live.sort_unstable();
     if readers[0] == 0 {
         return Err(wrong("output", "it does not depend on the input"));
     }
     let mut composer = Composer {
+        first: 1 + live.len(),
         stages: Vec::new(),
         forms: vec![None; nodes.len()],
         fill_ins: Vec::new(),
@@ -602,6 +503,11 @@ fn compose_within(
         let stages = composer.stages.len();
         let form = match node {
             Node::Input => Form::register(0, input_shape.iter().product())?,
+            Node::State(index) => {
+                let state = live.partition_point(|l| l < index);
+                let initial = states.get(*index).map_or(0, |s| s.initial.len());
+                Form::register(1 + state, initial)?
+            }
             Node::Constant(values) => Form {
                 len: values.len(),
                 terms: Vec::new(),
@@ -609,14 +515,7 @@ fn compose_within(
             },
             Node::Linear { terms, bias } => {
                 let len = terms.first().map_or(0, |t| t.1.rows());
-                let form = composer.linear(terms, bias, len)?;
-                let registers = form.terms.len();
-                if most < MAX_TERMS && registers > most && at != output {
-                    let reason = format!("a sum of {registers} registers, where a step may end");
-                    composer.compute(form, reason)?
-                } else {
-                    form
-                }
+                composer.linear(terms, bias, len)?
             }
             Node::Identity(x) => {
                 let form = composer.form(*x)?.clone();
@@ -645,6 +544,13 @@ fn compose_within(
                 composer.form(*x)?.clone()
             }
         };
+        // What a state becomes is one register.
+        let is_next = live.iter().any(|l| states[*l].next == Some(at));
+        let fixed = matches!(node, Node::Input | Node::State(_) | Node::Constant(_));
+        let form = match form.as_register() {
+            None if is_next && !fixed => composer.push(Kind::Identity, vec![form])?,
+            _ => form,
+        };
         for stage in &composer.stages[stages..] {
             total += stage.arguments.iter().map(Form::nonzeros).sum::<usize>();
         }
@@ -661,13 +567,32 @@ fn compose_within(
             }
         }
     }
+    let mut carried = Vec::with_capacity(live.len());
+    for index in &live {
+        let state = &states[*index];
+        let next = composer.form(state.next.unwrap_or(0))?.clone();
+        let register = match next.as_register() {
+            Some(register) if register >= composer.first => register,
+            _ => {
+                composer.push(Kind::Identity, vec![next])?;
+                composer.first + composer.stages.len() - 1
+            }
+        };
+        carried.push(State {
+            initial: state.initial.iter().map(|v| f64::from(*v)).collect(),
+            bound: state.bound,
+            next: register,
+        });
+    }
     let form = composer.form(output)?.clone();
     if form.terms.is_empty() {
         return Err(wrong("output", "it does not depend on the input"));
     }
-    Ok(Graph {
+    Ok(Network {
         input_shape: input_shape.to_vec(),
         output_shape: output_shape.to_vec(),
+        states: carried,
+        emission: Emission::Each,
         stages: composer.stages,
         output: form,
         argmax,

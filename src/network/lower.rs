@@ -1,7 +1,7 @@
 //! From forms to a program and its integers.
 
 use super::{
-    Function, Graph, GraphPrecision,
+    Function, Network, Precision,
     calibration::{Range, Ranges},
     fit::{Block, Encoding, Enlarging, Fitted, Formats, fit, shift_for},
     form::{Form, Kind, Stage},
@@ -195,9 +195,9 @@ fn full(width: u8) -> f64 {
 }
 
 struct Lowerer<'a> {
-    graph: &'a Graph,
+    network: &'a Network,
     ranges: &'a Ranges,
-    precision: &'a GraphPrecision,
+    precision: &'a Precision,
     /// The shift of all sums that are rounded, if they must have the same.
     shift: Option<u8>,
     operations: Vec<Operation>,
@@ -205,22 +205,22 @@ struct Lowerer<'a> {
     bounds: Vec<Bound>,
     maps: Vec<AffineMap>,
     tables: Vec<Table>,
-    /// The graph's registers.
+    /// The network's registers.
     registers: Vec<Encoding>,
     nonzeros: usize,
 }
 
-/// Lowers a graph; as layers of one format if `layered`.
+/// Lowers a network; as layers of one format if `layered`.
 pub(super) fn lower(
-    graph: &Graph,
+    network: &Network,
     ranges: &Ranges,
-    precision: &GraphPrecision,
+    precision: &Precision,
     layered: bool,
 ) -> Result<Lowering, Error> {
     let width = precision.width(0);
     let input = Encoding {
         register: Register::FRAME,
-        len: graph.input_len(),
+        len: network.input_len(),
         unit: scale_of(ranges.input.reach(), full(width)),
         steps: 0,
         rest: 0.0,
@@ -228,15 +228,15 @@ pub(super) fn lower(
         signed: true,
     };
     let shift = layered.then(|| {
-        let shifts = graph.stages.iter().map(|s| {
+        let shifts = network.stages.iter().map(|s| {
             let forms: Vec<&Form> = s.arguments.iter().collect();
-            let registers = vec![input; graph.stages.len() + 1];
+            let registers = vec![input; network.stages.len() + 1];
             precision.shift_of(shift_for(&forms, &registers))
         });
         shifts.max().unwrap_or(8)
     });
     let mut lowerer = Lowerer {
-        graph,
+        network,
         ranges,
         precision,
         shift,
@@ -247,8 +247,8 @@ pub(super) fn lower(
         registers: vec![input],
         nonzeros: 0,
     };
-    let mut stages = Vec::with_capacity(graph.stages.len());
-    for (k, stage) in graph.stages.iter().enumerate() {
+    let mut stages = Vec::with_capacity(network.stages.len());
+    for (k, stage) in network.stages.iter().enumerate() {
         let lowered = lowerer.stage(k, stage)?;
         lowerer.registers.push(lowered.result);
         stages.push(lowered);
@@ -256,7 +256,7 @@ pub(super) fn lower(
     let most = stages.iter().filter_map(|s| s.fitted.map(|f| f.bits)).max();
     let (output, output_unit, sums) = lowerer.output(if layered { most } else { None })?;
     let frame = VectorShape {
-        len: dimension(graph.input_len())?,
+        len: dimension(network.input_len())?,
         width,
     };
     let shapes = lowerer.maps.iter().map(|m| {
@@ -289,27 +289,27 @@ pub(super) fn lower(
         layers: None,
     };
     if layered {
-        lowering.layers = lowering.as_layers(graph);
+        lowering.layers = lowering.as_layers(network);
     }
     Ok(lowering)
 }
 
 /// Whether every value is a function of sums of those before, all of them of one width: what may be
 /// spread over steps.
-pub(super) fn is_layered(graph: &Graph, precision: &GraphPrecision) -> bool {
+pub(super) fn is_layered(network: &Network, precision: &Precision) -> bool {
     let width = precision.width(0);
-    let direct = graph.output.as_register();
+    let direct = network.output.as_register();
     let follows = |form: &Form, register: usize| matches!(form.terms.as_slice(), [(read, _)] if *read == register);
-    let mut arguments = graph.stages.iter().flat_map(|s| &s.arguments).enumerate();
+    let mut arguments = network.stages.iter().flat_map(|s| &s.arguments).enumerate();
     let is_chain = arguments.all(|(k, form)| follows(form, k));
-    let entries: usize = graph.stages.iter().map(|s| s.len).sum();
+    let entries: usize = network.stages.iter().map(|s| s.len).sum();
     // One format for all layers costs something; a chain of layers is worth it at any size.
     (is_chain || entries > ONE_STEP)
-        && !graph.stages.is_empty()
-        && !graph.argmax
-        && !graph.output.terms.is_empty()
-        && direct.is_none_or(|register| register == graph.stages.len())
-        && graph.stages.iter().enumerate().all(|(k, stage)| {
+        && !network.stages.is_empty()
+        && !network.argmax
+        && !network.output.terms.is_empty()
+        && direct.is_none_or(|register| register == network.stages.len())
+        && network.stages.iter().enumerate().all(|(k, stage)| {
             let [form] = stage.arguments.as_slice() else {
                 return false;
             };
@@ -325,7 +325,7 @@ pub(super) fn is_layered(graph: &Graph, precision: &GraphPrecision) -> bool {
 
 impl Lowering {
     /// The layers, if there is one format for all of them.
-    fn as_layers(&self, graph: &Graph) -> Option<NetworkShape> {
+    fn as_layers(&self, network: &Network) -> Option<NetworkShape> {
         let reads = |form: &Form| -> Option<(Vec<u32>, u32)> {
             let mut inputs = 0u32;
             let reads = form.terms.iter().map(|(register, matrix)| {
@@ -338,7 +338,7 @@ impl Lowering {
         let mut layers = Vec::new();
         let mut all_reads = Vec::new();
         let operations = &self.program.operations;
-        for (stage, lowered) in graph.stages.iter().zip(&self.stages) {
+        for (stage, lowered) in network.stages.iter().zip(&self.stages) {
             let end = lowered.result.register.index().checked_sub(2)?;
             let activation = match operations.get(end)? {
                 Operation::Requantize { .. } => Activation::Identity,
@@ -365,10 +365,10 @@ impl Lowering {
             if !matches!(operations.get(end)?, Operation::Affine { .. }) {
                 return None;
             }
-            let (reads, inputs) = reads(&graph.output)?;
+            let (reads, inputs) = reads(&network.output)?;
             layers.push(LayerShape {
                 inputs,
-                outputs: u32::try_from(graph.output.len).ok()?,
+                outputs: u32::try_from(network.output.len).ok()?,
                 activation: Activation::Identity,
             });
             all_reads.push(reads);
@@ -425,7 +425,7 @@ impl Lowerer<'_> {
 
     /// What a stage is called in errors; the output counts as one.
     fn label(&self, stage: usize) -> String {
-        if stage == self.graph.stages.len() {
+        if stage == self.network.stages.len() {
             "the output".to_owned()
         } else {
             format!("stage {stage}")
@@ -718,7 +718,7 @@ impl Lowerer<'_> {
             return Err(limit(
                 "quantisation",
                 format!(
-                    "stage {k}: its sums do not fit the accumulator at the scale of its saturation: ask for more bits with `GraphPrecision::accumulator_bits`, or a smaller `GraphPrecision::shift`"
+                    "stage {k}: its sums do not fit the accumulator at the scale of its saturation: ask for more bits with `Precision::accumulator_bits`, or a smaller `Precision::shift`"
                 ),
             ));
         }
@@ -831,7 +831,7 @@ impl Lowerer<'_> {
     /// begin: at `-2^(w-1)` if none is negative, unless they are the output as they stand.
     fn table_output(&self, k: usize, width: u8) -> (f64, i64) {
         let seen = self.ranges.stages[k].result;
-        let is_output = !self.graph.argmax && self.graph.output.as_register() == Some(k + 1);
+        let is_output = !self.network.argmax && self.network.output.as_register() == Some(k + 1);
         let half = 1i64 << (width - 1);
         // The largest value may be one unit beyond.
         if seen.least >= 0.0 && !is_output {
@@ -1146,13 +1146,13 @@ impl Lowerer<'_> {
 
     /// The output, the real value of its unit, and its sums if it has some of its own.
     fn output(&mut self, bits: Option<u8>) -> Result<(Output, f64, Option<SumsReport>), Error> {
-        let graph = self.graph;
-        let form = &graph.output;
+        let network = self.network;
+        let form = &network.output;
         let len = dimension(form.len)?;
         let direct = form.as_register().map(|r| self.registers[r]);
         if let Some(source) = direct
             && source.is_plain()
-            && !graph.argmax
+            && !network.argmax
             && !self.maps.is_empty()
         {
             let output = Output {
@@ -1161,7 +1161,7 @@ impl Lowerer<'_> {
             };
             return Ok((output, source.unit, None));
         }
-        let width = self.precision.width(graph.stages.len());
+        let width = self.precision.width(network.stages.len());
         if width > EXACT_OUTPUT_BITS {
             return self.rounded_output(form, len);
         }
@@ -1184,9 +1184,9 @@ impl Lowerer<'_> {
             // In a layered schedule the output's slot has the shift of all others.
             spare: self.shift.map_or(0.0, |s| f64::from(s - 1).exp2()),
         };
-        let (sums, fitted) = self.affine(graph.stages.len(), &[block], formats)?;
+        let (sums, fitted) = self.affine(network.stages.len(), &[block], formats)?;
         let report = Some(SumsReport::of(&fitted));
-        if !graph.argmax {
+        if !network.argmax {
             let unit = fitted.units[0] / f64::from(fitted.shift).exp2();
             let output = Output {
                 register: sums,
@@ -1211,10 +1211,10 @@ impl Lowerer<'_> {
             enlarging: Enlarging::Freely,
         };
         let formats = self.formats(&[form], ROUNDED_OUTPUT_BITS);
-        let (sums, fitted) = self.affine(self.graph.stages.len(), &[block], formats)?;
+        let (sums, fitted) = self.affine(self.network.stages.len(), &[block], formats)?;
         let register = self.requantize(sums, 0, ROUNDED_OUTPUT_BITS);
         let report = Some(SumsReport::of(&fitted));
-        if self.graph.argmax {
+        if self.network.argmax {
             return Ok((self.index_of_largest(register, form.len), 1.0, report));
         }
         Ok((Output { register, len }, fitted.units[0], report))

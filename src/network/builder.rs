@@ -1,20 +1,21 @@
-//! From operations on values to a [`Graph`].
+//! From operations on values to a [`Network`].
 
 use std::{fmt, sync::Arc};
 
-use ndarray::{ArrayView1, ArrayView2, ArrayViewD};
+use ndarray::{ArrayD, ArrayView1, ArrayView2, ArrayViewD};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::{
-    Conv, Function, Graph, Pool, SparseMatrix,
+    Conv, Function, Network, Pool, SparseMatrix,
     form::{Limits, compose},
     limit,
     matrix::too_many,
+    node::{Node, StateNode},
     shape::{self, Indices, broadcast, broadcast_indices, check_axis, strides},
     window::Windows,
     wrong,
 };
-use crate::error::Error;
+use crate::{error::Error, program::Emission};
 
 /// Most operations of a network.
 const MAX_NODES: usize = 1 << 20;
@@ -25,52 +26,7 @@ const MAX_WINDOW: usize = 1 << 10;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub struct Value(u32);
 
-/// What defines a vector; operands are indices of earlier ones.
-pub(super) enum Node {
-    /// The input.
-    Input,
-    /// Known values.
-    Constant(Vec<f32>),
-    /// `Σ_t M_t·x_t + bias`; no bias if it is empty.
-    Linear {
-        terms: Vec<(usize, Arc<SparseMatrix>)>,
-        bias: Vec<f32>,
-    },
-    /// The value itself, as one register.
-    Identity(usize),
-    /// A function of every entry.
-    Function(usize, Function),
-    /// Products, entry by entry.
-    Product(usize, usize),
-    /// The largest of several, entry by entry; of them and 0 if `relu`.
-    Maximum { parts: Vec<usize>, relu: bool },
-    /// Index of the largest entry.
-    ArgMax(usize),
-}
-
-impl Node {
-    /// What it reads.
-    pub(super) fn reads(&self) -> Vec<usize> {
-        match self {
-            Self::Input | Self::Constant(_) => Vec::new(),
-            Self::Linear { terms, .. } => terms.iter().map(|t| t.0).collect(),
-            Self::Identity(x) | Self::Function(x, _) | Self::ArgMax(x) => vec![*x],
-            Self::Product(a, b) => vec![*a, *b],
-            Self::Maximum { parts, .. } => parts.clone(),
-        }
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        match self {
-            Self::Constant(values) | Self::Linear { bias: values, .. } => values.zeroize(),
-            _ => {}
-        }
-    }
-}
-
-/// Collects the operations of a [`Graph`].
+/// Collects the operations of a [`Network`].
 ///
 /// Shapes leave out the batch, and entries are row-major; images are channels, then rows, then
 /// columns. Operations that are linear in the values cost nothing in a proof but the bits of their
@@ -78,10 +34,11 @@ impl Drop for Node {
 ///
 /// Secret material: `Debug` shows sizes only, and constants are zeroised on drop.
 #[must_use = "a builder does nothing until `build`"]
-pub struct GraphBuilder {
+pub struct NetworkBuilder {
     nodes: Vec<Node>,
     /// Node and shape of every value.
     values: Vec<(usize, Vec<usize>)>,
+    states: Vec<StateNode>,
     /// Entries of all matrices.
     nonzeros: usize,
     /// Rows and entries of all matrices, and entries of constants; also of those that were not kept.
@@ -91,7 +48,7 @@ pub struct GraphBuilder {
     error: Option<Error>,
 }
 
-impl GraphBuilder {
+impl NetworkBuilder {
     /// A network of inputs of this shape, the batch not counted.
     ///
     /// A shape that is empty or too large is reported by [`build`](Self::build).
@@ -102,6 +59,7 @@ impl GraphBuilder {
         Self {
             nodes: vec![Node::Input],
             values: vec![(0, shape)],
+            states: Vec::new(),
             nonzeros: 0,
             spent: 0,
             limits: Limits::default(),
@@ -1132,12 +1090,110 @@ impl GraphBuilder {
         self.name(node, vec![1])
     }
 
-    /// The network with this value as its output.
+    /// A state of this shape, zero before the first frame: a value that one frame leaves to the next.
+    /// [`carry`](Self::carry) says what it becomes.
+    ///
+    /// # Errors
+    /// If the shape is empty or too large.
+    pub fn state(&mut self, shape: &[usize]) -> Result<Value, Error> {
+        shape::entries("state", shape)?;
+        self.push_state(ArrayD::zeros(shape).view(), None)
+    }
+
+    /// A state with these values before the first frame. They are public: a proof's program has them.
+    ///
+    /// # Errors
+    /// If it is empty, too large or not finite.
+    pub fn state_from(&mut self, initial: ArrayViewD<'_, f32>) -> Result<Value, Error> {
+        self.push_state(initial, None)
+    }
+
+    /// A state whose entries stay within `±bound`, whatever the inputs: its integers have that range,
+    /// instead of one from calibration, and saturate beyond it.
+    ///
+    /// # Errors
+    /// If it is empty, too large, not finite or beyond the bound, or the bound is not a positive
+    /// number.
+    pub fn state_within(
+        &mut self,
+        initial: ArrayViewD<'_, f32>,
+        bound: f64,
+    ) -> Result<Value, Error> {
+        if !(bound.is_finite() && bound > 0.0) {
+            return Err(wrong("state", "its bound is not a positive number"));
+        }
+        if initial.iter().any(|v| f64::from(v.abs()) > bound) {
+            return Err(wrong("state", "an initial value is beyond its bound"));
+        }
+        self.push_state(initial, Some(bound))
+    }
+
+    fn push_state(
+        &mut self,
+        initial: ArrayViewD<'_, f32>,
+        bound: Option<f64>,
+    ) -> Result<Value, Error> {
+        const NAME: &str = "state";
+        let shape = initial.shape().to_vec();
+        self.spend(shape::entries(NAME, &shape)?)?;
+        if let Some(index) = initial.iter().position(|v| !v.is_finite()) {
+            return Err(wrong(NAME, format!("it is not finite (at index {index})")));
+        }
+        let node = self.push(Node::State(self.states.len()))?;
+        self.states.push(StateNode {
+            node,
+            initial: initial.iter().copied().collect(),
+            bound,
+            next: None,
+        });
+        self.name(node, shape)
+    }
+
+    /// What a state is in the next frame: the value `next` of this one.
+    ///
+    /// # Errors
+    /// If `state` is no state or has its next value already, or the shapes differ.
+    pub fn carry(&mut self, state: Value, next: Value) -> Result<(), Error> {
+        const NAME: &str = "carry";
+        let (node, shape) = self.get(NAME, state)?;
+        let (next, other) = self.get(NAME, next)?;
+        if shape != other {
+            return Err(wrong(
+                NAME,
+                format!("a state of shape {shape:?} becomes a value of shape {other:?}"),
+            ));
+        }
+        match self.states.iter_mut().find(|s| s.node == node) {
+            None => Err(wrong(NAME, "the value is no state")),
+            Some(state) if state.next.is_some() => {
+                Err(wrong(NAME, "the state has its next value already"))
+            }
+            Some(state) => {
+                state.next = Some(next);
+                Ok(())
+            }
+        }
+    }
+
+    /// The network with this value as its output, one for every frame.
     ///
     /// # Errors
     /// The first constant or shape that did not fit; if the output does not depend on the input, or
-    /// the composed matrices have more than 2^28 entries.
-    pub fn build(self, output: Value) -> Result<Graph, Error> {
+    /// the composed matrices have more than 2^28 entries; if a state that the output depends on has no
+    /// next value.
+    pub fn build(self, output: Value) -> Result<Network, Error> {
+        self.build_with(output, Emission::Each)
+    }
+
+    /// The network with this value after the last frame as its only output: many to one.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build).
+    pub fn build_last(self, output: Value) -> Result<Network, Error> {
+        self.build_with(output, Emission::Last)
+    }
+
+    fn build_with(self, output: Value, emission: Emission) -> Result<Network, Error> {
         if let Some(e) = self.error {
             return Err(e);
         }
@@ -1145,7 +1201,9 @@ impl GraphBuilder {
             return Err(wrong("output", "the value belongs to another builder"));
         };
         let input = self.values.first().map(|v| v.1.clone()).unwrap_or_default();
-        compose(&self.nodes, &input, node, &shape, self.limits)
+        let mut network = compose(&self.nodes, &self.states, &input, node, &shape, self.limits)?;
+        network.emission = emission;
+        Ok(network)
     }
 }
 
@@ -1163,9 +1221,9 @@ fn check_bias(
     }
 }
 
-impl fmt::Debug for GraphBuilder {
+impl fmt::Debug for NetworkBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("GraphBuilder")
+        f.debug_struct("NetworkBuilder")
             .field("operations", &self.nodes.len())
             .field("nonzeros", &self.nonzeros)
             .finish_non_exhaustive()

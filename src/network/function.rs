@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 /// A function that a network applies to every entry of a value.
 ///
 /// [`Relu`](Self::Relu) is exact on integers, and so are functions made of it and of sums. Others
-/// are tables of 256 values; see [`GraphPrecision`](super::GraphPrecision) for more bits.
+/// are tables of 256 values; see [`Precision`](super::Precision) for more bits.
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum Function {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{FillIn, Graph, QuantizedGraph, lower::Rounded};
+use super::{FillIn, Network, Quantized, lower::Rounded};
 use crate::{
     ProofKind,
     circuit::{count_constraints, count_operations},
@@ -19,7 +19,7 @@ use crate::{
 /// It is computed from weights and samples: as private as they are.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
-pub struct GraphReport {
+pub struct Report {
     /// Number of samples.
     pub samples: usize,
     /// Samples that the scales were fitted to.
@@ -50,7 +50,7 @@ pub struct GraphReport {
     pub cost: GraphCost,
 }
 
-/// One value of a [`GraphReport`].
+/// One value of a [`Report`].
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct StageReport {
@@ -143,7 +143,7 @@ impl Errors {
     }
 }
 
-impl QuantizedGraph {
+impl Quantized {
     /// Compares this network with the float network that it was made from, on samples, and says what
     /// a proof of one inference under the schedule of [`program`](Self::program) is expected to cost.
     ///
@@ -152,11 +152,11 @@ impl QuantizedGraph {
     /// entry that is not finite; if the network is too large for any schedule.
     pub fn report<S: Samples + ?Sized>(
         &self,
-        graph: &Graph,
+        network: &Network,
         samples: &S,
-    ) -> Result<GraphReport, Error> {
-        self.check_graph(graph)?;
-        check_samples(samples, graph.input_len())?;
+    ) -> Result<Report, Error> {
+        self.check_network(network)?;
+        check_samples(samples, network.input_len())?;
         let count = samples.count();
         let mut output = Errors::NONE;
         let mut stages = vec![Errors::NONE; self.stages.len()];
@@ -165,18 +165,26 @@ impl QuantizedGraph {
         for index in 0..count {
             let sample = samples.sample(index);
             let trace = self.trace(sample)?;
-            let float = graph.forward(sample, |k, _, result| {
-                let encoding = self.stages[k].result;
-                let integers = trace.register(encoding.register);
-                for (exact, q) in result.iter().zip(integers) {
-                    stages[k].add(*exact, encoding.value(*q));
-                }
-            })?;
+            let float = network.step(
+                &mut network.start(),
+                network.checked(sample)?,
+                |k, _, result| {
+                    let encoding = self.stages[k].result;
+                    let integers = trace.register(encoding.register);
+                    for (exact, q) in result.iter().zip(integers) {
+                        stages[k].add(*exact, encoding.value(*q));
+                    }
+                },
+            )?;
+            let float = match network.argmax {
+                true => vec![top1(float.iter()) as f64],
+                false => float,
+            };
             let integers = self.whole().output_of(&trace);
             for (exact, y) in float.iter().zip(&integers) {
                 output.add(*exact, *y as f64 * self.output_scale());
             }
-            agreed += usize::from(match graph.argmax {
+            agreed += usize::from(match network.argmax {
                 true => float.first().map(|f| *f as i64) == integers.first().copied(),
                 false => top1(float.iter()) == top1(integers.iter()),
             });
@@ -224,20 +232,20 @@ impl QuantizedGraph {
                 }
             })
             .collect();
-        Ok(GraphReport {
+        Ok(Report {
             samples: count,
             calibrated_on: self.calibrated_on,
             top1_agreement: share(agreed, 1),
             max_error: output.largest,
-            mean_error: output.total / (count * graph.output_len()) as f64,
+            mean_error: output.total / (count * network.output_len()) as f64,
             output_range: output.range(),
             input_bits: self.input.width,
             input_scale: self.input_scale(),
-            input_saturation: share(input_saturation, graph.input_len()),
+            input_saturation: share(input_saturation, network.input_len()),
             output_scale: self.output_scale(),
             output_bits: self.output.map(|s| s.bits),
             stages,
-            fill_ins: graph.fill_ins.clone(),
+            fill_ins: network.fill_ins.clone(),
             cost: self.cost()?,
         })
     }
@@ -267,7 +275,7 @@ impl QuantizedGraph {
     /// the index of an output.
     pub fn accuracy<S, L>(
         &self,
-        graph: &Graph,
+        network: &Network,
         samples: &S,
         labels: &[L],
     ) -> Result<Accuracy, Error>
@@ -275,15 +283,15 @@ impl QuantizedGraph {
         S: Samples + ?Sized,
         L: Copy + Into<usize>,
     {
-        self.check_graph(graph)?;
-        check_samples(samples, graph.input_len())?;
-        let classes = match graph.argmax {
+        self.check_network(network)?;
+        check_samples(samples, network.input_len())?;
+        let classes = match network.argmax {
             true => usize::MAX,
-            false => graph.output_len(),
+            false => network.output_len(),
         };
         let integer = |sample| {
             let output = self.whole().output_of(&self.trace(sample)?);
-            Ok(match graph.argmax {
+            Ok(match network.argmax {
                 true => output
                     .first()
                     .map_or(0, |i| usize::try_from(*i).unwrap_or(0)),
@@ -291,17 +299,18 @@ impl QuantizedGraph {
             })
         };
         let float = |sample| {
-            let output = graph.sums(sample, |_, _, _| {})?;
+            let output =
+                network.step(&mut network.start(), network.checked(sample)?, |_, _, _| {})?;
             Ok(top1(output.iter()))
         };
         count_right(samples, labels, classes, float, integer)
     }
 
-    fn check_graph(&self, graph: &Graph) -> Result<(), Error> {
-        let same = graph.stages.len() == self.stages.len()
-            && graph.input_len() == self.input.len
-            && graph.output_len() == self.whole().output_shape().len
-            && graph
+    fn check_network(&self, network: &Network) -> Result<(), Error> {
+        let same = network.stages.len() == self.stages.len()
+            && network.input_len() == self.input.len
+            && network.output_len() == self.whole().output_shape().len
+            && network
                 .stages
                 .iter()
                 .zip(&self.stages)
@@ -361,7 +370,7 @@ fn cut(rounded: &Rounded, trace: &StepTrace) -> usize {
         .count()
 }
 
-impl fmt::Display for GraphReport {
+impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let percent = |x: f64| {
             if self.output_range > 0.0 {

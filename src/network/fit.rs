@@ -266,7 +266,7 @@ pub(super) fn fit(
             if over <= 1.0 {
                 if extent.weight == 0.0 && largest[b] > 0.0 && rounds > 0 {
                     return Err(fail(
-                        "its sums fit the accumulator only if all weights are rounded to zero: ask for more bits with `GraphPrecision::accumulator_bits`",
+                        "its sums fit the accumulator only if all weights are rounded to zero: ask for more bits with `Precision::accumulator_bits`",
                     ));
                 }
                 sum = sum.max(extent.sum);

@@ -25,7 +25,7 @@ const HEADROOM: u8 = 8;
 /// result, beside what the rounding of the argument to `w` bits does.
 #[derive(Clone, Debug, PartialEq)]
 #[must_use]
-pub struct GraphPrecision {
+pub struct Precision {
     activation_bits: u8,
     input_bits: Option<u8>,
     stage_bits: BTreeMap<usize, u8>,
@@ -35,7 +35,7 @@ pub struct GraphPrecision {
     pub(super) target_error: Option<f64>,
 }
 
-impl Default for GraphPrecision {
+impl Default for Precision {
     fn default() -> Self {
         Self {
             activation_bits: 8,
@@ -49,7 +49,7 @@ impl Default for GraphPrecision {
     }
 }
 
-impl GraphPrecision {
+impl Precision {
     /// Bits `w` of all inputs and values, 2 to 16. Functions other than ReLU and saturation need 8 or
     /// more.
     pub fn activation_bits(mut self, bits: u8) -> Self {
@@ -92,7 +92,7 @@ impl GraphPrecision {
     /// Gives values more bits, those first whose rounding the output feels most, until no output of
     /// the calibration set is further than this from the float network's, relative to the largest
     /// minus the least output. If that is out of reach, the widths that came closest are taken, and
-    /// [`QuantizedGraph::missed_target`](super::QuantizedGraph::missed_target) says how close.
+    /// [`Quantized::missed_target`](super::Quantized::missed_target) says how close.
     pub fn target_error(mut self, error: f64) -> Self {
         self.target_error = Some(error);
         self

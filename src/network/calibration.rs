@@ -1,6 +1,6 @@
 //! Ranges of a network's values over sample inputs.
 
-use super::{Graph, form::Kind};
+use super::{Network, form::Kind};
 use crate::{
     error::Error,
     quant::{Samples, check_samples},
@@ -49,11 +49,14 @@ pub(super) struct Ranges {
 }
 
 impl Ranges {
-    pub(super) fn measure<S: Samples + ?Sized>(graph: &Graph, samples: &S) -> Result<Self, Error> {
-        check_samples(samples, graph.input_len())?;
+    pub(super) fn measure<S: Samples + ?Sized>(
+        network: &Network,
+        samples: &S,
+    ) -> Result<Self, Error> {
+        check_samples(samples, network.input_len())?;
         let mut ranges = Self {
             input: Range::NONE,
-            stages: graph
+            stages: network
                 .stages
                 .iter()
                 .map(|s| StageRanges {
@@ -68,12 +71,16 @@ impl Ranges {
             let input: Vec<f64> = sample.iter().map(|x| f64::from(*x)).collect();
             ranges.input.add(&input);
             let stages = &mut ranges.stages;
-            let sums = graph.sums(sample, |k, arguments, result| {
-                for (range, values) in stages[k].arguments.iter_mut().zip(arguments) {
-                    range.add(values);
-                }
-                stages[k].result.add(result.iter());
-            })?;
+            let sums = network.step(
+                &mut network.start(),
+                network.checked(sample)?,
+                |k, arguments, result| {
+                    for (range, values) in stages[k].arguments.iter_mut().zip(arguments) {
+                        range.add(values);
+                    }
+                    stages[k].result.add(result.iter());
+                },
+            )?;
             ranges.output.add(&sums);
         }
         Ok(ranges)

@@ -18,7 +18,7 @@
 //! | leaky ReLU, `abs` | `x` as a register, its ReLU, and a form of both |
 //! | clip | saturation: the ends of the integers are the ends of the function |
 //! | other functions, 8 bits | a table of 256 values; units are powers of two |
-//! | other functions, more bits | linear between 256 values, see [`GraphPrecision`] |
+//! | other functions, more bits | linear between 256 values, see [`Precision`] |
 //! | product | `⌊a·b / 2^t⌉`, both factors as registers |
 //! | maximum | `b + max(0, a − b)`, all of one unit, exact |
 //! | output | the exact sums; with more than 10 bits these, rounded to 16; or the result of a stage |
@@ -27,10 +27,10 @@
 //! its accumulator for any inputs, so that none ever does.
 //!
 //! ```
-//! use layerfold::graph::{Conv, Function, GraphBuilder, Pool};
+//! use layerfold::network::{Conv, Function, NetworkBuilder, Pool};
 //! use ndarray::{Array, arr1};
 //!
-//! let mut g = GraphBuilder::new([1, 6, 6]);
+//! let mut g = NetworkBuilder::new([1, 6, 6]);
 //! let x = g.input();
 //! let kernel = Array::from_elem(vec![2, 1, 3, 3], 0.1);
 //! let y = g.conv(x, kernel.view(), Some(arr1(&[0.0, 0.5]).view()), &Conv::default())?;
@@ -38,8 +38,8 @@
 //! let y = g.max_pool(y, &Pool::tiles([2, 2]))?;
 //! assert_eq!(g.shape(y), [2, 2, 2]);
 //! let y = g.reshape(y, &[8])?;
-//! let graph = g.build(y)?;
-//! let output = graph.infer(Array::ones(36).view())?;
+//! let network = g.build(y)?;
+//! let output = network.infer(Array::ones(36).view())?;
 //! assert!((output[0] - 0.9).abs() < 1e-6 && (output[7] - 1.4).abs() < 1e-6);
 //! # Ok::<(), layerfold::Error>(())
 //! ```
@@ -47,13 +47,17 @@
 mod builder;
 mod calibration;
 mod fit;
+mod float;
 mod form;
 mod function;
 mod lower;
 mod matrix;
+mod node;
 mod precision;
 mod quantized;
+mod recurrent;
 mod report;
+mod sequential;
 mod shape;
 mod window;
 
@@ -61,20 +65,24 @@ mod window;
 #[allow(clippy::unwrap_used, clippy::panic)]
 mod tests;
 
-pub use builder::{GraphBuilder, Value};
-pub use form::{FillIn, Graph};
+pub use builder::{NetworkBuilder, Value};
+pub use form::{FillIn, Network};
 pub use function::Function;
 pub use matrix::SparseMatrix;
-pub use precision::GraphPrecision;
-pub use quantized::QuantizedGraph;
-pub use report::{GraphCost, GraphReport, StageReport};
+pub use precision::Precision;
+pub use quantized::Quantized;
+pub use recurrent::{GruReset, LSTM_MEMORY};
+pub use report::{GraphCost, Report, StageReport};
+pub use sequential::Sequential;
 pub use window::{Conv, Pool};
+
+pub use crate::model::{RecurrentWeights, RnnActivation, Tensors};
 
 use crate::error::{Error, Reason};
 
 /// Arguments that do not fit.
 pub(super) fn wrong(operation: &'static str, problem: impl Into<String>) -> Error {
-    Reason::Graph {
+    Reason::Network {
         operation,
         problem: problem.into(),
     }

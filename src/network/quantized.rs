@@ -5,7 +5,7 @@ use std::fmt;
 use ndarray::{Array1, ArrayView1};
 
 use super::{
-    Graph, GraphPrecision,
+    Network, Precision,
     calibration::Ranges,
     limit,
     lower::{Grid, Lowered, Lowering, SumsReport, is_layered, lower},
@@ -28,13 +28,13 @@ const PROBES: usize = 8;
 /// Secret material: `Debug` shows shapes and the scales of input and output only, and the weights are
 /// zeroised on drop.
 #[derive(Clone)]
-pub struct QuantizedGraph {
+pub struct Quantized {
     bank: WeightBank,
     /// A whole inference in one step.
     program: Program,
     ends: Scales,
     layers: Option<NetworkShape>,
-    pub(super) precision: GraphPrecision,
+    pub(super) precision: Precision,
     pub(super) input: super::fit::Encoding,
     pub(super) stages: Vec<Lowered>,
     pub(super) output: Option<SumsReport>,
@@ -45,7 +45,7 @@ pub struct QuantizedGraph {
     missed_target: Option<f64>,
 }
 
-impl Graph {
+impl Network {
     /// The network on integers, with scales that fit `calibration`: typical inputs, some tens to
     /// some hundreds.
     ///
@@ -56,12 +56,15 @@ impl Graph {
     pub fn quantize<S: Samples + ?Sized>(
         &self,
         calibration: &S,
-        precision: &GraphPrecision,
-    ) -> Result<QuantizedGraph, Error> {
+        precision: &Precision,
+    ) -> Result<Quantized, Error> {
         precision.check(self.stages.len())?;
+        if self.has_state() {
+            return Err(limit("quantisation", "a network with state"));
+        }
         let ranges = Ranges::measure(self, calibration)?;
         let count = calibration.count();
-        let mut quantized = QuantizedGraph::new(self, &ranges, precision.clone(), count)?;
+        let mut quantized = Quantized::new(self, &ranges, precision.clone(), count)?;
         let Some(target) = precision.target_error else {
             return Ok(quantized);
         };
@@ -74,7 +77,7 @@ impl Graph {
         let mut parts = quantized.parts_of_error(self, calibration)?;
         let mut best = (error, quantized.clone());
         while error > allowed && quantized.widen(&mut parts) {
-            quantized = QuantizedGraph::new(self, &ranges, quantized.precision, count)?;
+            quantized = Quantized::new(self, &ranges, quantized.precision, count)?;
             error = quantized.largest_error(self, calibration)?;
             if error < best.0 {
                 best = (error, quantized.clone());
@@ -86,17 +89,17 @@ impl Graph {
     }
 }
 
-impl QuantizedGraph {
+impl Quantized {
     fn new(
-        graph: &Graph,
+        network: &Network,
         ranges: &Ranges,
-        precision: GraphPrecision,
+        precision: Precision,
         calibrated_on: usize,
     ) -> Result<Self, Error> {
-        let layered = is_layered(graph, &precision);
-        let lowering = match lower(graph, ranges, &precision, layered) {
+        let layered = is_layered(network, &precision);
+        let lowering = match lower(network, ranges, &precision, layered) {
             // One format for all layers may not do.
-            Err(_) if layered => lower(graph, ranges, &precision, false)?,
+            Err(_) if layered => lower(network, ranges, &precision, false)?,
             lowering => lowering?,
         };
         let Lowering {
@@ -167,7 +170,7 @@ impl QuantizedGraph {
     }
 
     /// The largest error over the calibration set, relative to the range of the outputs, if a
-    /// [target](GraphPrecision::target_error) was set and this is more.
+    /// [target](Precision::target_error) was set and this is more.
     #[must_use]
     pub fn missed_target(&self) -> Option<f64> {
         self.missed_target
@@ -265,11 +268,15 @@ impl QuantizedGraph {
     }
 
     /// The largest difference of an output from the float network's.
-    fn largest_error<S: Samples + ?Sized>(&self, graph: &Graph, samples: &S) -> Result<f64, Error> {
+    fn largest_error<S: Samples + ?Sized>(
+        &self,
+        network: &Network,
+        samples: &S,
+    ) -> Result<f64, Error> {
         let mut largest = 0f64;
         for index in 0..samples.count() {
             let sample = samples.sample(index);
-            let float = graph.infer(sample)?;
+            let float = network.infer(sample)?;
             for (f, y) in float.iter().zip(&self.infer(sample)?) {
                 largest = largest.max(f64::from((f - y).abs()));
             }
@@ -281,7 +288,7 @@ impl QuantizedGraph {
     /// output on average.
     fn parts_of_error<S: Samples + ?Sized>(
         &self,
-        graph: &Graph,
+        network: &Network,
         samples: &S,
     ) -> Result<Vec<f64>, Error> {
         let grid = Grid {
@@ -292,16 +299,25 @@ impl QuantizedGraph {
         let mut parts = vec![0.0; 1 + self.stages.len()];
         for index in 0..samples.count().min(PROBES) {
             let sample = samples.sample(index);
-            let exact = graph.sums(sample, |_, _, _| {})?;
+            let exact =
+                network.step(&mut network.start(), network.checked(sample)?, |_, _, _| {})?;
             for (register, part) in parts.iter_mut().enumerate() {
                 let input = sample.iter().map(|x| f64::from(*x));
                 let rounded = match register.checked_sub(1) {
-                    None => graph.sums_of(input.map(|x| grid.round(x)).collect(), |_, _, _| {})?,
-                    Some(stage) => graph.sums_of(input.collect(), |k, arguments, result| {
-                        if k == stage {
-                            self.round_stage(graph, k, arguments, result);
-                        }
-                    })?,
+                    None => network.step(
+                        &mut network.start(),
+                        input.map(|x| grid.round(x)).collect(),
+                        |_, _, _| {},
+                    )?,
+                    Some(stage) => network.step(
+                        &mut network.start(),
+                        input.collect(),
+                        |k, arguments, result| {
+                            if k == stage {
+                                self.round_stage(network, k, arguments, result);
+                            }
+                        },
+                    )?,
                 };
                 let moved = exact.iter().zip(&rounded).map(|(a, b)| (a - b).abs());
                 *part += moved.fold(0.0, f64::max);
@@ -311,7 +327,7 @@ impl QuantizedGraph {
     }
 
     /// Replaces the result of a stage by what its integers are for exact arguments.
-    fn round_stage(&self, graph: &Graph, k: usize, arguments: &[Vec<f64>], result: &mut [f64]) {
+    fn round_stage(&self, network: &Network, k: usize, arguments: &[Vec<f64>], result: &mut [f64]) {
         let lowered = &self.stages[k];
         if lowered.rounded.is_empty() {
             return;
@@ -331,7 +347,7 @@ impl QuantizedGraph {
         };
         for (y, exact) in result
             .iter_mut()
-            .zip(graph.stages[k].kind.apply(&arguments))
+            .zip(network.stages[k].kind.apply(&arguments))
         {
             *y = own.round(exact);
         }
@@ -342,7 +358,7 @@ impl QuantizedGraph {
     fn widen(&mut self, parts: &mut [f64]) -> bool {
         let precision = &mut self.precision;
         let next = |bits: u8| WIDTHS.into_iter().find(|w| *w > bits);
-        let open = |register: usize, precision: &GraphPrecision| {
+        let open = |register: usize, precision: &Precision| {
             next(precision.width(register)).map(|bits| (register, bits))
         };
         let largest = (0..parts.len())
@@ -365,9 +381,9 @@ impl QuantizedGraph {
     }
 }
 
-impl fmt::Debug for QuantizedGraph {
+impl fmt::Debug for Quantized {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("QuantizedGraph")
+        f.debug_struct("Quantized")
             .field("stages", &self.stages.len())
             .field("weights", &self.nonzeros)
             .field("input_scale", &self.ends.input)
