@@ -21,7 +21,7 @@ use idx::{images, labels, to_input};
 use layerfold::{
     Outputs, Params, Proof, Prover, Verifier, Visibility,
     network::{Network, Precision, Quantized},
-    onnx::{self, Imported},
+    onnx,
 };
 use ndarray::{Axis, Slice};
 
@@ -32,9 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // The file, and a hundred typical inputs for the scales of the integers.
     let import = onnx::load(format!("{DATA}/mnist-cnn.onnx"))?;
-    let Imported::Network(graph) = import.model else {
-        return Err("a recurrent network".into());
-    };
+    let graph = import.network;
     let calibration = images(format!("{DATA}/mnist-calibration-images-idx3-ubyte"))?;
     let quantized = graph.quantize(&to_input(&calibration), &Precision::default())?;
     println!("{}\n", quantized.report(&graph, &to_input(&calibration))?);

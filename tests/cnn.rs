@@ -7,7 +7,7 @@ mod idx;
 use idx::{images, labels, to_input};
 use layerfold::{
     network::{Network, Precision, Quantized},
-    onnx::{self, Imported},
+    onnx,
 };
 use ndarray::Array2;
 
@@ -15,9 +15,7 @@ const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data");
 
 fn network() -> (Network, Quantized, Array2<f32>) {
     let import = onnx::load(format!("{DATA}/mnist-cnn.onnx")).unwrap();
-    let Imported::Network(graph) = import.model else {
-        panic!("a recurrent network");
-    };
+    let graph = import.network;
     let calibration =
         to_input(&images(format!("{DATA}/mnist-calibration-images-idx3-ubyte")).unwrap());
     let quantized = graph.quantize(&calibration, &Precision::default()).unwrap();

@@ -3,13 +3,15 @@
 
 #[path = "onnx/proto.rs"]
 mod proto;
+#[path = "onnx/recurrent.rs"]
+mod recurrent;
 
 use std::{fs, path::PathBuf};
 
 use layerfold::{
-    Outputs, Params, Precision, Proof, Prover, SequenceModel, Verifier, Visibility,
-    network::{Network, Precision as NetworkPrecision},
-    onnx::{ImportOptions, Imported, OnnxError, UnsupportedNode, from_bytes, from_bytes_with},
+    Outputs, Params, Proof, Prover, Verifier, Visibility,
+    network::{Network, Precision},
+    onnx::{ImportOptions, OnnxError, UnsupportedNode, from_bytes, from_bytes_with},
 };
 use ndarray::{Array1, Array2};
 use proto::Message;
@@ -84,10 +86,10 @@ fn softmax(name: &str, logits: &[f32]) -> Vec<f32> {
         .collect()
 }
 
-fn import(case: &Case) -> Imported {
+fn import(case: &Case) -> Network {
     let options = ImportOptions::new().drop_softmax(has_softmax(&case.name));
     match from_bytes_with(&case.bytes, &options) {
-        Ok(import) => import.model,
+        Ok(import) => import.network,
         Err(e) => panic!("{}: {e}", case.name),
     }
 }
@@ -108,12 +110,12 @@ fn close(name: &str, got: &[f32], expected: &[f32]) -> Result<(), String> {
 fn floats_are_those_of_onnx_runtime() {
     let mut wrong = Vec::new();
     for case in suite() {
-        let model = import(&case);
+        let network = import(&case);
         for (input, expected) in case.inputs.iter().zip(&case.outputs) {
-            let got: Vec<f32> = match &model {
-                Imported::Network(graph) => {
-                    assert_eq!(case.frame, None, "{}", case.name);
-                    match graph.infer(Array1::from(input.clone()).view()) {
+            let got = match case.frame {
+                None => {
+                    assert!(!network.has_state(), "{}", case.name);
+                    match network.infer(Array1::from(input.clone()).view()) {
                         Ok(y) => y.to_vec(),
                         Err(e) => {
                             wrong.push(format!("{}: {e}", case.name));
@@ -121,17 +123,11 @@ fn floats_are_those_of_onnx_runtime() {
                         }
                     }
                 }
-                Imported::Sequence(model) => {
-                    let frame = case.frame.unwrap();
-                    let frames = input.len() / frame;
-                    let sequence = Array2::from_shape_vec((frames, frame), input.clone()).unwrap();
-                    model
-                        .infer(sequence.view())
-                        .unwrap()
-                        .into_raw_vec_and_offset()
-                        .0
+                Some(_) => {
+                    assert!(network.has_state(), "{}", case.name);
+                    let outputs = network.infer_sequence(frames(&case, input).view());
+                    outputs.unwrap().into_raw_vec_and_offset().0
                 }
-                _ => panic!("another kind of model"),
             };
             let got = if has_softmax(&case.name) {
                 softmax(&case.name, &got)
@@ -152,27 +148,10 @@ fn floats_are_those_of_onnx_runtime() {
     );
 }
 
-/// The graph of a case.
-fn graph_of(case: &Case) -> Network {
-    match import(case) {
-        Imported::Network(graph) => graph,
-        other => panic!("{}: {other:?}", case.name),
-    }
-}
-
-/// The sequence model of a case, and its sequences.
-fn sequence_of(case: &Case) -> (SequenceModel, Vec<Array2<f32>>) {
-    let model = match import(case) {
-        Imported::Sequence(model) => model,
-        other => panic!("{}: {other:?}", case.name),
-    };
+/// A sequence of a case.
+fn frames(case: &Case, input: &[f32]) -> Array2<f32> {
     let frame = case.frame.unwrap();
-    let sequences = case
-        .inputs
-        .iter()
-        .map(|x| Array2::from_shape_vec((x.len() / frame, frame), x.clone()).unwrap())
-        .collect();
-    (model, sequences)
+    Array2::from_shape_vec((input.len() / frame, frame), input.to_vec()).unwrap()
 }
 
 /// The integers of every graph are as close to ONNX Runtime's floats as the report says, and the
@@ -181,9 +160,9 @@ fn sequence_of(case: &Case) -> (SequenceModel, Vec<Array2<f32>>) {
 fn integers_are_as_close_as_the_report_says() {
     let mut wrong = Vec::new();
     for case in suite().iter().filter(|c| c.frame.is_none()) {
-        let graph = graph_of(case);
+        let graph = import(case);
         let samples: Vec<Array1<f32>> = case.inputs.iter().cloned().map(Array1::from).collect();
-        let quantized = match graph.quantize(&samples, &NetworkPrecision::default()) {
+        let quantized = match graph.quantize(&samples, &Precision::default()) {
             Ok(quantized) => quantized,
             Err(e) => {
                 wrong.push(format!("{}: {e}", case.name));
@@ -234,29 +213,12 @@ fn integers_are_as_close_as_the_report_says() {
     );
 }
 
-#[test]
-fn integers_of_sequences_are_close() {
-    for case in suite().iter().filter(|c| c.frame.is_some()) {
-        let (model, sequences) = sequence_of(case);
-        let quantized = model.quantize(&sequences, Precision::default()).unwrap();
-        for (sequence, expected) in sequences.iter().zip(&case.outputs) {
-            let integers = quantized.infer(sequence.view()).unwrap();
-            let size = expected.iter().fold(1e-3f32, |m, e| m.max(e.abs()));
-            for (a, b) in integers.iter().zip(expected) {
-                assert!((a - b).abs() < 0.06 * size, "{}: {a}, {b}", case.name);
-            }
-        }
-    }
-}
-
 /// Imported, quantised, folded, compressed and verified from bytes.
 fn proved(name: &str) {
     let case = case(name);
-    let graph = graph_of(&case);
+    let graph = import(&case);
     let samples: Vec<Array1<f32>> = case.inputs.iter().cloned().map(Array1::from).collect();
-    let quantized = graph
-        .quantize(&samples, &NetworkPrecision::default())
-        .unwrap();
+    let quantized = graph.quantize(&samples, &Precision::default()).unwrap();
     let params = Params::setup(&quantized.program().unwrap()).unwrap();
     let prover = Prover::new(&params, &quantized).unwrap();
     let mut session = prover
@@ -303,32 +265,6 @@ fn an_unrolled_network_is_proved() {
     proved("net-scan-elman");
 }
 
-#[test]
-fn a_recurrent_network_is_proved() {
-    let case = case("net-gru");
-    let (model, sequences) = sequence_of(&case);
-    let quantized = model.quantize(&sequences, Precision::default()).unwrap();
-    let params = Params::setup(&quantized.program(3).unwrap()).unwrap();
-    let prover = Prover::new(&params, &quantized).unwrap();
-    let mut session = prover
-        .session(Visibility::private_inputs().public_outputs())
-        .unwrap();
-    let sequence = &sequences[0];
-    for frame in sequence.rows() {
-        session.push(frame).unwrap();
-    }
-    let bytes = session.finish().unwrap().to_bytes();
-    let statement = Verifier::new(&params, prover.model_commitment())
-        .verify(&Proof::from_bytes(&bytes).unwrap())
-        .unwrap();
-    let Outputs::Public { vectors } = statement.outputs else {
-        panic!("outputs are public");
-    };
-    let expected = quantized.infer(sequence.view()).unwrap();
-    assert_eq!(vectors.len(), 1);
-    assert_eq!(quantized.dequantize_output(&vectors[0]), expected.row(0));
-}
-
 /// The error for the model of this graph.
 fn refused(graph: Message) -> String {
     refused_with(&ImportOptions::new(), graph)
@@ -340,7 +276,7 @@ fn refused_with(options: &ImportOptions, graph: Message) -> String {
 
 fn refused_bytes(options: &ImportOptions, bytes: &[u8]) -> String {
     match from_bytes_with(bytes, options) {
-        Ok(import) => panic!("imported: {:?}", import.model),
+        Ok(import) => panic!("imported: {:?}", import.network),
         Err(e) => e.to_string(),
     }
 }
@@ -673,8 +609,12 @@ fn inputs_and_outputs() {
         typed(7),
         "a part of the model is not supported:\n  `x` (input): its element type is INT64; export the network with an input of floats"
     );
+    let add = [Message::node("Add", &["x", "z"], &["y"])];
+    let another = |nodes: &[Message]| graph(nodes, &[]).message(11, Message::port("z", 1, &[4]));
+    // One that is not read is none.
+    assert!(from_bytes(&Message::model(another(&relu), 17).0).is_ok());
     assert_eq!(
-        refused(graph(&relu, &[]).message(11, Message::port("z", 1, &[4]))),
+        refused(another(&add)),
         "a part of the model is not supported:\n  `x`, `z` (inputs): the graph has 2 inputs; make them one, and split it in the network"
     );
     let input = Message::new().message(11, Message::port("x", 1, &[1, 4]));
@@ -768,12 +708,13 @@ fn all_unsupported_nodes_at_once() {
     ];
     assert_eq!(
         refused(Message::graph(&[2, 2], &nodes, &[])),
-        "5 parts of the model are not supported:
+        "6 parts of the model are not supported:
   `the LayerNormalization` (LayerNormalization): it divides by a number that depends on the input; use batch normalisation
   `the MatMul` (MatMul): both factors depend on the input of the network; multiply by a constant matrix, or entry by entry with `Mul`
   `the QuantizeLinear` (QuantizeLinear): the model is quantised; export it in floats: the integers are chosen here
   `the FusedMatMul` (com.microsoft.FusedMatMul): operators of the domain `com.microsoft` are not known; export the model with ONNX's own operators
-  `the Loop` (Loop): loops are not unrolled; export it as a `Scan`, or unrolled"
+  `the Loop` (Loop): loops are not unrolled; export it as a `Scan`, or unrolled
+  `the Softmax` (Softmax): it is not at the end of the network"
     );
 }
 
@@ -911,10 +852,8 @@ fn functions_of_many_nodes() {
     nodes.push(Message::node("Identity", &["v199"], &["y"]));
     let bytes = Message::model(graph(&nodes, &[]), 17).0;
     let import = from_bytes(&bytes).unwrap();
-    let Imported::Network(graph) = import.model else {
-        panic!("no graph");
-    };
-    assert!((20..70).contains(&graph.stage_count()), "{graph:?}");
+    let network = import.network;
+    assert!((20..70).contains(&network.stage_count()), "{network:?}");
 }
 
 #[test]
@@ -1029,7 +968,6 @@ fn recurrent_networks_that_do_not_fit() {
         let tensors = [
             Message::tensor("w", &[1, 2, 3], &[0.5; 6]),
             Message::tensor("r", &[1, 2, 2], &[0.25; 4]),
-            Message::tensor("h", &[1, 1, 2], &[1.0; 2]),
         ];
         refused(Message::graph(&[5, 1, 3], &[node], &tensors))
     };
@@ -1038,8 +976,8 @@ fn recurrent_networks_that_do_not_fit() {
         "a part of the model is not supported:\n  `the RNN` (RNN): its direction is `reverse`; a recurrent network runs forward over the frames"
     );
     assert_eq!(
-        rnn(&["", "", "h"], &|n| n),
-        "a part of the model is not supported:\n  `the RNN` (RNN): its initial state is not zero"
+        rnn(&["", "", "r"], &|n| n),
+        "not a valid ONNX model: `the RNN` (RNN): its initial state has the shape [1, 2, 2] for 2 units"
     );
     assert_eq!(
         rnn(&[], &|n| n.float_attribute("clip", 3.0)),
@@ -1296,12 +1234,13 @@ fn recurrent_nodes_in_either_layout() {
             Message::node("Identity", &[output], &["y"]),
         ];
         let bytes = Message::model(Message::graph(dims, &nodes, &tensors), 17).0;
-        from_bytes(&bytes).unwrap().into_sequence().unwrap()
+        from_bytes(&bytes).unwrap().network
     };
     let frames = Array2::from_shape_fn((6, 3), |(t, i)| ((3 * t + i) as f32).sin());
     for output in ["all", "last"] {
-        let time_first = import(&[6, 1, 3], 0, output).infer(frames.view()).unwrap();
-        let batch_first = import(&[1, 6, 3], 1, output).infer(frames.view()).unwrap();
+        let infer = |network: Network| network.infer_sequence(frames.view()).unwrap();
+        let time_first = infer(import(&[6, 1, 3], 0, output));
+        let batch_first = infer(import(&[1, 6, 3], 1, output));
         assert_eq!(time_first, batch_first);
         assert_eq!(time_first.nrows(), if output == "all" { 6 } else { 1 });
     }
@@ -1323,24 +1262,10 @@ fn branches_of_recurrent_networks() {
         Message::tensor("m", &[2, 2], &[0.25; 4]),
         Message::tensor("b", &[2], &[1.0; 2]),
     ];
-    assert_eq!(
-        refused(Message::graph(&[5, 1, 3], &nodes, &tensors)),
-        "a part of the model is not supported:\n  `y` (output): the network branches: a layer before the last one is read"
-    );
-}
-
-#[test]
-fn kinds_of_networks() {
-    let import = from_bytes(&case("net-gru").bytes).unwrap();
-    assert_eq!(
-        import.into_graph().unwrap_err().to_string(),
-        "a part of the model is not supported:\n  `graph` (model): it is a recurrent network; take it with `Import::into_sequence`"
-    );
-    let import = from_bytes(&case("net-mlp").bytes).unwrap();
-    assert_eq!(
-        import.into_sequence().unwrap_err().to_string(),
-        "a part of the model is not supported:\n  `graph` (model): it is a network without state; take it with `Import::into_graph`"
-    );
+    let import = from_bytes(&Message::model(Message::graph(&[5, 1, 3], &nodes, &tensors), 17).0);
+    let output = import.unwrap().network;
+    let output = output.infer_sequence(Array2::zeros((5, 3)).view()).unwrap();
+    assert_eq!(output, Array2::<f32>::zeros((1, 2)));
 }
 
 #[test]

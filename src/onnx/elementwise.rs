@@ -6,9 +6,9 @@ use super::{
     error::{Failure, Outcome},
     file::Node,
     fold::{CastTo, cast_to, single},
-    import::{Computed, Importer, Term},
     tensor::{Data, Tensor, broadcast},
     unary::Unary,
+    walk::{Computed, Importer, Term},
 };
 use crate::network::{Function, Value};
 

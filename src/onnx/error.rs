@@ -22,7 +22,7 @@ pub enum OnnxError {
     /// Parts of the model have no counterpart here: all of them, in the order of the file.
     #[error("{}", list(.0))]
     Unsupported(Vec<UnsupportedNode>),
-    /// The network was read, and the graph or sequence model refuses a part of it.
+    /// The network was read, and its builder refuses a part of it.
     #[error("{node}: {source}")]
     Model {
         /// The node, or what else of the file was being imported.

@@ -8,8 +8,9 @@ use super::{
     error::{Failure, Outcome},
     file::Node,
     fold::{reduced_axes, single},
-    import::{Importer, SoftmaxEnd, Term},
+    import::SoftmaxEnd,
     tensor::{Tensor, Wiped, axis, entries, per_axis},
+    walk::{Importer, Term},
 };
 use crate::network::{Conv, Pool, SparseMatrix, Value};
 
@@ -753,46 +754,17 @@ impl Importer<'_> {
     fn pad(&mut self, node: &Node, inputs: &[Option<Term>]) -> Outcome<Term> {
         let x = self.required(inputs, 0)?;
         let shape = self.shape(&x);
-        let rank = shape.len();
-        let named = |problem: &str| Failure::malformed(problem.to_owned());
-        let pads = match self.constant(inputs, 1, "padding")? {
-            Some(tensor) => tensor.ints()?.to_vec(),
-            None => node
-                .ints("pads")?
-                .cloned()
-                .ok_or_else(|| named("it has no padding"))?,
-        };
+        for (k, what) in [(1, "padding"), (3, "list of axes")] {
+            self.constant(inputs, k, what)?;
+        }
         let value = match self.constant(inputs, 2, "value")? {
             Some(tensor) if tensor.len() > 0 => tensor.float()?,
             _ => node.float("value", 0.0)?,
         };
-        let axes: Vec<usize> = match self.constant(inputs, 3, "list of axes")? {
-            Some(tensor) => tensor
-                .ints()?
-                .iter()
-                .map(|a| axis(*a, rank))
-                .collect::<Outcome<_>>()?,
-            None => (0..rank).collect(),
-        };
-        if pads.len() != 2 * axes.len() {
-            return Err(Failure::malformed(format!(
-                "{} paddings for {} axes",
-                pads.len(),
-                axes.len()
-            )));
-        }
-        let (begins, ends) = pads.split_at(axes.len());
-        let mut all = vec![(0i64, 0i64); rank];
-        for ((at, begin), end) in axes.iter().zip(begins).zip(ends) {
-            if !(-MAX_WINDOW..=MAX_WINDOW).contains(begin)
-                || !(-MAX_WINDOW..=MAX_WINDOW).contains(end)
-            {
-                return Err(Failure::malformed(format!("its padding is {begin}, {end}")));
-            }
-            if let Some(place) = all.get_mut(*at) {
-                *place = (*begin, *end);
-            }
-        }
+        let all = padding(node, shape.len(), |k| match inputs.get(k) {
+            Some(Some(Term::Constant(tensor))) => Some(tensor.as_ref()),
+            _ => None,
+        })?;
         let mode = node.text("mode")?.map_or("constant", String::as_str);
         match mode {
             "constant" => {
@@ -892,20 +864,13 @@ impl Importer<'_> {
             ));
         }
         let whole = group == shape.iter().product::<usize>();
-        let end = node
-            .outputs
-            .first()
-            .and_then(|o| self.softmax.get(o))
-            .copied();
-        match end {
-            Some(SoftmaxEnd::ArgMax) if whole => {
-                self.note(format!(
-                    "`{}` ({}) is left out: it does not change which entry is the largest",
-                    node.name, node.operator
-                ));
-                Ok(x)
-            }
-            Some(SoftmaxEnd::Output) if self.options.drop_softmax => {
+        match self.softmax_end(node)? {
+            SoftmaxEnd::ArgMax if whole => self.note(format!(
+                "`{}` ({}) is left out: it does not change which entry is the largest",
+                node.name, node.operator
+            )),
+            SoftmaxEnd::ArgMax => return Err(not_at_the_end()),
+            SoftmaxEnd::Output => {
                 let among = if whole {
                     String::new()
                 } else {
@@ -915,15 +880,68 @@ impl Importer<'_> {
                     "`{}` ({}) is left out: outputs are logits, in the same order of size{among}",
                     node.name, node.operator
                 ));
-                Ok(x)
             }
-            Some(SoftmaxEnd::Output) => Err(Failure::instead(
+        }
+        Ok(x)
+    }
+
+    /// How a softmax ends the network, if it does and may be left out.
+    pub(super) fn softmax_end(&self, node: &Node) -> Outcome<SoftmaxEnd> {
+        match node.outputs.first().and_then(|o| self.softmax.get(o)) {
+            Some(SoftmaxEnd::Output) if !self.options.drop_softmax => Err(Failure::instead(
                 "it divides by a sum over the outputs",
                 "leave it out, for logits in the same order, with `ImportOptions::drop_softmax`",
             )),
-            _ => Err(Failure::unsupported("it is not at the end of the network")),
+            Some(end) => Ok(*end),
+            None => Err(not_at_the_end()),
         }
     }
+}
+
+fn not_at_the_end() -> Failure {
+    Failure::unsupported("it is not at the end of the network")
+}
+
+/// How many entries a `Pad` node adds before and after each axis; negative, takes away.
+pub(super) fn padding<'t>(
+    node: &Node,
+    rank: usize,
+    constant: impl Fn(usize) -> Option<&'t Tensor>,
+) -> Outcome<Vec<(i64, i64)>> {
+    let pads = match constant(1) {
+        Some(tensor) => tensor.ints()?.to_vec(),
+        None => node
+            .ints("pads")?
+            .cloned()
+            .ok_or_else(|| Failure::malformed("it has no padding"))?,
+    };
+    let axes: Vec<usize> = match constant(3) {
+        Some(tensor) => tensor
+            .ints()?
+            .iter()
+            .map(|a| axis(*a, rank))
+            .collect::<Outcome<_>>()?,
+        None => (0..rank).collect(),
+    };
+    if pads.len() != 2 * axes.len() {
+        return Err(Failure::malformed(format!(
+            "{} paddings for {} axes",
+            pads.len(),
+            axes.len()
+        )));
+    }
+    let (begins, ends) = pads.split_at(axes.len());
+    let mut all = vec![(0i64, 0i64); rank];
+    for ((at, begin), end) in axes.iter().zip(begins).zip(ends) {
+        let sizes = -MAX_WINDOW..=MAX_WINDOW;
+        if !sizes.contains(begin) || !sizes.contains(end) {
+            return Err(Failure::malformed(format!("its padding is {begin}, {end}")));
+        }
+        if let Some(place) = all.get_mut(*at) {
+            *place = (*begin, *end);
+        }
+    }
+    Ok(all)
 }
 
 /// The axes of a value of so many that the sum of a softmax runs over: before operator set 13 all
@@ -941,7 +959,7 @@ pub(super) fn softmax_axes(node: &Node, opset: i64, rank: usize) -> Outcome<Rang
     Ok(at..at + 1)
 }
 
-fn two_values() -> Failure {
+pub(super) fn two_values() -> Failure {
     Failure::instead(
         "both factors depend on the input of the network",
         "multiply by a constant matrix, or entry by entry with `Mul`",

@@ -9,8 +9,8 @@
 //! # let sample = |k: usize| Array1::from_shape_fn(12, |i| ((3 * i + 5 * k) as f32).sin());
 //! # let samples: Vec<Array1<f32>> = (0..8).map(sample).collect();
 //!
-//! let graph = onnx::from_bytes(bytes)?.into_graph()?; // or `onnx::load("model.onnx")?`
-//! let quantized = graph.quantize(&samples, &Precision::default())?;
+//! let network = onnx::from_bytes(bytes)?.network; // or `onnx::load("model.onnx")?`
+//! let quantized = network.quantize(&samples, &Precision::default())?;
 //! let params = Params::setup(&quantized.program()?)?;
 //! let prover = Prover::new(&params, &quantized)?;
 //! let mut session = prover.session(Visibility::private_inputs().public_outputs())?;
@@ -48,8 +48,17 @@
 //!   output; `Softmax` and `LogSoftmax` before it, or as the output with
 //!   [`ImportOptions::drop_softmax`].
 //! * `Scan` of up to 64 steps and `If` of a constant, with bodies of the above.
-//! * `RNN`, `GRU` and `LSTM` of one direction, stacked, with dense layers after them: a
-//!   [`SequenceModel`].
+//! * Over frames: `RNN`, `GRU`, `LSTM`, and `Scan` beside them, forward; see below.
+//!
+//! # Recurrent networks
+//!
+//! A file with `RNN`, `GRU` or `LSTM` nodes is a network with state: its input is one frame of what is
+//! a sequence in the file, and [`ImportReport::time_axis`] is the axis that the frames are along. All
+//! operators of the list work before, between and after recurrent nodes, on each frame; the output is
+//! one for every frame, or the one after the last frame if the file takes that (`Y_h`, or the entry at
+//! the end of the axis of time). Frames meet in the state only: sums, convolutions, slices and
+//! attention over time are refused, and so are sequences in reverse. How many frames there are may
+//! be left open. The batch is one sequence.
 //!
 //! # Files that are not to be trusted
 //!
@@ -80,11 +89,13 @@ mod import;
 mod layers;
 mod limits;
 mod movement;
+mod recurrent;
 mod scan;
 mod schema;
-mod sequence;
 mod tensor;
+mod time;
 mod unary;
+mod walk;
 mod wire;
 
 use std::{collections::BTreeMap, fs::File, io::Read, path::Path};
@@ -94,59 +105,17 @@ use zeroize::Zeroizing;
 use error::printable;
 pub use error::{OnnxError, UnsupportedNode};
 
-use crate::{model::SequenceModel, network::Network};
-
-/// A network that was imported.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum Imported {
-    /// A network without state. Its input and its output are the tensors of the file, row by row.
-    Network(Network),
-    /// A recurrent network: its input is a sequence of frames.
-    Sequence(SequenceModel),
-}
+use crate::network::Network;
 
 /// A network, and what is to be said of its import.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Import {
-    /// The network.
-    pub model: Imported,
+    /// The network. Its inputs and outputs are the tensors of the file, row by row; those of one
+    /// frame, if it is recurrent.
+    pub network: Network,
     /// What became of the nodes.
     pub report: ImportReport,
-}
-
-impl Import {
-    /// The network, if it has no state.
-    ///
-    /// # Errors
-    /// [`OnnxError::Unsupported`] if it is recurrent.
-    pub fn into_graph(self) -> Result<Network, OnnxError> {
-        match self.model {
-            Imported::Network(graph) => Ok(graph),
-            Imported::Sequence(_) => Err(another("a recurrent network", "Import::into_sequence")),
-        }
-    }
-
-    /// The network, if it is recurrent.
-    ///
-    /// # Errors
-    /// [`OnnxError::Unsupported`] if it has no recurrent node.
-    pub fn into_sequence(self) -> Result<SequenceModel, OnnxError> {
-        match self.model {
-            Imported::Sequence(model) => Ok(model),
-            Imported::Network(_) => Err(another("a network without state", "Import::into_graph")),
-        }
-    }
-}
-
-fn another(what: &str, instead: &str) -> OnnxError {
-    OnnxError::Unsupported(vec![UnsupportedNode {
-        name: "graph".to_owned(),
-        operator: "model".to_owned(),
-        reason: format!("it is {what}"),
-        instead: Some(format!("take it with `{instead}`")),
-    }])
 }
 
 /// What became of the nodes of a file.
@@ -167,9 +136,12 @@ pub struct ImportReport {
     pub folded: usize,
     /// Nodes that the output does not depend on.
     pub unused: usize,
-    /// Shape of the input; of a frame for a sequence.
+    /// The axis of the input that is time, if the network is recurrent: then it is given one frame
+    /// after the other.
+    pub time_axis: Option<usize>,
+    /// Shape of the input; of a frame, if the network is recurrent.
     pub input_shape: Vec<usize>,
-    /// Shape of the output; for each frame, or after the last one, for a sequence.
+    /// Shape of the output; for each frame, or after the last one, if the network is recurrent.
     pub output_shape: Vec<usize>,
     /// What was left out, assumed or made public.
     pub notes: Vec<String>,
@@ -294,7 +266,7 @@ pub fn from_bytes(bytes: &[u8]) -> Result<Import, OnnxError> {
 /// # Errors
 /// [`OnnxError::Malformed`] for bytes that are no ONNX model; [`OnnxError::Unsupported`] with every
 /// part of the model that has no counterpart here; [`OnnxError::TooLarge`] for what is over a limit;
-/// [`OnnxError::Model`] if the graph or sequence model refuses a node.
+/// [`OnnxError::Model`] if the builder of the network refuses a node.
 pub fn from_bytes_with(bytes: &[u8], options: &ImportOptions) -> Result<Import, OnnxError> {
     check_size(u64::try_from(bytes.len()).unwrap_or(u64::MAX), options)?;
     let imported = decode::decode(bytes).and_then(|file| import::import(&file, options));
