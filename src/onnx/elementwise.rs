@@ -3,12 +3,12 @@
 use ndarray::{Array, ArrayD};
 
 use super::{
+    context::{Computed, Importer, Term},
     error::{Failure, Outcome},
     file::Node,
     fold::{CastTo, cast_to, single},
     tensor::{Data, Tensor, broadcast},
     unary::Unary,
-    walk::{Computed, Importer, Term},
 };
 use crate::network::{Function, Value};
 

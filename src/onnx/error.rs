@@ -199,3 +199,22 @@ pub(super) fn too_large(what: impl Into<String>, got: usize, limit: usize) -> On
 pub(super) fn malformed(problem: impl Into<String>) -> OnnxError {
     OnnxError::Malformed(problem.into())
 }
+
+/// The error for a failure that ends the walk at `what` of this name; an unsupported one as a list of
+/// its own.
+pub(super) fn settle(failure: Failure, what: &str, name: &str) -> OnnxError {
+    match failure {
+        Failure::Unsupported { reason, instead } => OnnxError::Unsupported(vec![UnsupportedNode {
+            name: name.to_owned(),
+            operator: what.to_owned(),
+            reason,
+            instead,
+        }]),
+        Failure::Malformed(problem) => malformed(format!("`{name}` ({what}): {problem}")),
+        Failure::Model(source) => OnnxError::Model {
+            node: format!("`{name}` ({what})"),
+            source,
+        },
+        Failure::Fatal(e) => e,
+    }
+}

@@ -3,13 +3,16 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::{
-    Import, ImportOptions, ImportReport,
-    error::{Failure, OnnxError, UnsupportedNode, malformed, too_large},
-    file::{Attribute, Body, Dim, File, Node, Port},
+    context::{Importer, Stamped, Term, initializers},
+    error::{Failure, OnnxError, UnsupportedNode, malformed, settle, too_large},
+    file::{Attribute, Body, Dim, File, Node, Port, needed},
     fold::Folding,
+    options::ImportOptions,
+    recurrent::is_recurrent,
+    report::{Import, ImportReport},
+    softmax::softmax_ends,
     tensor::Data,
     time::{Frames, OPEN_FRAMES, Time},
-    walk::{Importer, Stamped, Term, initializers, is_recurrent},
 };
 use crate::network::NetworkBuilder;
 
@@ -294,25 +297,6 @@ fn without(shape: &[usize], axis: Option<usize>) -> Vec<usize> {
         .collect()
 }
 
-/// The error for a failure that ends the walk at `what` of this name; an unsupported one as a list of
-/// its own.
-pub(super) fn settle(failure: Failure, what: &str, name: &str) -> OnnxError {
-    match failure {
-        Failure::Unsupported { reason, instead } => OnnxError::Unsupported(vec![UnsupportedNode {
-            name: name.to_owned(),
-            operator: what.to_owned(),
-            reason,
-            instead,
-        }]),
-        Failure::Malformed(problem) => malformed(format!("`{name}` ({what}): {problem}")),
-        Failure::Model(source) => OnnxError::Model {
-            node: format!("`{name}` ({what})"),
-            source,
-        },
-        Failure::Fatal(e) => e,
-    }
-}
-
 /// How many nodes have each operator.
 fn operators(nodes: &[Node]) -> BTreeMap<String, usize> {
     let mut operators = BTreeMap::new();
@@ -435,74 +419,4 @@ pub(super) fn dimension(dim: &Dim, options: &ImportOptions) -> Result<Option<usi
             .map(|(_, size)| *size)),
         Dim::Unknown => Ok(None),
     }
-}
-
-/// Indices of the nodes that these values depend on.
-pub(super) fn needed(nodes: &[Node], outputs: &[&str]) -> HashSet<usize> {
-    let mut values: HashSet<&str> = outputs.iter().copied().collect();
-    let mut needed = HashSet::new();
-    for (k, node) in nodes.iter().enumerate().rev() {
-        if node.outputs.iter().any(|o| values.contains(o.as_str())) {
-            needed.insert(k);
-            values.extend(node.reads());
-        }
-    }
-    needed
-}
-
-/// Where what a softmax gives goes to.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum SoftmaxEnd {
-    /// The output of the network, perhaps in another shape.
-    Output,
-    /// Nothing but the index of the largest entry.
-    ArgMax,
-}
-
-/// For the outputs of softmax nodes that end the network: how.
-pub(super) fn softmax_ends(
-    graph: &Body,
-    output: &str,
-    needed: &HashSet<usize>,
-) -> HashMap<String, SoftmaxEnd> {
-    let nodes = || {
-        graph
-            .nodes
-            .iter()
-            .enumerate()
-            .filter(|(k, _)| needed.contains(k))
-            .map(|(_, node)| node)
-    };
-    let mut readers: HashMap<&str, Vec<&Node>> = HashMap::new();
-    for node in nodes() {
-        for name in node.reads() {
-            readers.entry(name).or_default().push(node);
-        }
-    }
-    let end = |start: &str| {
-        let mut name = start;
-        // Every step goes on to a node of its own, unless the file has a cycle.
-        for _ in 0..=graph.nodes.len() {
-            match readers.get(name).map(Vec::as_slice) {
-                None if name == output => return Some(SoftmaxEnd::Output),
-                Some([only]) if name != output => match (only.operator.as_str(), &*only.outputs) {
-                    ("ArgMax", _) if name == start => return Some(SoftmaxEnd::ArgMax),
-                    (
-                        "Identity" | "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" | "Cast",
-                        [o],
-                    ) => {
-                        name = o;
-                    }
-                    _ => return None,
-                },
-                _ => return None,
-            }
-        }
-        None
-    };
-    nodes()
-        .filter(|n| matches!(n.operator.as_str(), "Softmax" | "LogSoftmax"))
-        .filter_map(|n| n.outputs.first())
-        .filter_map(|o| Some((o.clone(), end(o)?)))
-        .collect()
 }

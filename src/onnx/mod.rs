@@ -80,149 +80,39 @@
     allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::panic)
 )]
 
+mod context;
+mod conv;
 mod decode;
 mod elementwise;
 mod error;
 mod file;
 mod fold;
+mod frames;
 mod import;
 mod layers;
 mod limits;
+mod matmul;
 mod movement;
+mod obstacles;
+mod options;
 mod recurrent;
+mod report;
 mod scan;
 mod schema;
+mod softmax;
 mod tensor;
 mod time;
 mod unary;
 mod walk;
 mod wire;
 
-use std::{collections::BTreeMap, fs::File, io::Read, path::Path};
+use std::{fs::File, io::Read, path::Path};
 
 use zeroize::Zeroizing;
 
-use error::printable;
 pub use error::{OnnxError, UnsupportedNode};
-
-use crate::network::Network;
-
-/// A network, and what is to be said of its import.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Import {
-    /// The network. Its inputs and outputs are the tensors of the file, row by row; those of one
-    /// frame, if it is recurrent.
-    pub network: Network,
-    /// What became of the nodes.
-    pub report: ImportReport,
-}
-
-/// What became of the nodes of a file.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ImportReport {
-    /// The program that wrote the file, as it says.
-    pub producer: String,
-    /// Version of ONNX's operators.
-    pub opset: i64,
-    /// Nodes of the graph, without those of bodies.
-    pub nodes: usize,
-    /// How many of them have each operator; of other domains than ONNX's with the domain before a dot.
-    pub operators: BTreeMap<String, usize>,
-    /// Entries of all initialisers of floats, without those of bodies.
-    pub parameters: usize,
-    /// Nodes that were computed, because all their inputs are constants; in bodies, once a step.
-    pub folded: usize,
-    /// Nodes that the output does not depend on.
-    pub unused: usize,
-    /// The axis of the input that is time, if the network is recurrent: then it is given one frame
-    /// after the other.
-    pub time_axis: Option<usize>,
-    /// Shape of the input; of a frame, if the network is recurrent.
-    pub input_shape: Vec<usize>,
-    /// Shape of the output; for each frame, or after the last one, if the network is recurrent.
-    pub output_shape: Vec<usize>,
-    /// What was left out, assumed or made public.
-    pub notes: Vec<String>,
-}
-
-impl ImportReport {
-    /// Makes names from the file such as may be shown.
-    fn printable(&mut self) {
-        self.producer = printable(&self.producer);
-        self.operators = std::mem::take(&mut self.operators)
-            .into_iter()
-            .map(|(operator, count)| (printable(&operator), count))
-            .collect();
-        for note in &mut self.notes {
-            *note = printable(note);
-        }
-    }
-}
-
-/// Choices of an import.
-#[derive(Clone, Debug)]
-#[must_use]
-pub struct ImportOptions {
-    max_file_bytes: u64,
-    drop_softmax: bool,
-    output: Option<String>,
-    input_shape: Option<Vec<usize>>,
-    dimensions: Vec<(String, usize)>,
-}
-
-impl Default for ImportOptions {
-    fn default() -> Self {
-        Self {
-            max_file_bytes: 1 << 30,
-            drop_softmax: false,
-            output: None,
-            input_shape: None,
-            dimensions: Vec::new(),
-        }
-    }
-}
-
-impl ImportOptions {
-    /// The default: files of up to 2^30 bytes, one output, a softmax at the end is refused.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Largest size of a file.
-    pub fn max_file_bytes(mut self, bytes: u64) -> Self {
-        self.max_file_bytes = bytes;
-        self
-    }
-
-    /// Whether a `Softmax` or `LogSoftmax` at the end is left out: the outputs are logits then,
-    /// in the same order of size. [`ImportReport::notes`] says so.
-    pub fn drop_softmax(mut self, drop: bool) -> Self {
-        self.drop_softmax = drop;
-        self
-    }
-
-    /// The output, or any value in between, that is the network's output. Necessary for a file
-    /// with several.
-    pub fn output(mut self, name: impl Into<String>) -> Self {
-        self.output = Some(name.into());
-        self
-    }
-
-    /// The shape of the input, the batch among its dimensions, instead of the file's.
-    pub fn input_shape(mut self, shape: impl IntoIterator<Item = usize>) -> Self {
-        self.input_shape = Some(shape.into_iter().collect());
-        self
-    }
-
-    /// The size of a dimension that the file names and leaves open. The first dimension of the input
-    /// is 1 if nothing is said.
-    pub fn dimension(mut self, name: impl Into<String>, size: usize) -> Self {
-        self.dimensions.push((name.into(), size));
-        self
-    }
-}
+pub use options::ImportOptions;
+pub use report::{Import, ImportReport};
 
 /// Imports a file, with the default [`ImportOptions`].
 ///

@@ -3,11 +3,11 @@
 use ndarray::{Array1, ArrayD, Ix1, Ix2, IxDyn};
 
 use super::{
+    context::{Importer, Stamped, Term},
     error::{Failure, Outcome},
     file::Node,
     tensor::{Tensor, Wiped},
     time::Time,
-    walk::{Importer, Stamped, Term},
 };
 use crate::network::{GruReset, LSTM_MEMORY, RecurrentWeights, RnnActivation, Value};
 
@@ -272,4 +272,9 @@ fn matrix(inputs: &[Option<Stamped>], index: usize, what: &str) -> Outcome<Wiped
         ))),
         _ => Err(Failure::malformed(format!("its {what} is no matrix"))),
     }
+}
+
+/// Whether the operator is a recurrent cell.
+pub(super) fn is_recurrent(operator: &str) -> bool {
+    matches!(operator, "RNN" | "GRU" | "LSTM")
 }

@@ -4,12 +4,11 @@
 use std::collections::HashMap;
 
 use super::{
+    context::{Importer, Stamped, Term, initializers},
     error::{Failure, Outcome},
-    file::{Body, Node},
-    import::needed,
+    file::{Body, Node, needed},
     tensor::{axis, entries, per_axis},
     time::{Time, counts},
-    walk::{Importer, Stamped, Term, initializers},
 };
 use crate::network::SparseMatrix;
 
