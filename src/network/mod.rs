@@ -46,7 +46,6 @@
 
 mod builder;
 mod calibration;
-mod fit;
 mod float;
 mod form;
 mod function;
@@ -57,6 +56,8 @@ mod precision;
 mod quantized;
 mod recurrent;
 mod report;
+mod samples;
+mod scales;
 mod sequential;
 mod shape;
 mod window;
@@ -72,7 +73,9 @@ pub use matrix::SparseMatrix;
 pub use precision::Precision;
 pub use quantized::Quantized;
 pub use recurrent::{GruReset, LSTM_MEMORY};
-pub use report::{GraphCost, Report, StageReport};
+pub use report::{Accuracy, Report, StageReport, StateError};
+pub use samples::Samples;
+pub use scales::Scales;
 pub use sequential::Sequential;
 pub use window::{Conv, Pool};
 
