@@ -117,17 +117,6 @@ impl Form {
         Some((slices.collect::<Option<_>>()?, constant))
     }
 
-    /// Whether two forms without products are one and the same value.
-    pub(super) fn is_same(&self, other: &Self) -> bool {
-        self.constant == other.constant
-            && self.terms.len() == other.terms.len()
-            && self
-                .terms
-                .iter()
-                .zip(&other.terms)
-                .all(|(a, b)| a.0 == b.0 && (Arc::ptr_eq(&a.1, &b.1) || a.1 == b.1))
-    }
-
     /// The linear part alone.
     pub(super) fn linear_part(&self) -> Self {
         Self {
@@ -498,7 +487,10 @@ impl Composer {
     ) -> Result<Form, Error> {
         let fits = |form: &Form| form.terms.len() <= MAX_TERMS;
         let mut products = Vec::new();
-        let mut summands: usize = terms.iter().map(|t| self.form(t.0).map_or(0, Form::summands)).sum();
+        let mut summands: usize = terms
+            .iter()
+            .map(|t| self.form(t.0).map_or(0, Form::summands))
+            .sum();
         for (node, matrix) in terms {
             let form = self.form(*node)?;
             let count = form.summands();
@@ -754,11 +746,7 @@ pub(super) fn compose(
         let state = &states[*index];
         let next = composer.form(state.next.unwrap_or(0))?.clone();
         let register = match next.as_register() {
-            Some(register)
-                if composer.stage(register).is_some_and(Stage::may_be_state) =>
-            {
-                register
-            }
+            Some(register) if composer.stage(register).is_some_and(Stage::may_be_state) => register,
             _ => {
                 composer.push(Kind::Identity, vec![next])?;
                 composer.first + composer.stages.len() - 1

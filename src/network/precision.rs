@@ -155,7 +155,11 @@ impl Precision {
 
     /// Bits of a function's results that only products read, as `w` are the others'.
     pub(super) fn factor_bits(&self, w: u8, is_gate: bool) -> u8 {
-        w.max(if is_gate { FACTOR_BITS.0 } else { FACTOR_BITS.1 })
+        w.max(if is_gate {
+            FACTOR_BITS.0
+        } else {
+            FACTOR_BITS.1
+        })
     }
 
     /// Bits of sums that products read.

@@ -244,7 +244,9 @@ impl Quantized {
     /// If the network has state; as [`quantize_input`](Self::quantize_input).
     pub fn infer(&self, input: ArrayView1<'_, f32>) -> Result<Array1<f32>, Error> {
         let details = self.details.as_ref();
-        if details.map_or(!self.program.carried_shapes().is_empty(), |d| !d.states.is_empty()) {
+        if details.map_or(!self.program.carried_shapes().is_empty(), |d| {
+            !d.states.is_empty()
+        }) {
             return Err(Error::usage(
                 "the network has state: `infer_sequence` runs it on frames",
             ));
@@ -308,7 +310,9 @@ impl Quantized {
         for index in 0..samples.count().min(PROBES.0) {
             let sample = samples.sample(index);
             let frames = sample.rows().into_iter().take(PROBES.1);
-            let frames: Vec<Vec<f64>> = frames.map(|f| network.checked(f)).collect::<Result<_, _>>()?;
+            let frames: Vec<Vec<f64>> = frames
+                .map(|f| network.checked(f))
+                .collect::<Result<_, _>>()?;
             let mut state = network.start();
             let mut exact = Vec::new();
             for frame in &frames {
@@ -391,7 +395,10 @@ fn widen(precision: &mut Precision, parts: &mut [f64]) -> bool {
 impl fmt::Debug for Quantized {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Quantized")
-            .field("stages", &self.details.as_ref().map_or(0, |d| d.stages.len()))
+            .field(
+                "stages",
+                &self.details.as_ref().map_or(0, |d| d.stages.len()),
+            )
             .field("weights", &self.weight_count())
             .field("input_scale", &self.scales.input)
             .field("output_scale", &self.scales.output)

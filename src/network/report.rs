@@ -225,7 +225,9 @@ impl Quantized {
                 for (x, q) in input.iter().zip(&integers) {
                     counts.input.add(*x, details.input.value(*q));
                 }
-                let trace = self.program.run_step(&self.bank, 0, &carried, &[integers])?;
+                let trace = self
+                    .program
+                    .run_step(&self.bank, 0, &carried, &[integers])?;
                 let float = network.step(&mut state, input, |k, _, result| {
                     let encoding = details.stages[k].result;
                     let integers = trace.register(encoding.register);
@@ -394,7 +396,10 @@ impl Quantized {
                 .into());
             }
             let sample = samples.sample(index);
-            let outputs = [network.infer_sequence(sample)?, self.infer_sequence(sample)?];
+            let outputs = [
+                network.infer_sequence(sample)?,
+                self.infer_sequence(sample)?,
+            ];
             for (right, outputs) in right.iter_mut().zip(outputs) {
                 let last = outputs.row(outputs.nrows() - 1);
                 let found = match network.argmax {
@@ -427,9 +432,10 @@ impl Quantized {
                 && network.output_len() == self.program.output_shape().len
                 && stages.into_iter().all(|(a, b)| a.len == b.result.len)
         };
-        self.details.as_ref().filter(same).ok_or_else(|| {
-            Error::usage("the float network is not the one that was quantised")
-        })
+        self.details
+            .as_ref()
+            .filter(same)
+            .ok_or_else(|| Error::usage("the float network is not the one that was quantised"))
     }
 }
 
@@ -555,7 +561,9 @@ impl fmt::Display for Report {
                 true => format!("{:.2}", stage.enlarged),
                 false => "-".to_owned(),
             };
-            let index = stage.stage.map_or_else(|| "-".to_owned(), |k| k.to_string());
+            let index = stage
+                .stage
+                .map_or_else(|| "-".to_owned(), |k| k.to_string());
             writeln!(
                 f,
                 "{index:>6}  {:<26}  {:>8}  {:>4}  {:>10.3e}  {:>11.3e}…{:>11.3e}  {:>5}  {:>4}  {enlarged:>8}  {:>7.3} %  {:>7.3} %  {:>9.2e}  {:>7.3} %",

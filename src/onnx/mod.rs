@@ -11,7 +11,7 @@
 //!
 //! let graph = onnx::from_bytes(bytes)?.into_graph()?; // or `onnx::load("model.onnx")?`
 //! let quantized = graph.quantize(&samples, &Precision::default())?;
-//! let params = Params::setup(&quantized.program()?)?;
+//! let params = Params::setup(quantized.program())?;
 //! let prover = Prover::new(&params, &quantized)?;
 //! let mut session = prover.session(Visibility::private_inputs().public_outputs())?;
 //! let output = session.push(samples[0].view())?;
@@ -49,7 +49,7 @@
 //!   [`ImportOptions::drop_softmax`].
 //! * `Scan` of up to 64 steps and `If` of a constant, with bodies of the above.
 //! * `RNN`, `GRU` and `LSTM` of one direction, stacked, with dense layers after them: a
-//!   [`SequenceModel`].
+//!   [`Network`].
 //!
 //! # Files that are not to be trusted
 //!
@@ -90,7 +90,7 @@ use zeroize::Zeroizing;
 
 pub use error::{OnnxError, UnsupportedNode};
 
-use crate::{model::SequenceModel, network::Network};
+use crate::network::Network;
 
 /// A network that was imported.
 #[derive(Clone, Debug)]
@@ -99,7 +99,7 @@ pub enum Imported {
     /// A network without state. Its input and its output are the tensors of the file, row by row.
     Network(Network),
     /// A recurrent network: its input is a sequence of frames.
-    Sequence(SequenceModel),
+    Sequence(Network),
 }
 
 /// A network, and what is to be said of its import.
@@ -128,7 +128,7 @@ impl Import {
     ///
     /// # Errors
     /// [`OnnxError::Unsupported`] if it has no recurrent node.
-    pub fn into_sequence(self) -> Result<SequenceModel, OnnxError> {
+    pub fn into_sequence(self) -> Result<Network, OnnxError> {
         match self.model {
             Imported::Sequence(model) => Ok(model),
             Imported::Network(_) => Err(another("a network without state", "Import::into_graph")),

@@ -23,9 +23,7 @@ use super::{
 };
 use crate::{
     Error,
-    model::{
-        ActivationFunction, RecurrentFunction, RecurrentWeights, RnnActivation, SequenceModel,
-    },
+    network::{Function, GruReset, Network, RecurrentWeights, RnnActivation},
 };
 
 /// Frames that a sequence is taken to have where the file leaves it open: a prime that no weight has
@@ -69,10 +67,18 @@ struct Frames {
     last: bool,
 }
 
+/// What a recurrent node computes.
+#[derive(Clone, Copy)]
+enum RecurrentFunction {
+    Rnn(RnnActivation),
+    Gru(GruReset),
+    Lstm,
+}
+
 enum Layer {
     Cell(RecurrentFunction, RecurrentWeights),
     Dense(Wiped<Ix2>, Wiped<Ix1>),
-    Activation(ActivationFunction),
+    Activation(Function),
 }
 
 struct Walk<'f> {
@@ -234,18 +240,23 @@ impl<'f> Walk<'f> {
             }
         };
         self.current(&frames).map_err(refused)?;
-        let mut builder = SequenceModel::builder(entries);
+        let mut chain = Network::sequential([entries]);
         for layer in self.layers.drain(..) {
-            builder = match layer {
-                Layer::Cell(function, weights) => builder.cell(function, weights),
-                Layer::Dense(weight, bias) => builder.dense(weight.view(), bias.view()),
-                Layer::Activation(activation) => builder.activation(activation),
+            chain = match layer {
+                Layer::Cell(RecurrentFunction::Rnn(activation), weights) => {
+                    chain.rnn(&weights, activation)
+                }
+                Layer::Cell(RecurrentFunction::Gru(reset), weights) => chain.gru(&weights, reset),
+                Layer::Cell(RecurrentFunction::Lstm, weights) => chain.lstm(&weights),
+                Layer::Dense(weight, bias) => chain.dense(weight.view(), bias.view()),
+                Layer::Activation(function) => chain.function(function),
             };
         }
-        if frames.last {
-            builder = builder.last_output();
-        }
-        let model = builder.build().map_err(|e| refused(e.into()))?;
+        let model = match frames.last {
+            true => chain.build_last(),
+            false => chain.build(),
+        };
+        let model = model.map_err(|e| refused(e.into()))?;
         let mut report = self.report.clone();
         report.input_shape = vec![model.input_len()];
         report.output_shape = vec![model.output_len()];
@@ -320,9 +331,9 @@ impl<'f> Walk<'f> {
             "Gemm" => self.gemm(node, &inputs)?,
             "MatMul" => self.matmul(&inputs)?,
             "Add" => self.add(&inputs)?,
-            "Relu" => self.activation(&inputs, ActivationFunction::Relu)?,
-            "Sigmoid" => self.activation(&inputs, ActivationFunction::Sigmoid)?,
-            "Tanh" => self.activation(&inputs, ActivationFunction::Tanh)?,
+            "Relu" => self.activation(&inputs, Function::Relu)?,
+            "Sigmoid" => self.activation(&inputs, Function::Sigmoid)?,
+            "Tanh" => self.activation(&inputs, Function::Tanh)?,
             "Softmax" | "LogSoftmax" => self.softmax(node, &inputs)?,
             _ => {
                 return Err(Failure::instead(
@@ -545,9 +556,9 @@ impl<'f> Walk<'f> {
             ),
             "GRU" => (
                 if node.flag("linear_before_reset", false)? {
-                    RecurrentFunction::Gru
+                    RecurrentFunction::Gru(GruReset::After)
                 } else {
-                    RecurrentFunction::GruResetBefore
+                    RecurrentFunction::Gru(GruReset::Before)
                 },
                 model(RecurrentWeights::from_onnx_gru(
                     w.view(),
@@ -781,11 +792,7 @@ impl<'f> Walk<'f> {
         }
     }
 
-    fn activation(
-        &mut self,
-        inputs: &[Option<Track>],
-        activation: ActivationFunction,
-    ) -> Outcome<Track> {
+    fn activation(&mut self, inputs: &[Option<Track>], activation: Function) -> Outcome<Track> {
         let mut x = self.frames_of(inputs, 0)?.clone();
         self.current(&x)?;
         match self.layers.last() {

@@ -7,9 +7,7 @@ use ndarray::{Array1, Array2};
 use super::fixtures::Bench;
 use crate::{
     Precision,
-    network::Precision as NetworkPrecision,
     onnx::{ImportOptions, Imported, from_bytes_with},
-    program::Schedule,
 };
 
 /// Constraints above which one frame is enough.
@@ -40,10 +38,8 @@ fn file(path: &Path) {
     match import.model {
         Imported::Network(graph) => {
             let samples: Vec<Array1<f32>> = inputs.into_iter().map(Array1::from).collect();
-            let quantized = graph
-                .quantize(&samples, &NetworkPrecision::default())
-                .unwrap();
-            let program = quantized.program_with(Schedule::WholeNetwork).unwrap();
+            let quantized = graph.quantize(&samples, &Precision::default()).unwrap();
+            let program = quantized.program().clone();
             let bench = Bench::new(program, quantized.bank().clone());
             let frames: Vec<Vec<i64>> = samples[..2]
                 .iter()
@@ -57,8 +53,8 @@ fn file(path: &Path) {
                 .into_iter()
                 .map(|x| Array2::from_shape_vec((x.len() / size, size), x).unwrap())
                 .collect();
-            let quantized = model.quantize(&sequences, Precision::default()).unwrap();
-            let program = quantized.program(1).unwrap();
+            let quantized = model.quantize(&sequences, &Precision::default()).unwrap();
+            let program = quantized.program().clone();
             let bench = Bench::new(program, quantized.bank().clone());
             let frames: Vec<Vec<i64>> = sequences[0]
                 .rows()

@@ -4,8 +4,8 @@ use super::{dimension, fit::Encoding};
 use crate::{
     error::Error,
     program::{
-        Carried, Emission, MapRef, MapShape, Monomial, Operation, Output, Program, Register, Spread,
-        Table, Term, VectorShape,
+        Carried, Emission, MapRef, MapShape, Monomial, Operation, Output, Program, Register,
+        Spread, Table, Term, VectorShape,
     },
     weights::AffineMap,
 };
@@ -106,7 +106,9 @@ impl Emit {
         frame: VectorShape,
         parts: Vec<(VectorShape, Vec<i32>)>,
     ) -> (Self, Vec<Register>) {
-        let first = parts.first().map_or(VectorShape { len: 0, width: 2 }, |p| p.0);
+        let first = parts
+            .first()
+            .map_or(VectorShape { len: 0, width: 2 }, |p| p.0);
         let format = |shape: VectorShape| Format::signed(shape.len as usize, shape.width);
         let mut emit = Self {
             frame,
@@ -343,7 +345,11 @@ impl Emit {
         });
         let table = u32::try_from(index).unwrap_or(u32::MAX);
         let len = self.format(input).len;
-        self.push(Operation::Table { input, table }, bound, Format::signed(len, width))
+        self.push(
+            Operation::Table { input, table },
+            bound,
+            Format::signed(len, width),
+        )
     }
 
     /// Index of the largest entry, of equal ones the first.
@@ -375,7 +381,14 @@ impl Emit {
         mut self,
         output: Output,
         emission: Emission,
-    ) -> Result<(Program, Vec<AffineMap>, impl Fn(Register) -> Register + Copy), Error> {
+    ) -> Result<
+        (
+            Program,
+            Vec<AffineMap>,
+            impl Fn(Register) -> Register + Copy,
+        ),
+        Error,
+    > {
         let body = self.body.unwrap_or(self.operations.len());
         let opened = self.carried.len().saturating_sub(1);
         let mut added = Vec::new();

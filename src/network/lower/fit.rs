@@ -126,13 +126,19 @@ pub(super) fn shift_for<'a>(
 ) -> u8 {
     let mut shift = 8;
     for form in forms {
+        for product in &form.products {
+            if product.right.addends().is_none() {
+                shift = shift.max(shift_for([product.right.as_ref()], bits));
+            }
+        }
+        // What is added to products as it stands has no weights.
+        if !form.products.is_empty() && form.addends().is_some() {
+            continue;
+        }
         let entries = |row| form.terms.iter().map(|t| t.1.row_len(row)).sum();
         let most = (0..form.len).map(entries).max().unwrap_or(1);
         let wider = form.terms.iter().map(|t| bits(t.0).saturating_sub(8)).max();
         shift = shift.max(standard_shift(most) + wider.unwrap_or(0));
-        for product in &form.products {
-            shift = shift.max(shift_for([product.right.as_ref()], bits));
-        }
     }
     shift
 }

@@ -1,8 +1,7 @@
 //! Functions by tables: of 256 values, or linear between 256.
 
 use super::{
-    Done, Encoding, Grid, Lowered, Lowerer, Rounded, Wish, exp2, integer, power_of_two,
-    sums::Sums,
+    Done, Encoding, Grid, Lowered, Lowerer, Rounded, Wish, exp2, integer, power_of_two, sums::Sums,
 };
 use crate::{
     error::Error,
@@ -329,7 +328,9 @@ impl Lowerer<'_> {
             .collect();
         let fine = self.emit.requantize(sums.register, 0, bits);
         let high = self.emit.requantize(sums.register, low, TABLE_BITS);
-        let rest = self.emit.polynomial(0, &[(1, fine, None), (-(1 << low), high, None)]);
+        let rest = self
+            .emit
+            .polynomial(0, &[(1, fine, None), (-(1 << low), high, None)]);
         let value = self.emit.table(high, values[..256].to_vec(), POINT_BITS);
         let slope = self.emit.table(high, differences, POINT_BITS);
         let summands = [(1 << low, value, None), (1, slope, Some(rest))];

@@ -12,15 +12,13 @@ pub(super) use self::fit::Encoding;
 use self::{
     emit::Emit,
     fit::{Block, Enlarging, Fitted, Formats, fit, shift_for},
-    widths::{Width, is_table, widths},
+    widths::{Width, widths},
 };
 use super::{
     Function, Network, Precision,
     calibration::Ranges,
     form::{Form, Kind, Stage},
-    limit,
-    precision::MAX_ACCUMULATOR_BITS,
-    wrong,
+    limit, wrong,
 };
 use crate::{
     error::Error,
@@ -464,7 +462,11 @@ impl<'a> Lowerer<'a> {
     /// The unit that the result of a stage must have, because a state has it.
     fn prescribed(&self, stage: usize) -> Option<(usize, f64)> {
         let register = self.network.register_of(stage);
-        let state = self.network.states.iter().position(|s| s.next == register)?;
+        let state = self
+            .network
+            .states
+            .iter()
+            .position(|s| s.next == register)?;
         Some((state, self.full[1 + state].unit))
     }
 
@@ -533,7 +535,9 @@ impl<'a> Lowerer<'a> {
             }
         };
         let (rounded, register) = round(0, width.full);
-        let view = width.view.map(|view| (round(width.full - view, view).1, view));
+        let view = width
+            .view
+            .map(|view| (round(width.full - view, view).1, view));
         let result = self.emit.encoding(register, sums.unit);
         Ok(Done {
             linear: view.map_or(result, |(r, bits)| self.view(r, result, bits)),

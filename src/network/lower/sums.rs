@@ -52,7 +52,9 @@ impl Lowerer<'_> {
         };
         let (register, fitted) = self.affine(k, &[block], formats)?;
         if wish.fixed && fitted.enlarged > 1.0 {
-            self.unfit = self.prescribed(k).map(|(state, _)| (state, fitted.enlarged));
+            self.unfit = self
+                .prescribed(k)
+                .map(|(state, _)| (state, fitted.enlarged));
             return Err(self.too_small(k));
         }
         Ok(Sums {
@@ -89,11 +91,17 @@ impl Lowerer<'_> {
         for product in &form.products {
             self.product(k, product, wish, &mut parts)?;
         }
-        let least = parts.iter().map(|p| p.real.abs()).fold(f64::INFINITY, f64::min);
+        let least = parts
+            .iter()
+            .map(|p| p.real.abs())
+            .fold(f64::INFINITY, f64::min);
         if !(least > 0.0 && least.is_finite()) {
             return Err(limit(
                 "quantisation",
-                format!("{}: the units of its products are out of range", self.label(k)),
+                format!(
+                    "{}: the units of its products are out of range",
+                    self.label(k)
+                ),
             ));
         }
         let standard = self.precision.is_standard();

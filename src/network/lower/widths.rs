@@ -57,7 +57,11 @@ fn reads(network: &Network) -> Vec<Reads> {
         }
         for product in &form.products {
             let is_sum = product.right.addends().is_some();
-            product.left.terms.iter().for_each(|t| reads[t.0].factor = true);
+            product
+                .left
+                .terms
+                .iter()
+                .for_each(|t| reads[t.0].factor = true);
             for (register, _) in &product.right.terms {
                 reads[*register].linear |= !is_sum;
                 reads[*register].factor |= is_sum;
