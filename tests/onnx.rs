@@ -13,7 +13,7 @@ use layerfold::{
     network::{Network, Precision},
     onnx::{ImportOptions, OnnxError, UnsupportedNode, from_bytes, from_bytes_with},
 };
-use ndarray::{Array1, Array2};
+use ndarray::Array2;
 use proto::Message;
 use serde_json::Value;
 
@@ -106,27 +106,32 @@ fn close(name: &str, got: &[f32], expected: &[f32]) -> Result<(), String> {
     Ok(())
 }
 
+/// Inputs of a case: sequences, of one frame for a network without state.
+fn samples(case: &Case) -> Vec<Array2<f32>> {
+    let sample = |x: &Vec<f32>| {
+        let frame = case.frame.unwrap_or(x.len());
+        Array2::from_shape_vec((x.len() / frame, frame), x.clone()).unwrap()
+    };
+    case.inputs.iter().map(sample).collect()
+}
+
+/// What a network makes of an input, all frames in a row.
+fn flat(outputs: Array2<f32>) -> Vec<f32> {
+    outputs.into_raw_vec_and_offset().0
+}
+
 #[test]
 fn floats_are_those_of_onnx_runtime() {
     let mut wrong = Vec::new();
     for case in suite() {
         let network = import(&case);
-        for (input, expected) in case.inputs.iter().zip(&case.outputs) {
-            let got = match case.frame {
-                None => {
-                    assert!(!network.has_state(), "{}", case.name);
-                    match network.infer(Array1::from(input.clone()).view()) {
-                        Ok(y) => y.to_vec(),
-                        Err(e) => {
-                            wrong.push(format!("{}: {e}", case.name));
-                            break;
-                        }
-                    }
-                }
-                Some(_) => {
-                    assert!(network.has_state(), "{}", case.name);
-                    let outputs = network.infer_sequence(frames(&case, input).view());
-                    outputs.unwrap().into_raw_vec_and_offset().0
+        assert_eq!(network.has_state(), case.frame.is_some(), "{}", case.name);
+        for (sample, expected) in samples(&case).iter().zip(&case.outputs) {
+            let got = match network.infer_sequence(sample.view()) {
+                Ok(outputs) => flat(outputs),
+                Err(e) => {
+                    wrong.push(format!("{}: {e}", case.name));
+                    break;
                 }
             };
             let got = if has_softmax(&case.name) {
@@ -148,34 +153,27 @@ fn floats_are_those_of_onnx_runtime() {
     );
 }
 
-/// A sequence of a case.
-fn frames(case: &Case, input: &[f32]) -> Array2<f32> {
-    let frame = case.frame.unwrap();
-    Array2::from_shape_vec((input.len() / frame, frame), input.to_vec()).unwrap()
-}
-
-/// The integers of every graph are as close to ONNX Runtime's floats as the report says, and the
+/// The integers of every network are as close to ONNX Runtime's floats as the report says, and the
 /// report says that they are close.
 #[test]
 fn integers_are_as_close_as_the_report_says() {
     let mut wrong = Vec::new();
-    for case in suite().iter().filter(|c| c.frame.is_none()) {
-        let graph = import(case);
-        let samples: Vec<Array1<f32>> = case.inputs.iter().cloned().map(Array1::from).collect();
-        let quantized = match graph.quantize(&samples, &Precision::default()) {
+    for case in suite() {
+        let network = import(&case);
+        let samples = samples(&case);
+        let quantized = match network.quantize(&samples, &Precision::default()) {
             Ok(quantized) => quantized,
             Err(e) => {
                 wrong.push(format!("{}: {e}", case.name));
                 continue;
             }
         };
-        let report = quantized.report(&graph, &samples).unwrap();
+        let report = quantized.report(&network, &samples).unwrap();
         println!(
-            "{:28} {:2} stages, {:5.2} % of the range, {} constraints",
+            "{:28} {:2} stages, {:5.2} % of the range",
             case.name,
-            graph.stage_count(),
+            network.stage_count(),
             100.0 * report.max_error / report.output_range,
-            report.cost.step_constraints,
         );
         if case.name.starts_with("op-argmax") {
             // An index has no distance.
@@ -186,9 +184,9 @@ fn integers_are_as_close_as_the_report_says() {
             wrong.push(format!("{}: {report}", case.name));
         }
         for (sample, expected) in samples.iter().zip(&case.outputs) {
-            let integers = quantized.infer(sample.view()).unwrap();
+            let integers = flat(quantized.infer_sequence(sample.view()).unwrap());
             let expected = if has_softmax(&case.name) {
-                graph.infer(sample.view()).unwrap().to_vec()
+                flat(network.infer_sequence(sample.view()).unwrap())
             } else {
                 expected.clone()
             };
@@ -213,23 +211,24 @@ fn integers_are_as_close_as_the_report_says() {
     );
 }
 
-/// Imported, quantised, folded, compressed and verified from bytes.
+/// Imported, quantised, proved and verified from bytes: two inputs, or a sequence.
 fn proved(name: &str) {
     let case = case(name);
-    let graph = import(&case);
-    let samples: Vec<Array1<f32>> = case.inputs.iter().cloned().map(Array1::from).collect();
-    let quantized = graph.quantize(&samples, &Precision::default()).unwrap();
-    let params = Params::setup(&quantized.program().unwrap()).unwrap();
+    let network = import(&case);
+    let samples = samples(&case);
+    let quantized = network.quantize(&samples, &Precision::default()).unwrap();
+    let params = Params::setup(quantized.program()).unwrap();
     let prover = Prover::new(&params, &quantized).unwrap();
     let mut session = prover
         .session(Visibility::private_inputs().public_outputs())
         .unwrap();
     let mut expected = Vec::new();
-    for sample in &samples[..2] {
-        let output = session.push(sample.view()).unwrap();
-        // The interpreter and the circuit agree.
-        assert_eq!(output, quantized.infer(sample.view()).unwrap());
-        expected.push(output);
+    for sample in &samples[..if network.has_state() { 1 } else { 2 }] {
+        for frame in sample.rows() {
+            session.push(frame).unwrap();
+        }
+        let outputs = quantized.infer_sequence(sample.view()).unwrap();
+        expected.extend(outputs.rows().into_iter().map(|row| row.to_vec()));
     }
     let bytes = session.finish().unwrap().to_bytes();
     let statement = Verifier::new(&params, prover.model_commitment())
@@ -238,11 +237,17 @@ fn proved(name: &str) {
     let Outputs::Public { vectors } = statement.outputs else {
         panic!("outputs are public");
     };
-    let vectors: Vec<Array1<f32>> = vectors
+    let vectors: Vec<Vec<f32>> = vectors
         .iter()
-        .map(|v| quantized.dequantize_output(v))
+        .map(|v| quantized.dequantize_output(v).to_vec())
         .collect();
     assert_eq!(vectors, expected);
+}
+
+#[test]
+fn a_recurrent_network_is_proved() {
+    proved("net-gru");
+    proved("net-lstm-last");
 }
 
 #[test]

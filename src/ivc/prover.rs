@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use super::{Params, Session, Visibility, salts::Salts, session::Fixed};
 use crate::{
     error::Error,
-    quant::{Quantized, Scales},
+    network::{Quantized, Scales},
     weights::{BlindingSeed, CommittedBank, ModelCommitment, WeightBank},
 };
 
@@ -29,7 +29,7 @@ impl Prover {
     ///
     /// # Errors
     /// If the keys are not those of a program of this model.
-    pub fn new(params: &Params, model: &impl Quantized) -> Result<Self, Error> {
+    pub fn new(params: &Params, model: &Quantized) -> Result<Self, Error> {
         Self::with_blinding(params, model, BlindingSeed::random())
     }
 
@@ -40,11 +40,11 @@ impl Prover {
     /// As [`new`](Self::new).
     pub fn with_blinding(
         params: &Params,
-        model: &impl Quantized,
+        model: &Quantized,
         seed: BlindingSeed,
     ) -> Result<Self, Error> {
         let mut prover = Self::from_bank_with_blinding(params, model.bank().clone(), seed)?;
-        prover.scales = Some(model.end_scales());
+        prover.scales = Some(model.scales());
         Ok(prover)
     }
 

@@ -17,9 +17,9 @@ use super::{
 use crate::{
     ProofKind,
     error::Error,
+    network::Scales,
     program::{Emission, interpreter::check_vector},
     proof::{Argument, Proof, PublicPart, Vectors},
-    quant::Scales,
     weights::CommittedBank,
 };
 

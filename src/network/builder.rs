@@ -285,7 +285,7 @@ impl NetworkBuilder {
         let copies = len / outputs;
         self.room(weight.len().checked_mul(copies))?;
         let sources = (0..copies).flat_map(|c| weight.rows().into_iter().map(move |r| (c, r)));
-        let matrix = SparseMatrix::from_rows(inputs * copies, len, sources, |(c, row)| {
+        let matrix = SparseMatrix::of_weights(inputs * copies, len, sources, |(c, row)| {
             row.into_iter()
                 .enumerate()
                 .map(move |(j, w)| (c * inputs + j, f64::from(*w)))
@@ -351,7 +351,7 @@ impl NetworkBuilder {
             .collect();
         let rows = (0..outputs).flat_map(|m| places.iter().map(move |p| (m, p)));
         let inputs = from.iter().product();
-        let matrix = SparseMatrix::from_rows(inputs, len, rows, |(m, places)| {
+        let matrix = SparseMatrix::of_weights(inputs, len, rows, |(m, places)| {
             let group = m / (outputs / groups);
             let weights = &weights;
             (0..channels).flat_map(move |c| {

@@ -1,10 +1,7 @@
-//! Ranges of a network's values over sample inputs.
+//! Ranges of a network's values over samples.
 
-use super::{Network, form::Kind};
-use crate::{
-    error::Error,
-    quant::{Samples, check_samples},
-};
+use super::{Function, Network, Samples, form::Kind, samples};
+use crate::error::Error;
 
 /// Least and largest value.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -19,7 +16,7 @@ impl Range {
         most: f64::NEG_INFINITY,
     };
 
-    fn add<'a>(&mut self, values: impl IntoIterator<Item = &'a f64>) {
+    pub(super) fn add<'a>(&mut self, values: impl IntoIterator<Item = &'a f64>) {
         for v in values {
             self.least = self.least.min(*v);
             self.most = self.most.max(*v);
@@ -43,6 +40,7 @@ pub(super) struct StageRanges {
 #[derive(Clone, Debug)]
 pub(super) struct Ranges {
     pub(super) input: Range,
+    pub(super) states: Vec<Range>,
     pub(super) stages: Vec<StageRanges>,
     /// Of the sums of the output.
     pub(super) output: Range,
@@ -53,9 +51,10 @@ impl Ranges {
         network: &Network,
         samples: &S,
     ) -> Result<Self, Error> {
-        check_samples(samples, network.input_len())?;
+        samples::check(network, samples)?;
         let mut ranges = Self {
             input: Range::NONE,
+            states: vec![Range::NONE; network.states.len()],
             stages: network
                 .stages
                 .iter()
@@ -67,23 +66,29 @@ impl Ranges {
             output: Range::NONE,
         };
         for index in 0..samples.count() {
-            let sample = samples.sample(index);
-            let input: Vec<f64> = sample.iter().map(|x| f64::from(*x)).collect();
-            ranges.input.add(&input);
-            let stages = &mut ranges.stages;
-            let sums = network.step(
-                &mut network.start(),
-                network.checked(sample)?,
-                |k, arguments, result| {
+            let mut state = network.start();
+            for frame in samples.sample(index).rows() {
+                ranges.add_states(&state);
+                let input = network.checked(frame)?;
+                ranges.input.add(&input);
+                let stages = &mut ranges.stages;
+                let sums = network.step(&mut state, input, |k, arguments, result| {
                     for (range, values) in stages[k].arguments.iter_mut().zip(arguments) {
                         range.add(values);
                     }
                     stages[k].result.add(result.iter());
-                },
-            )?;
-            ranges.output.add(&sums);
+                })?;
+                ranges.output.add(&sums);
+            }
+            ranges.add_states(&state);
         }
         Ok(ranges)
+    }
+
+    fn add_states(&mut self, state: &[Vec<f64>]) {
+        for (range, values) in self.states.iter_mut().zip(state) {
+            range.add(values);
+        }
     }
 
     /// The values that a stage's integers must express: what is requantised.
@@ -91,7 +96,7 @@ impl Ranges {
         let own = &self.stages[stage];
         let sums = own.arguments.iter().map(|r| r.reach()).fold(0.0, f64::max);
         match kind {
-            Kind::Function(super::Function::Relu) | Kind::Maximum { relu: true } => {
+            Kind::Function(Function::Relu) | Kind::Maximum { relu: true } => {
                 // What never was positive has the range of its sums.
                 if own.result.most > 0.0 {
                     own.result.most

@@ -92,7 +92,7 @@ impl Network {
             if values.into_iter().any(|v| !v.is_finite()) {
                 return Err(wrong(
                     "inference",
-                    format!("a value of stage {k} ({}) is not finite", stage.kind.name()),
+                    format!("a value of stage {k} ({}) is not finite", stage.name()),
                 ));
             }
             observe(k, &arguments, &mut result);

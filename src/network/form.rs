@@ -14,6 +14,8 @@ use crate::{error::Error, program::Emission};
 
 /// Most registers that one form reads.
 const MAX_TERMS: usize = 32;
+/// Most products and registers of one sum of products.
+const MAX_SUMMANDS: usize = 6;
 /// A composition may have so many times the entries of its parts, and this many more.
 const FILL_IN: (usize, usize) = (4, 1 << 16);
 /// A composition may take so many products of entries; that and rows and columns are counted.
@@ -41,7 +43,17 @@ impl Default for Limits {
 /// Matrices, each with what it is applied to.
 type Terms = Vec<(usize, Arc<SparseMatrix>)>;
 
-/// `Σ_b A_b·r_b + c` over registers `r_b`.
+/// `factor·left·right`, entry by entry.
+#[derive(Clone)]
+pub(super) struct Product {
+    pub(super) factor: f64,
+    /// Consecutive entries of one register.
+    pub(super) left: Arc<Form>,
+    /// Without products.
+    pub(super) right: Arc<Form>,
+}
+
+/// `Σ_b A_b·r_b + c` over registers `r_b`, and products of such.
 ///
 /// Register 0 is the input, registers 1 to `S` are the states as the frame finds them, register
 /// `1 + S + k` is the result of stage `k`.
@@ -52,6 +64,7 @@ pub(super) struct Form {
     pub(super) terms: Terms,
     /// `c`; zero if it is empty.
     pub(super) constant: Vec<f64>,
+    pub(super) products: Vec<Product>,
 }
 
 impl Form {
@@ -60,34 +73,69 @@ impl Form {
             len,
             terms: vec![(register, Arc::new(SparseMatrix::identity(len)?))],
             constant: Vec::new(),
+            products: Vec::new(),
         })
     }
 
     /// The register that the form is, if it is one as it stands.
     pub(super) fn as_register(&self) -> Option<usize> {
         match self.terms.as_slice() {
-            [(register, matrix)]
-                if self.constant.iter().all(|c| *c == 0.0) && matrix.is_identity() =>
-            {
+            [(register, matrix)] if self.is_homogeneous() && matrix.is_identity() => {
                 Some(*register)
             }
             _ => None,
         }
     }
 
-    /// Whether two forms are one and the same value.
-    pub(super) fn is_same(&self, other: &Self) -> bool {
-        self.constant == other.constant
-            && self.terms.len() == other.terms.len()
-            && self
-                .terms
-                .iter()
-                .zip(&other.terms)
-                .all(|(a, b)| a.0 == b.0 && (Arc::ptr_eq(&a.1, &b.1) || a.1 == b.1))
+    /// The register of which the form is consecutive entries, and the first of these.
+    pub(super) fn as_slice(&self) -> Option<(usize, usize)> {
+        match self.terms.as_slice() {
+            [(register, matrix)] if self.is_homogeneous() => match matrix.as_slice() {
+                Some((start, 1.0)) => Some((*register, start)),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Whether there is neither a constant nor a product.
+    fn is_homogeneous(&self) -> bool {
+        self.constant.iter().all(|c| *c == 0.0) && self.products.is_empty()
+    }
+
+    /// The linear part as multiples of consecutive entries of registers, with register, start and factor,
+    /// and one constant for all entries; `None` if it is no such sum.
+    pub(super) fn addends(&self) -> Option<(Vec<(usize, usize, f64)>, f64)> {
+        let constant = self.constant.first().copied().unwrap_or(0.0);
+        if self.constant.iter().any(|c| *c != constant) {
+            return None;
+        }
+        let slices = self.terms.iter().map(|(register, matrix)| {
+            let (start, factor) = matrix.as_slice()?;
+            Some((*register, start, f64::from(factor)))
+        });
+        Some((slices.collect::<Option<_>>()?, constant))
+    }
+
+    /// The linear part alone.
+    pub(super) fn linear_part(&self) -> Self {
+        Self {
+            len: self.len,
+            terms: self.terms.clone(),
+            constant: self.constant.clone(),
+            products: Vec::new(),
+        }
+    }
+
+    /// The number of products and addends that a sum of this has.
+    fn summands(&self) -> usize {
+        let products = self.products.iter().map(|p| p.right.terms.len().max(1));
+        self.terms.len() + products.sum::<usize>()
     }
 
     pub(super) fn nonzeros(&self) -> usize {
-        self.terms.iter().map(|t| t.1.nonzeros()).sum()
+        let products = self.products.iter().map(|p| p.right.nonzeros());
+        self.terms.iter().map(|t| t.1.nonzeros()).sum::<usize>() + products.sum::<usize>()
     }
 
     /// The values of the form, in double precision.
@@ -97,7 +145,23 @@ impl Form {
         for (register, matrix) in &self.terms {
             matrix.accumulate(&registers[*register], &mut y);
         }
+        for product in &self.products {
+            let (left, right) = (
+                product.left.evaluate(registers),
+                product.right.evaluate(registers),
+            );
+            for (y, (a, b)) in y.iter_mut().zip(left.iter().zip(&right)) {
+                *y += product.factor * a * b;
+            }
+        }
         y
+    }
+
+    /// All registers that it reads, in products too.
+    pub(super) fn reads(&self) -> impl Iterator<Item = usize> + '_ {
+        let products = self.products.iter().flat_map(|p| [&p.left, &p.right]);
+        let factors = products.flat_map(|f| f.registers());
+        self.registers().chain(factors)
     }
 
     fn registers(&self) -> impl Iterator<Item = usize> + '_ {
@@ -118,8 +182,6 @@ pub(super) enum Kind {
     Identity,
     /// A function of every entry.
     Function(Function),
-    /// The product of both arguments.
-    Product,
     /// The largest of the arguments; of them and 0 if `relu`.
     Maximum { relu: bool },
 }
@@ -129,7 +191,6 @@ impl Kind {
         match self {
             Self::Identity => "identity".to_owned(),
             Self::Function(function) => function.name().to_owned(),
-            Self::Product => "product".to_owned(),
             Self::Maximum { relu: false } => "maximum".to_owned(),
             Self::Maximum { relu: true } => "maximum, relu".to_owned(),
         }
@@ -142,10 +203,6 @@ impl Kind {
         match self {
             Self::Identity => first.clone(),
             Self::Function(function) => first.iter().map(|x| function.apply(*x)).collect(),
-            Self::Product => {
-                let second = arguments.get(1).unwrap_or(first);
-                first.iter().zip(second).map(|(a, b)| a * b).collect()
-            }
             Self::Maximum { relu } => (0..first.len())
                 .map(|i| {
                     let least = if *relu { 0.0 } else { f64::NEG_INFINITY };
@@ -163,6 +220,31 @@ pub(super) struct Stage {
     /// Of one length, that of the result.
     pub(super) arguments: Vec<Form>,
     pub(super) len: usize,
+}
+
+impl Stage {
+    /// What computes it, in words.
+    pub(super) fn name(&self) -> String {
+        match (&self.kind, self.arguments.first()) {
+            (Kind::Identity, Some(form)) if !form.products.is_empty() => "product".to_owned(),
+            (Kind::Function(function), Some(form)) if !form.products.is_empty() => {
+                format!("{} of a product", function.name())
+            }
+            _ => self.kind.name(),
+        }
+    }
+
+    /// Whether the stage gives integers of a scale that may be prescribed.
+    fn may_be_state(&self) -> bool {
+        match &self.kind {
+            Kind::Identity => true,
+            Kind::Function(Function::Clip { .. }) | Kind::Maximum { .. } => false,
+            Kind::Function(Function::Relu) => {
+                self.arguments.iter().all(|a| a.as_register().is_none())
+            }
+            Kind::Function(_) => true,
+        }
+    }
 }
 
 /// A value that one frame leaves to the next.
@@ -248,6 +330,21 @@ impl Network {
         arguments.chain([&self.output]).map(Form::nonzeros).sum()
     }
 
+    /// The stage that a register is the result of; `None` for the input and states.
+    pub(super) fn stage_of(&self, register: usize) -> Option<usize> {
+        register.checked_sub(1 + self.states.len())
+    }
+
+    /// The register of the result of a stage.
+    pub(super) fn register_of(&self, stage: usize) -> usize {
+        1 + self.states.len() + stage
+    }
+
+    /// The state that a register is, as the frame finds it.
+    pub(super) fn state_of(&self, register: usize) -> Option<usize> {
+        register.checked_sub(1).filter(|s| *s < self.states.len())
+    }
+
     /// Linear values that are computed all the same, because composing them would be dearer.
     #[must_use]
     pub fn fill_ins(&self) -> &[FillIn] {
@@ -271,7 +368,7 @@ impl fmt::Debug for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Network({:?}", self.input_shape)?;
         for stage in &self.stages {
-            write!(f, " → {} {}", stage.len, stage.kind.name())?;
+            write!(f, " → {} {}", stage.len, stage.name())?;
         }
         write!(f, " → {:?}, weights redacted)", self.output_shape)
     }
@@ -298,6 +395,11 @@ impl Composer {
             Some(Some(form)) => Ok(form),
             _ => Err(wrong("network", "a value is read before it is defined")),
         }
+    }
+
+    /// The stage that a register is the result of.
+    fn stage(&self, register: usize) -> Option<&Stage> {
+        self.stages.get(register.checked_sub(self.first)?)
     }
 
     fn work(&mut self, more: u64) -> Result<(), Error> {
@@ -328,6 +430,45 @@ impl Composer {
         Ok(())
     }
 
+    /// Makes a node one register if it is no sum of registers alone.
+    fn without_products(&mut self, node: usize) -> Result<(), Error> {
+        let form = self.form(node)?.clone();
+        if !form.products.is_empty() {
+            self.forms[node] = Some(self.push(Kind::Identity, vec![form])?);
+        }
+        Ok(())
+    }
+
+    /// The product of two values: entries of a register, and a sum that need not be one.
+    fn times(&mut self, a: usize, b: usize) -> Result<Form, Error> {
+        self.without_products(a)?;
+        self.without_products(b)?;
+        let is_slice = |composer: &Self, node| {
+            let form = composer.form(node)?;
+            Ok::<bool, Error>(form.as_slice().is_some())
+        };
+        let (left, right) = match (is_slice(self, a)?, is_slice(self, b)?) {
+            (false, true) => (b, a),
+            (false, false) => {
+                let form = self.form(a)?.clone();
+                self.forms[a] = Some(self.push(Kind::Identity, vec![form])?);
+                (a, b)
+            }
+            _ => (a, b),
+        };
+        let (left, right) = (self.form(left)?.clone(), self.form(right)?.clone());
+        Ok(Form {
+            len: left.len,
+            terms: Vec::new(),
+            constant: Vec::new(),
+            products: vec![Product {
+                factor: 1.0,
+                left: Arc::new(left),
+                right: Arc::new(right),
+            }],
+        })
+    }
+
     /// A register of what is linear.
     fn compute(&mut self, form: Form, reason: String) -> Result<Form, Error> {
         self.fill_ins.push(FillIn {
@@ -345,6 +486,30 @@ impl Composer {
         len: usize,
     ) -> Result<Form, Error> {
         let fits = |form: &Form| form.terms.len() <= MAX_TERMS;
+        let mut products = Vec::new();
+        let mut summands: usize = terms
+            .iter()
+            .map(|t| self.form(t.0).map_or(0, Form::summands))
+            .sum();
+        for (node, matrix) in terms {
+            let form = self.form(*node)?;
+            let count = form.summands();
+            let square = matrix.rows() == matrix.columns();
+            match matrix.as_slice() {
+                _ if form.products.is_empty() => {}
+                Some((0, factor)) if square && summands <= MAX_SUMMANDS => {
+                    products.extend(form.products.iter().map(|p| Product {
+                        factor: p.factor * f64::from(factor),
+                        ..p.clone()
+                    }));
+                }
+                // Products stay what they are only in sums entry by entry, and few of them.
+                _ => {
+                    summands -= count - 1;
+                    self.without_products(*node)?;
+                }
+            }
+        }
         // The value with the most terms becomes a register, until there are few enough.
         loop {
             let mut registers: Vec<usize> = Vec::new();
@@ -408,6 +573,7 @@ impl Composer {
             len,
             terms: sums.into_iter().filter(|t| t.1.nonzeros() > 0).collect(),
             constant,
+            products,
         };
         debug_assert!(fits(&form) || terms.len() > MAX_TERMS);
         Ok(form)
@@ -512,6 +678,7 @@ pub(super) fn compose(
                 len: values.len(),
                 terms: Vec::new(),
                 constant: values.iter().map(|v| f64::from(*v)).collect(),
+                products: Vec::new(),
             },
             Node::Linear { terms, bias } => {
                 let len = terms.first().map_or(0, |t| t.1.rows());
@@ -528,11 +695,11 @@ pub(super) fn compose(
                 let form = composer.form(*x)?.clone();
                 composer.push(Kind::Function(function.clone()), vec![form])?
             }
-            Node::Product(a, b) => {
-                let arguments = vec![composer.form(*a)?.clone(), composer.form(*b)?.clone()];
-                composer.push(Kind::Product, arguments)?
-            }
+            Node::Product(a, b) => composer.times(*a, *b)?,
             Node::Maximum { parts, relu } => {
+                for part in parts {
+                    composer.without_products(*part)?;
+                }
                 let arguments = parts
                     .iter()
                     .map(|p| composer.form(*p).cloned())
@@ -541,15 +708,22 @@ pub(super) fn compose(
             }
             Node::ArgMax(x) => {
                 argmax = true;
+                composer.without_products(*x)?;
                 composer.form(*x)?.clone()
             }
         };
-        // What a state becomes is one register.
+        // What a state becomes is one register, and so are products that are read more than once.
         let is_next = live.iter().any(|l| states[*l].next == Some(at));
         let fixed = matches!(node, Node::Input | Node::State(_) | Node::Constant(_));
-        let form = match form.as_register() {
-            None if is_next && !fixed => composer.push(Kind::Identity, vec![form])?,
-            _ => form,
+        let shared = !form.products.is_empty() && (readers[at] > 1 || at == output);
+        let is_register = match form.as_register() {
+            Some(register) => composer.stage(register).is_none_or(Stage::may_be_state),
+            None => false,
+        };
+        let form = if (is_next && !fixed && !is_register) || shared {
+            composer.push(Kind::Identity, vec![form])?
+        } else {
+            form
         };
         for stage in &composer.stages[stages..] {
             total += stage.arguments.iter().map(Form::nonzeros).sum::<usize>();
@@ -572,7 +746,7 @@ pub(super) fn compose(
         let state = &states[*index];
         let next = composer.form(state.next.unwrap_or(0))?.clone();
         let register = match next.as_register() {
-            Some(register) if register >= composer.first => register,
+            Some(register) if composer.stage(register).is_some_and(Stage::may_be_state) => register,
             _ => {
                 composer.push(Kind::Identity, vec![next])?;
                 composer.first + composer.stages.len() - 1

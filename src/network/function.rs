@@ -173,6 +173,11 @@ impl Function {
         }
     }
 
+    /// Whether all values lie between 0 and 1.
+    pub(super) fn is_gate(&self) -> bool {
+        matches!(self, Self::Sigmoid | Self::HardSigmoid { .. })
+    }
+
     /// What keeps the function from being used, if anything.
     pub(super) fn problem(&self) -> Option<&'static str> {
         let finite = match self {

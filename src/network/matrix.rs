@@ -13,7 +13,8 @@ pub(super) const MAX_LEN: usize = 1 << 24;
 /// Largest number of entries that are not zero, of one matrix and of all matrices of a network.
 pub(super) const MAX_NONZEROS: usize = 1 << 28;
 
-/// A sparse matrix in compressed rows: in every row the entries that are not zero, columns ascending.
+/// A sparse matrix in compressed rows: in every row the entries that are stored, columns ascending.
+/// Zeros are stored only if they are weights of a dense layer or a convolution.
 ///
 /// Secret material: `Debug` shows the dimensions only; entries and their places are zeroised on drop.
 #[derive(Clone, PartialEq)]
@@ -23,6 +24,9 @@ pub struct SparseMatrix {
     ends: Vec<usize>,
     places: Vec<u32>,
     values: Vec<f32>,
+    /// Whether the entries are weights, which zeros among them are too: what is made of the matrix must
+    /// not depend on their values.
+    weights: bool,
 }
 
 impl SparseMatrix {
@@ -79,7 +83,7 @@ impl SparseMatrix {
     pub fn dense(matrix: ArrayView2<'_, f32>) -> Result<Self, Error> {
         let (rows, columns) = matrix.dim();
         check_dimensions(rows, columns)?;
-        Self::from_rows(columns, rows, matrix.rows(), |row| {
+        Self::of_weights(columns, rows, matrix.rows(), |row| {
             row.into_iter().map(|v| f64::from(*v)).enumerate()
         })
     }
@@ -94,8 +98,35 @@ impl SparseMatrix {
     where
         I: IntoIterator<Item = (usize, f64)>,
     {
+        Self::filled(columns, rows, sources, entries, false)
+    }
+
+    /// The same of weights: zeros are kept.
+    pub(super) fn of_weights<R, I>(
+        columns: usize,
+        rows: usize,
+        sources: impl IntoIterator<Item = R>,
+        entries: impl Fn(R) -> I,
+    ) -> Result<Self, Error>
+    where
+        I: IntoIterator<Item = (usize, f64)>,
+    {
+        Self::filled(columns, rows, sources, entries, true)
+    }
+
+    fn filled<R, I>(
+        columns: usize,
+        rows: usize,
+        sources: impl IntoIterator<Item = R>,
+        entries: impl Fn(R) -> I,
+        weights: bool,
+    ) -> Result<Self, Error>
+    where
+        I: IntoIterator<Item = (usize, f64)>,
+    {
         check_dimensions(rows, columns)?;
         let mut matrix = Builder::new(columns, rows, 0);
+        matrix.matrix.weights = weights;
         for row in sources {
             for (column, value) in entries(row) {
                 matrix.push(column, value)?;
@@ -173,18 +204,22 @@ impl SparseMatrix {
         self.ends[i + 1] - self.ends[i]
     }
 
-    /// Whether it is the identity.
+    /// Whether it is the identity, and that not by the values of weights.
     #[must_use]
     pub fn is_identity(&self) -> bool {
-        self.rows() == self.columns
-            && self.nonzeros() == self.columns
-            && self.values.iter().all(|v| *v == 1.0)
+        self.rows() == self.columns && self.as_slice() == Some((0, 1.0))
+    }
+
+    /// If row `i` is `k` times entry `start + i`, for all `i`, then `start` and `k`; not if that is so by
+    /// the values of weights.
+    pub(super) fn as_slice(&self) -> Option<(usize, f32)> {
+        let (start, factor) = (*self.places.first()? as usize, *self.values.first()?);
+        let same = !self.weights
+            && self.nonzeros() == self.rows()
+            && self.values.iter().all(|v| *v == factor)
             && self.ends.iter().enumerate().all(|(i, end)| i == *end)
-            && self
-                .places
-                .iter()
-                .enumerate()
-                .all(|(i, j)| i == *j as usize)
+            && (start..).zip(&self.places).all(|(i, j)| i == *j as usize);
+        same.then_some((start, factor))
     }
 
     /// The product `self·inner`: first `inner`, then `self`.
@@ -220,6 +255,7 @@ impl SparseMatrix {
             ));
         }
         let mut product = Builder::new(inner.columns, self.rows(), 0);
+        product.matrix.weights = self.weights || inner.weights;
         let mut sums = vec![0f64; inner.columns];
         let mut seen = vec![false; inner.columns];
         let mut touched: Vec<usize> = Vec::new();
@@ -249,7 +285,8 @@ impl SparseMatrix {
 
     /// The sum of two matrices of the same dimensions.
     pub(super) fn sum(&self, other: &Self) -> Result<Self, Error> {
-        Self::from_rows(self.columns, self.rows(), 0..self.rows(), |i| {
+        let weights = self.weights || other.weights;
+        let entries = |i| {
             let mut entries: Vec<(usize, f64)> = self
                 .row(i)
                 .chain(other.row(i))
@@ -264,7 +301,8 @@ impl SparseMatrix {
                 same
             });
             entries
-        })
+        };
+        Self::filled(self.columns, self.rows(), 0..self.rows(), entries, weights)
     }
 
     /// Adds `self·x` to `y`.
@@ -311,12 +349,13 @@ impl Builder {
                 ends,
                 places: Vec::with_capacity(capacity),
                 values: Vec::with_capacity(capacity),
+                weights: false,
             },
             rows,
         }
     }
 
-    /// The next entry of the row; zeros are left out.
+    /// The next entry of the row; zeros are left out, if they are no weights.
     fn push(&mut self, column: usize, value: f64) -> Result<(), Error> {
         #[expect(
             clippy::cast_possible_truncation,
@@ -327,7 +366,7 @@ impl Builder {
             let at = format!("({}, {column})", self.matrix.ends.len() - 1);
             return Err(wrong("matrix", format!("the entry at {at} is not finite")));
         }
-        if value == 0.0 {
+        if value == 0.0 && !self.matrix.weights {
             return Ok(());
         }
         if self.matrix.values.len() >= MAX_NONZEROS {

@@ -46,7 +46,6 @@
 
 mod builder;
 mod calibration;
-mod fit;
 mod float;
 mod form;
 mod function;
@@ -57,8 +56,12 @@ mod precision;
 mod quantized;
 mod recurrent;
 mod report;
+mod samples;
+mod scales;
 mod sequential;
 mod shape;
+mod tensors;
+mod weights;
 mod window;
 
 #[cfg(test)]
@@ -71,12 +74,14 @@ pub use function::Function;
 pub use matrix::SparseMatrix;
 pub use precision::Precision;
 pub use quantized::Quantized;
-pub use recurrent::{GruReset, LSTM_MEMORY};
-pub use report::{GraphCost, Report, StageReport};
+pub use recurrent::{GruReset, LSTM_MEMORY, RnnActivation};
+pub use report::{Accuracy, Report, StageReport, StateError};
+pub use samples::Samples;
+pub use scales::Scales;
 pub use sequential::Sequential;
+pub use tensors::Tensors;
+pub use weights::RecurrentWeights;
 pub use window::{Conv, Pool};
-
-pub use crate::model::{RecurrentWeights, RnnActivation, Tensors};
 
 use crate::error::{Error, Reason};
 
@@ -91,7 +96,7 @@ pub(super) fn wrong(operation: &'static str, problem: impl Into<String>) -> Erro
 
 /// What is too large.
 pub(super) fn limit(operation: &'static str, problem: impl Into<String>) -> Error {
-    Reason::GraphLimit {
+    Reason::NetworkLimit {
         operation,
         problem: problem.into(),
     }

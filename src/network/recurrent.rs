@@ -3,13 +3,20 @@
 use ndarray::{Array1, Array2, ArrayD, Axis, Slice, concatenate};
 use zeroize::Zeroizing;
 
-use super::{
-    Function, NetworkBuilder, RecurrentWeights, RnnActivation, Value, matrix::MAX_LEN, wrong,
-};
+use super::{Function, NetworkBuilder, RecurrentWeights, Value, matrix::MAX_LEN, wrong};
 use crate::error::{Error, Reason};
 
 /// The memory of an LSTM saturates at `±LSTM_MEMORY`.
 pub const LSTM_MEMORY: f64 = 16.0;
+
+/// What an Elman layer applies to its sums.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RnnActivation {
+    /// `max(x, 0)`.
+    Relu,
+    /// The hyperbolic tangent.
+    Tanh,
+}
 
 /// Where a GRU applies its reset gate `r`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

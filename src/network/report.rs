@@ -1,20 +1,22 @@
-//! How close the integers of a network are to its floats, and what a proof of it costs.
+//! How close the integers of a network are to its floats.
 
 use std::fmt;
 
 use serde::Serialize;
 
-use super::{FillIn, Network, Quantized, lower::Rounded};
+use super::{
+    FillIn, Network, Quantized, Samples,
+    float::top1,
+    lower::{Encoding, Rounded},
+    quantized::Details,
+    samples,
+};
 use crate::{
-    ProofKind,
-    circuit::{count_constraints, count_operations},
-    error::Error,
-    plan::{Cost, Planner},
-    program::{Register, Schedule, Unrolled, interpreter::StepTrace},
-    quant::{Accuracy, Samples, check_samples, count_right, top1},
+    error::{Error, Reason},
+    program::interpreter::StepTrace,
 };
 
-/// A quantised network compared with the float network on samples, and the expected cost of a proof.
+/// A quantised network compared with the float network on samples.
 ///
 /// It is computed from weights and samples: as private as they are.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -22,9 +24,11 @@ use crate::{
 pub struct Report {
     /// Number of samples.
     pub samples: usize,
+    /// Number of frames of these; without state as many.
+    pub frames: usize,
     /// Samples that the scales were fitted to.
     pub calibrated_on: usize,
-    /// Share of samples whose largest output is the same one (of equal ones, the first).
+    /// Share of frames whose largest output is the same one (of equal ones, the first).
     pub top1_agreement: f64,
     /// Largest absolute difference of an output.
     pub max_error: f64,
@@ -32,22 +36,17 @@ pub struct Report {
     pub mean_error: f64,
     /// Largest minus least output of the float network: what errors are relative to.
     pub output_range: f64,
-    /// Bits of the inputs.
-    pub input_bits: u8,
-    /// Real value of one unit of an input.
-    pub input_scale: f64,
     /// Share of input entries beyond the calibrated range, and cut to it.
     pub input_saturation: f64,
-    /// Real value of one unit of an output.
-    pub output_scale: f64,
-    /// Accumulator bits of the output, if it is made of exact sums.
-    pub output_bits: Option<u8>,
-    /// The values that are computed, in order.
+    /// The values that are computed, in order: the input, the stages, and the output if it is sums of
+    /// its own.
     pub stages: Vec<StageReport>,
-    /// Linear values among them, and why they are computed.
+    /// Index in `stages` of that whose rounding moves the output most.
+    pub worst: Option<usize>,
+    /// The states, in order.
+    pub states: Vec<StateError>,
+    /// Linear values that are computed, and why.
     pub fill_ins: Vec<FillIn>,
-    /// What a proof of one inference is expected to cost.
-    pub cost: GraphCost,
 }
 
 /// One value of a [`Report`].
@@ -56,6 +55,9 @@ pub struct Report {
 pub struct StageReport {
     /// What computes it.
     pub operation: String,
+    /// The stage, as [`Precision::stage_bits`](super::Precision::stage_bits) counts them; `None` for input
+    /// and output.
+    pub stage: Option<usize>,
     /// Number of entries.
     pub entries: usize,
     /// Real value of one unit.
@@ -72,11 +74,8 @@ pub struct StageReport {
     pub accumulator_bits: Option<u8>,
     /// Largest absolute value of an integer weight.
     pub max_weight: Option<u16>,
-    /// Weights that are not zero.
+    /// Number of weights.
     pub weights: usize,
-    /// Constraints of its operations in a recursive proof, if one step has room for the network; what a
-    /// step hashes and its sumcheck are not among them.
-    pub constraints: Option<usize>,
     /// How many times the calibrated scale its sums have: 1, or more if the integers did not fit.
     pub enlarged: f64,
     /// Share of entries that saturation has changed where the function does not ask for it.
@@ -87,37 +86,47 @@ pub struct StageReport {
     pub mean_error: f64,
     /// Largest difference divided by the largest minus the least value; 0 if that is zero.
     pub relative_max_error: f64,
+    /// How far its rounding alone moves the output, relative to the output's range: the largest entry
+    /// of a frame, on average over a few samples. For the output the difference of weights and their
+    /// rounding is not counted.
+    pub part: f64,
 }
 
-/// The expected cost of a proof of one inference, before anything is proved.
+/// How far one state is from the float network's, each network running on from its own states.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
-pub struct GraphCost {
-    /// The schedule.
-    pub schedule: Schedule,
-    /// The kind of proof.
-    pub kind: ProofKind,
-    /// Constraints of a step by part, those of the recursion left out; none in a trace.
-    pub constraints: Vec<(String, usize)>,
-    /// Constraints of a step, those of the recursion left out; none in a trace.
-    pub step_constraints: usize,
-    /// Steps of one inference.
-    pub steps: u64,
-    /// CPU seconds and peak memory, by the planner's default costs.
-    pub cost: Cost,
-    /// Weights that are not zero.
-    pub weights: usize,
-    /// Bytes of a proof, about, public vectors not counted.
-    pub proof_bytes: usize,
-    /// Bytes of the keys, about.
-    pub key_bytes: usize,
+pub struct StateError {
+    /// Number of entries.
+    pub entries: usize,
+    /// Bits of an entry.
+    pub bits: u8,
+    /// Largest absolute difference after 1, 2, 4, … frames of any sample, and after the last of the
+    /// longest.
+    pub after: Vec<(usize, f64)>,
+    /// Largest minus least value.
+    pub range: f64,
+    /// Share of entries at an end of what their bits can hold.
+    pub saturation: f64,
+}
+
+/// Top-1 accuracy on labelled samples.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Accuracy {
+    /// Share of samples that the float network gets right.
+    pub float: f64,
+    /// Share of samples that the network on integers gets right.
+    pub integer: f64,
+    /// Number of samples.
+    pub samples: usize,
 }
 
 /// Sums of errors over samples.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 struct Errors {
     largest: f64,
     total: f64,
+    count: usize,
     least: f64,
     most: f64,
 }
@@ -126,6 +135,7 @@ impl Errors {
     const NONE: Self = Self {
         largest: 0.0,
         total: 0.0,
+        count: 0,
         least: f64::INFINITY,
         most: f64::NEG_INFINITY,
     };
@@ -134,141 +144,216 @@ impl Errors {
         let error = (exact - integer).abs();
         self.largest = self.largest.max(error);
         self.total += error;
+        self.count += 1;
         self.least = self.least.min(exact);
         self.most = self.most.max(exact);
     }
 
+    fn mean(&self) -> f64 {
+        self.total / self.count.max(1) as f64
+    }
+
     fn range(&self) -> f64 {
-        self.most - self.least
+        (self.most - self.least).max(0.0)
+    }
+
+    fn relative(&self) -> f64 {
+        match self.range() > 0.0 {
+            true => self.largest / self.range(),
+            false => 0.0,
+        }
     }
 }
 
+/// The errors of a state, by frame.
+struct StateErrors {
+    by_frame: Vec<f64>,
+    all: Errors,
+    at_end: usize,
+}
+
+/// What is counted over all frames.
+struct Counts {
+    input: Errors,
+    output: Errors,
+    stages: Vec<Errors>,
+    states: Vec<StateErrors>,
+    saturated: Vec<usize>,
+    input_saturation: usize,
+    agreed: usize,
+    frames: usize,
+}
+
 impl Quantized {
-    /// Compares this network with the float network that it was made from, on samples, and says what
-    /// a proof of one inference under the schedule of [`program`](Self::program) is expected to cost.
+    /// Compares this network with the float network that it was made from, on samples. With state both
+    /// run on from their own states.
     ///
     /// # Errors
     /// If it was made from another network; if there is no sample, or one has the wrong length or an
-    /// entry that is not finite; if the network is too large for any schedule.
+    /// entry that is not finite.
     pub fn report<S: Samples + ?Sized>(
         &self,
         network: &Network,
         samples: &S,
     ) -> Result<Report, Error> {
-        self.check_network(network)?;
-        check_samples(samples, network.input_len())?;
-        let count = samples.count();
-        let mut output = Errors::NONE;
-        let mut stages = vec![Errors::NONE; self.stages.len()];
-        let mut saturated = vec![0usize; self.stages.len()];
-        let (mut agreed, mut input_saturation) = (0usize, 0usize);
-        for index in 0..count {
-            let sample = samples.sample(index);
-            let trace = self.trace(sample)?;
-            let float = network.step(
-                &mut network.start(),
-                network.checked(sample)?,
-                |k, _, result| {
-                    let encoding = self.stages[k].result;
+        let details = self.details_of(network)?;
+        samples::check(network, samples)?;
+        let mut counts = Counts {
+            input: Errors::NONE,
+            output: Errors::NONE,
+            stages: vec![Errors::NONE; details.stages.len()],
+            states: details
+                .states
+                .iter()
+                .map(|_| StateErrors {
+                    by_frame: Vec::new(),
+                    all: Errors::NONE,
+                    at_end: 0,
+                })
+                .collect(),
+            saturated: vec![0; details.stages.len()],
+            input_saturation: 0,
+            agreed: 0,
+            frames: 0,
+        };
+        for index in 0..samples.count() {
+            let mut state = network.start();
+            let mut carried = self.program.initial_carried();
+            for (at, frame) in samples.sample(index).rows().into_iter().enumerate() {
+                let input = network.checked(frame)?;
+                let integers = self.quantize_input(frame)?;
+                for (x, q) in input.iter().zip(&integers) {
+                    counts.input.add(*x, details.input.value(*q));
+                }
+                let trace = self
+                    .program
+                    .run_step(&self.bank, 0, &carried, &[integers])?;
+                let float = network.step(&mut state, input, |k, _, result| {
+                    let encoding = details.stages[k].result;
                     let integers = trace.register(encoding.register);
                     for (exact, q) in result.iter().zip(integers) {
-                        stages[k].add(*exact, encoding.value(*q));
+                        counts.stages[k].add(*exact, encoding.value(*q));
                     }
-                },
-            )?;
-            let float = match network.argmax {
-                true => vec![top1(float.iter()) as f64],
-                false => float,
-            };
-            let integers = self.whole().output_of(&trace);
-            for (exact, y) in float.iter().zip(&integers) {
-                output.add(*exact, *y as f64 * self.output_scale());
-            }
-            agreed += usize::from(match network.argmax {
-                true => float.first().map(|f| *f as i64) == integers.first().copied(),
-                false => top1(float.iter()) == top1(integers.iter()),
-            });
-            input_saturation += self.end_scales().saturated_entries(sample);
-            for (count, lowered) in saturated.iter_mut().zip(&self.stages) {
-                *count += lowered
-                    .rounded
-                    .iter()
-                    .map(|r| cut(r, &trace))
-                    .sum::<usize>();
+                })?;
+                let parts = self.program.carried.iter();
+                carried = parts.map(|c| trace.register(c.next).to_vec()).collect();
+                counts.add_states(details, network, &state, &trace, at);
+                let float = match network.argmax {
+                    true => vec![top1(float.iter()) as f64],
+                    false => float,
+                };
+                let integers = self.program.output_of(&trace);
+                for (exact, y) in float.iter().zip(&integers) {
+                    counts.output.add(*exact, *y as f64 * self.output_scale());
+                }
+                counts.agreed += usize::from(match network.argmax {
+                    true => float.first().map(|f| *f as i64) == integers.first().copied(),
+                    false => top1(float.iter()) == top1(integers.iter()),
+                });
+                counts.input_saturation += self.scales.saturated_entries(frame);
+                for (count, lowered) in counts.saturated.iter_mut().zip(&details.stages) {
+                    let rounded = lowered.rounded.iter();
+                    *count += rounded.map(|r| cut(r, &trace)).sum::<usize>();
+                }
+                counts.frames += 1;
             }
         }
-        let share = |n: usize, of: usize| n as f64 / (count * of).max(1) as f64;
-        let constraints = self.constraints();
-        let stages = self
-            .stages
-            .iter()
-            .zip(stages)
-            .zip(saturated)
-            .enumerate()
-            .map(|(k, ((lowered, errors), saturated))| {
-                let encoding = &lowered.result;
-                let sums = lowered.fitted;
-                StageReport {
-                    operation: lowered.name.clone(),
-                    entries: encoding.len,
-                    scale: encoding.unit,
-                    zero: encoding.value(0),
-                    range: (errors.least, errors.most),
-                    bits: encoding.width,
-                    shift: sums.map(|s| s.shift),
-                    accumulator_bits: sums.map(|s| s.bits),
-                    max_weight: sums.map(|s| s.max_weight),
-                    weights: sums.map_or(0, |s| s.nonzeros),
-                    constraints: constraints.as_ref().and_then(|c| c.get(k).copied()),
-                    enlarged: sums.map_or(1.0, |s| s.enlarged),
-                    saturation: share(saturated, encoding.len),
-                    max_error: errors.largest,
-                    mean_error: errors.total / (count * encoding.len) as f64,
-                    relative_max_error: if errors.range() > 0.0 {
-                        errors.largest / errors.range()
-                    } else {
-                        0.0
-                    },
-                }
-            })
-            .collect();
-        Ok(Report {
-            samples: count,
-            calibrated_on: self.calibrated_on,
-            top1_agreement: share(agreed, 1),
-            max_error: output.largest,
-            mean_error: output.total / (count * network.output_len()) as f64,
-            output_range: output.range(),
-            input_bits: self.input.width,
-            input_scale: self.input_scale(),
-            input_saturation: share(input_saturation, network.input_len()),
-            output_scale: self.output_scale(),
-            output_bits: self.output.map(|s| s.bits),
-            stages,
-            fill_ins: network.fill_ins.clone(),
-            cost: self.cost()?,
-        })
+        let parts = self.parts_of_error(network, samples)?;
+        Ok(self.assemble(network, details, &counts, &parts, samples.count()))
     }
 
-    /// Constraints of each stage in a program of the whole network, if one step has room for it.
-    fn constraints(&self) -> Option<Vec<usize>> {
-        let program = self.program_with(Schedule::WholeNetwork).ok()?;
-        let operations = count_operations(&program)?;
-        let mut first = 0;
-        let stages = self.stages.iter().map(|stage| {
-            let result = stage.result.register;
-            let own = (first..operations.len()).find(|i| Register::result_of(*i) == result);
-            // Some stages are linear in a register, and have no operation of their own.
-            let Some(last) = own else { return 0 };
-            let count = operations[first..=last].iter().sum();
-            first = last + 1;
-            count
-        });
-        Some(stages.collect())
+    fn assemble(
+        &self,
+        network: &Network,
+        details: &Details,
+        counts: &Counts,
+        parts: &[f64],
+        samples: usize,
+    ) -> Report {
+        let share = |n: usize, of: usize| n as f64 / of.max(1) as f64;
+        let range = counts.output.range();
+        let probes = samples.clamp(1, 8) as f64;
+        let part = |register: usize| {
+            let part = parts.get(register).copied().unwrap_or(0.0) / probes;
+            if range > 0.0 { part / range } else { part }
+        };
+        let value = |operation: String, encoding: Encoding, errors: &Errors| StageReport {
+            operation,
+            stage: None,
+            entries: encoding.len,
+            scale: encoding.unit,
+            zero: encoding.value(0),
+            range: (errors.least, errors.most),
+            bits: encoding.width,
+            shift: None,
+            accumulator_bits: None,
+            max_weight: None,
+            weights: 0,
+            enlarged: 1.0,
+            saturation: 0.0,
+            max_error: errors.largest,
+            mean_error: errors.mean(),
+            relative_max_error: errors.relative(),
+            part: 0.0,
+        };
+        let input_saturation = share(counts.input_saturation, counts.input.count);
+        let mut stages = vec![StageReport {
+            saturation: input_saturation,
+            part: part(0),
+            ..value("input".to_owned(), details.input, &counts.input)
+        }];
+        for (k, (lowered, errors)) in details.stages.iter().zip(&counts.stages).enumerate() {
+            let sums = lowered.sums;
+            stages.push(StageReport {
+                stage: Some(k),
+                shift: sums.map(|s| s.shift),
+                accumulator_bits: sums.map(|s| s.bits),
+                max_weight: sums.map(|s| s.max_weight),
+                weights: sums.map_or(0, |s| s.nonzeros),
+                enlarged: sums.map_or(1.0, |s| s.enlarged),
+                saturation: share(counts.saturated[k], errors.count),
+                part: part(k + 1),
+                ..value(lowered.name.clone(), lowered.result, errors)
+            });
+        }
+        let worst = (0..stages.len()).max_by(|a, b| stages[*a].part.total_cmp(&stages[*b].part));
+        if let Some(sums) = details.output {
+            let shape = self.program.output_shape();
+            #[expect(clippy::cast_possible_truncation, reason = "at most 62")]
+            let bits = shape.width as u8;
+            stages.push(StageReport {
+                operation: "output".to_owned(),
+                entries: shape.len,
+                scale: self.output_scale(),
+                zero: 0.0,
+                bits,
+                shift: Some(sums.shift),
+                accumulator_bits: Some(sums.bits),
+                max_weight: Some(sums.max_weight),
+                weights: sums.nonzeros,
+                enlarged: sums.enlarged,
+                ..value(String::new(), details.input, &counts.output)
+            });
+        }
+        let states = details.states.iter().zip(&counts.states);
+        Report {
+            samples,
+            frames: counts.frames,
+            calibrated_on: details.calibrated_on,
+            top1_agreement: share(counts.agreed, counts.frames),
+            max_error: counts.output.largest,
+            mean_error: counts.output.mean(),
+            output_range: range,
+            input_saturation,
+            stages,
+            worst,
+            states: states.map(|(e, errors)| errors.report(e)).collect(),
+            fill_ins: network.fill_ins.clone(),
+        }
     }
 
     /// Top-1 accuracy of the float network and of this one; `labels` are indices of outputs, or
-    /// outputs if these are indices already, one for each sample.
+    /// outputs if these are indices already, one for each sample: with state that of its last frame.
     ///
     /// # Errors
     /// As [`report`](Self::report); if there is not one label for each sample, or a label is not
@@ -283,71 +368,122 @@ impl Quantized {
         S: Samples + ?Sized,
         L: Copy + Into<usize>,
     {
-        self.check_network(network)?;
-        check_samples(samples, network.input_len())?;
+        self.details_of(network)?;
+        samples::check(network, samples)?;
+        let count = samples.count();
+        if labels.len() != count {
+            return Err(Reason::Shape {
+                what: "number of labels",
+                expected: count,
+                got: labels.len(),
+            }
+            .into());
+        }
         let classes = match network.argmax {
             true => usize::MAX,
             false => network.output_len(),
         };
-        let integer = |sample| {
-            let output = self.whole().output_of(&self.trace(sample)?);
-            Ok(match network.argmax {
-                true => output
-                    .first()
-                    .map_or(0, |i| usize::try_from(*i).unwrap_or(0)),
-                false => top1(output.iter()),
-            })
-        };
-        let float = |sample| {
-            let output =
-                network.step(&mut network.start(), network.checked(sample)?, |_, _, _| {})?;
-            Ok(top1(output.iter()))
-        };
-        count_right(samples, labels, classes, float, integer)
-    }
-
-    fn check_network(&self, network: &Network) -> Result<(), Error> {
-        let same = network.stages.len() == self.stages.len()
-            && network.input_len() == self.input.len
-            && network.output_len() == self.whole().output_shape().len
-            && network
-                .stages
-                .iter()
-                .zip(&self.stages)
-                .all(|(a, b)| a.len == b.result.len);
-        if same {
-            return Ok(());
-        }
-        Err(Error::usage(
-            "the float network is not the one that was quantised",
-        ))
-    }
-
-    /// What a proof of one inference is expected to cost under the schedule of
-    /// [`program`](Self::program).
-    ///
-    /// # Errors
-    /// If the network is too large for any schedule.
-    pub fn cost(&self) -> Result<GraphCost, Error> {
-        let chosen = self.plan(&Planner::default().brief(), 1)?.chosen;
-        let constraints = match chosen.kind {
-            ProofKind::Trace => Vec::new(),
-            ProofKind::Recursive => {
-                let program = self.program_with(chosen.schedule)?;
-                count_constraints(&Unrolled::new(&program))
+        let mut right = [0usize; 2];
+        for (index, label) in labels.iter().enumerate() {
+            let label: usize = (*label).into();
+            if label >= classes {
+                return Err(Reason::Range {
+                    what: "label",
+                    got: label as i128,
+                    least: 0,
+                    most: classes as i128 - 1,
+                }
+                .into());
             }
-        };
-        Ok(GraphCost {
-            schedule: chosen.schedule,
-            kind: chosen.kind,
-            constraints,
-            step_constraints: chosen.step_constraints,
-            steps: chosen.steps,
-            cost: chosen.cost,
-            weights: self.nonzeros,
-            proof_bytes: chosen.proof_bytes(),
-            key_bytes: chosen.key_bytes(),
+            let sample = samples.sample(index);
+            let outputs = [
+                network.infer_sequence(sample)?,
+                self.infer_sequence(sample)?,
+            ];
+            for (right, outputs) in right.iter_mut().zip(outputs) {
+                let last = outputs.row(outputs.nrows() - 1);
+                let found = match network.argmax {
+                    #[expect(
+                        clippy::cast_possible_truncation,
+                        clippy::cast_sign_loss,
+                        reason = "an index"
+                    )]
+                    true => last.first().map_or(0, |i| *i as usize),
+                    false => top1(last.iter()),
+                };
+                *right += usize::from(found == label);
+            }
+        }
+        let [float, integer] = right.map(|n| n as f64 / count as f64);
+        Ok(Accuracy {
+            float,
+            integer,
+            samples: count,
         })
+    }
+
+    /// What is known of the values, if this was made from the network.
+    fn details_of(&self, network: &Network) -> Result<&Details, Error> {
+        let same = |details: &&Details| {
+            let stages = network.stages.iter().zip(&details.stages);
+            network.stages.len() == details.stages.len()
+                && network.states.len() == details.states.len()
+                && network.input_len() == details.input.len
+                && network.output_len() == self.program.output_shape().len
+                && stages.into_iter().all(|(a, b)| a.len == b.result.len)
+        };
+        self.details
+            .as_ref()
+            .filter(same)
+            .ok_or_else(|| Error::usage("the float network is not the one that was quantised"))
+    }
+}
+
+impl Counts {
+    /// Compares the states after frame `at` of a sample.
+    fn add_states(
+        &mut self,
+        details: &Details,
+        network: &Network,
+        state: &[Vec<f64>],
+        trace: &StepTrace,
+        at: usize,
+    ) {
+        for (s, (errors, floats)) in self.states.iter_mut().zip(state).enumerate() {
+            let encoding = details.states[s];
+            let next = network.states[s].next;
+            let Some(k) = network.stage_of(next) else {
+                continue;
+            };
+            let integers = trace.register(details.stages[k].result.register);
+            let half = 1i64 << (encoding.width - 1);
+            if errors.by_frame.len() <= at {
+                errors.by_frame.push(0.0);
+            }
+            for (exact, q) in floats.iter().zip(integers) {
+                let value = encoding.value(*q);
+                errors.all.add(*exact, value);
+                errors.at_end += usize::from(*q == -half || *q == half - 1);
+                errors.by_frame[at] = errors.by_frame[at].max((exact - value).abs());
+            }
+        }
+    }
+}
+
+impl StateErrors {
+    fn report(&self, encoding: &Encoding) -> StateError {
+        let frames = self.by_frame.len();
+        let powers = (0..64).map(|k| 1usize << k).take_while(|n| *n < frames);
+        StateError {
+            entries: encoding.len,
+            bits: encoding.width,
+            after: powers
+                .chain([frames])
+                .filter_map(|n| Some((n, *self.by_frame.get(n.checked_sub(1)?)?)))
+                .collect(),
+            range: self.all.range(),
+            saturation: self.at_end as f64 / self.all.count.max(1) as f64,
+        }
     }
 }
 
@@ -370,19 +506,27 @@ fn cut(rounded: &Rounded, trace: &StepTrace) -> usize {
         .count()
 }
 
+impl Report {
+    /// Largest error divided by the output range; `None` if that is zero.
+    #[must_use]
+    pub fn relative_max_error(&self) -> Option<f64> {
+        (self.output_range > 0.0).then(|| self.max_error / self.output_range)
+    }
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let percent = |x: f64| {
-            if self.output_range > 0.0 {
-                format!("{:.3} % of the range", 100.0 * x / self.output_range)
-            } else {
-                "the output is constant".to_owned()
-            }
+        let percent = |x: f64| match self.output_range > 0.0 {
+            true => format!("{:.3} % of the range", 100.0 * x / self.output_range),
+            false => "the output is constant".to_owned(),
         };
+        write!(f, "{} samples, ", self.samples)?;
+        if self.frames > self.samples {
+            write!(f, "{} frames, ", self.frames)?;
+        }
         writeln!(
             f,
-            "{} samples, calibrated on {}, top-1 agreement {:.2} %",
-            self.samples,
+            "calibrated on {}, top-1 agreement {:.2} %",
             self.calibrated_on,
             100.0 * self.top1_agreement
         )?;
@@ -396,13 +540,7 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "{}-bit inputs, saturated {:.3} %",
-            self.input_bits,
-            100.0 * self.input_saturation
-        )?;
-        writeln!(
-            f,
-            "{:>5}  {:<24}  {:>8}  {:>4}  {:>10}  {:>23}  {:>5}  {:>4}  {:>8}  {:>9}  {:>9}  {:>9}  {:>11}",
+            "{:>6}  {:<26}  {:>8}  {:>4}  {:>10}  {:>23}  {:>5}  {:>4}  {:>8}  {:>9}  {:>9}  {:>9}  {:>9}",
             "stage",
             "operation",
             "entries",
@@ -415,18 +553,20 @@ impl fmt::Display for Report {
             "saturated",
             "max error",
             "mean err.",
-            "constraints"
+            "part"
         )?;
-        for (index, stage) in self.stages.iter().enumerate() {
+        for stage in &self.stages {
             let number = |n: Option<u8>| n.map_or_else(|| "-".to_owned(), |n| n.to_string());
-            let enlarged = if stage.enlarged > 1.0 {
-                format!("{:.2}", stage.enlarged)
-            } else {
-                "-".to_owned()
+            let enlarged = match stage.enlarged > 1.0 {
+                true => format!("{:.2}", stage.enlarged),
+                false => "-".to_owned(),
             };
+            let index = stage
+                .stage
+                .map_or_else(|| "-".to_owned(), |k| k.to_string());
             writeln!(
                 f,
-                "{index:>5}  {:<24}  {:>8}  {:>4}  {:>10.3e}  {:>11.3e}…{:>11.3e}  {:>5}  {:>4}  {enlarged:>8}  {:>7.3} %  {:>7.3} %  {:>9.2e}  {:>11}",
+                "{index:>6}  {:<26}  {:>8}  {:>4}  {:>10.3e}  {:>11.3e}…{:>11.3e}  {:>5}  {:>4}  {enlarged:>8}  {:>7.3} %  {:>7.3} %  {:>9.2e}  {:>7.3} %",
                 stage.operation,
                 stage.entries,
                 stage.bits,
@@ -438,53 +578,39 @@ impl fmt::Display for Report {
                 100.0 * stage.saturation,
                 100.0 * stage.relative_max_error,
                 stage.mean_error,
-                stage
-                    .constraints
-                    .map_or_else(|| "-".to_owned(), |n| n.to_string()),
+                100.0 * stage.part,
             )?;
         }
-        for fill_in in &self.fill_ins {
-            writeln!(
-                f,
-                "stage {} is computed although it is linear: {}",
-                fill_in.stage, fill_in.reason
-            )?;
-        }
-        write!(f, "{}", self.cost)
-    }
-}
-
-impl fmt::Display for GraphCost {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "proof of one inference, expected: {}, {}; ",
-            self.kind, self.schedule,
-        )?;
-        if self.kind == ProofKind::Recursive {
+        if let Some(worst) = self.worst.and_then(|w| self.stages.get(w)) {
+            match worst.stage {
+                Some(k) => write!(f, "stage {k} ({})", worst.operation)?,
+                None => write!(f, "the {}", worst.operation)?,
+            }
             write!(
                 f,
-                "{} {} of {} constraints; ",
-                self.steps,
-                if self.steps == 1 { "step" } else { "steps" },
-                self.step_constraints,
+                " loses most: its rounding alone moves the output by {:.3} % of the range",
+                100.0 * worst.part
             )?;
         }
-        write!(
-            f,
-            "{:.2} CPU s, {:.0} MiB, about {:.1} kB, keys of about {:.1} MiB; {} weights",
-            self.cost.total(),
-            self.cost.peak_mib,
-            self.proof_bytes as f64 / 1000.0,
-            self.key_bytes as f64 / f64::from(1 << 20),
-            self.weights,
-        )?;
-        if self.constraints.is_empty() {
-            return Ok(());
+        for (s, state) in self.states.iter().enumerate() {
+            write!(
+                f,
+                "\nstate {s}: {} entries of {} bits, {:.3} % at an end; error",
+                state.entries,
+                state.bits,
+                100.0 * state.saturation
+            )?;
+            for (frames, error) in &state.after {
+                write!(f, " {error:.2e} after {frames},")?;
+            }
+            write!(f, " range {:.3e}", state.range)?;
         }
-        write!(f, "\nconstraints:")?;
-        for (part, count) in &self.constraints {
-            write!(f, " {part} {count};")?;
+        for fill_in in &self.fill_ins {
+            write!(
+                f,
+                "\nstage {} is computed although it is linear: {}",
+                fill_in.stage, fill_in.reason
+            )?;
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use super::{
     Conv, Function, GruReset, Network, NetworkBuilder, Pool, RecurrentWeights, RnnActivation,
     Tensors, Value,
 };
-use crate::error::Error;
+use crate::error::{Error, Reason};
 
 /// A network whose every layer reads the one before; [`Network::sequential`] begins one.
 ///
@@ -39,6 +39,29 @@ impl Network {
         let builder = NetworkBuilder::new(input_shape);
         let value = Ok(builder.input());
         Sequential { builder, value }
+    }
+
+    /// A chain from the bytes of a `.safetensors` file: one dense layer of the tensors `{name}.weight` and
+    /// `{name}.bias` for each name, followed by its function.
+    ///
+    /// # Errors
+    /// As [`Tensors::from_bytes`], [`Sequential::dense_from`] and [`Sequential::build`].
+    pub fn from_safetensors(
+        bytes: &[u8],
+        layers: &[(&str, Option<Function>)],
+    ) -> Result<Self, Error> {
+        let tensors = Tensors::from_bytes(bytes)?;
+        let Some((first, _)) = layers.first() else {
+            return Err(Reason::Empty { what: "network" }.into());
+        };
+        let mut chain = Self::sequential([tensors.columns(&format!("{first}.weight"))?]);
+        for (name, function) in layers {
+            chain = chain.dense_from(&tensors, name)?;
+            if let Some(function) = function {
+                chain = chain.function(function.clone());
+            }
+        }
+        chain.build()
     }
 }
 

@@ -166,44 +166,113 @@ fn recurrent(seed: u64, gates: usize, inputs: usize, hidden: usize) -> Recurrent
     }
 }
 
+/// A recurrent layer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Layer {
+    Rnn(RnnActivation),
+    Gru(GruReset),
+    Lstm,
+}
+
+const LAYERS: [Layer; 5] = [
+    Layer::Rnn(RnnActivation::Relu),
+    Layer::Rnn(RnnActivation::Tanh),
+    Layer::Gru(GruReset::After),
+    Layer::Gru(GruReset::Before),
+    Layer::Lstm,
+];
+
+impl Layer {
+    fn gates(self) -> usize {
+        match self {
+            Self::Rnn(_) => 1,
+            Self::Gru(_) => 3,
+            Self::Lstm => 4,
+        }
+    }
+
+    fn add(self, chain: Sequential, weights: &RecurrentWeights) -> Sequential {
+        match self {
+            Self::Rnn(activation) => chain.rnn(weights, activation),
+            Self::Gru(reset) => chain.gru(weights, reset),
+            Self::Lstm => chain.lstm(weights),
+        }
+    }
+
+    /// The next state and memory, entry by entry, as the equations are written down.
+    fn reference(self, w: &RecurrentWeights, x: &[f64], h: &[f64], c: &[f64]) -> [Vec<f64>; 2] {
+        let n = h.len();
+        let sigmoid = |v: f64| 1.0 / (1.0 + f64::exp(-v));
+        let dot = |m: &Array2<f32>, bias: &Array1<f32>, row: usize, x: &[f64]| -> f64 {
+            let products = x
+                .iter()
+                .enumerate()
+                .map(|(k, x)| f64::from(m[[row, k]]) * x);
+            f64::from(bias[row]) + products.sum::<f64>()
+        };
+        let from_input = |gate: usize, j: usize| dot(&w.input, &w.input_bias, gate * n + j, x);
+        let from = |h: &[f64], gate: usize, j| dot(&w.hidden, &w.hidden_bias, gate * n + j, h);
+        let both = |gate, j| from_input(gate, j) + from(h, gate, j);
+        let reset: Vec<f64> = (0..n)
+            .map(|k| match self {
+                Self::Gru(_) => sigmoid(both(0, k)) * h[k],
+                _ => 0.0,
+            })
+            .collect();
+        let (mut next, mut memory) = (vec![0.0; n], c.to_vec());
+        for j in 0..n {
+            let gated = |candidate: f64| {
+                let z = sigmoid(both(1, j));
+                (1.0 - z) * candidate + z * h[j]
+            };
+            next[j] = match self {
+                Self::Rnn(RnnActivation::Relu) => both(0, j).max(0.0),
+                Self::Rnn(RnnActivation::Tanh) => both(0, j).tanh(),
+                Self::Gru(GruReset::After) => {
+                    gated((from_input(2, j) + sigmoid(both(0, j)) * from(h, 2, j)).tanh())
+                }
+                Self::Gru(GruReset::Before) => {
+                    gated((from_input(2, j) + from(&reset, 2, j)).tanh())
+                }
+                Self::Lstm => {
+                    memory[j] =
+                        sigmoid(both(1, j)) * c[j] + sigmoid(both(0, j)) * both(2, j).tanh();
+                    sigmoid(both(3, j)) * memory[j].tanh()
+                }
+            };
+        }
+        [next, memory]
+    }
+}
+
 #[test]
 fn recurrent_layers_follow_their_equations() {
-    use crate::{RecurrentFunction, SequenceModel};
     let sequence =
         Array2::from_shape_fn((12, 3), |(t, i)| ((t * 3 + i * 5) % 7) as f32 / 3.5 - 1.0);
-    for (function, gates) in [
-        (RecurrentFunction::Rnn(RnnActivation::Tanh), 1),
-        (RecurrentFunction::Rnn(RnnActivation::Relu), 1),
-        (RecurrentFunction::Gru, 3),
-        (RecurrentFunction::GruResetBefore, 3),
-        (RecurrentFunction::Lstm, 4),
-    ] {
-        let (a, b) = (recurrent(1, gates, 3, 4), recurrent(2, gates, 4, 2));
-        let old = SequenceModel::builder(3)
-            .cell(function, a.clone())
-            .cell(function, b.clone())
-            .dense(filled(2, 2), Array1::ones(2))
-            .tanh()
-            .build()
-            .unwrap();
-        let layer = |net: Sequential, w: &RecurrentWeights| match function {
-            RecurrentFunction::Rnn(activation) => net.rnn(w, activation),
-            RecurrentFunction::Gru => net.gru(w, GruReset::After),
-            RecurrentFunction::GruResetBefore => net.gru(w, GruReset::Before),
-            _ => net.lstm(w),
-        };
-        let chain = layer(layer(Network::sequential([3]), &a), &b);
-        let network = chain
-            .dense(filled(2, 2), Array1::ones(2))
-            .tanh()
-            .build()
-            .unwrap();
-        let (expected, got) = (
-            old.infer(sequence.view()).unwrap(),
-            network.infer_sequence(sequence.view()).unwrap(),
-        );
-        let error = (&expected - &got).iter().fold(0f32, |m, e| m.max(e.abs()));
-        assert!(error < 1e-5, "{function:?}: {error}");
+    for (first, second) in LAYERS
+        .iter()
+        .flat_map(|a| LAYERS.iter().map(move |b| (*a, *b)))
+    {
+        let a = recurrent(1, first.gates(), 3, 4);
+        let b = recurrent(2, second.gates(), 4, 2);
+        let chain = second.add(first.add(Network::sequential([3]), &a), &b);
+        let head = filled(2, 2);
+        let network = chain.dense(&head, Array1::ones(2)).tanh().build().unwrap();
+        let got = network.infer_sequence(sequence.view()).unwrap();
+        let (mut h, mut c) = (vec![0.0; 4], vec![0.0; 4]);
+        let (mut k, mut d) = (vec![0.0; 2], vec![0.0; 2]);
+        for (x, y) in sequence.rows().into_iter().zip(got.rows()) {
+            let x: Vec<f64> = x.iter().map(|x| f64::from(*x)).collect();
+            [h, c] = first.reference(&a, &x, &h, &c);
+            [k, d] = second.reference(&b, &h, &k, &d);
+            for (row, y) in y.iter().enumerate() {
+                let sum: f64 = (0..2).map(|j| f64::from(head[[row, j]]) * k[j]).sum();
+                assert!(
+                    (f64::from(*y) - (sum + 1.0).tanh()).abs() < 1e-5,
+                    "{first:?} {second:?}"
+                );
+            }
+        }
         assert!(network.infer(sequence.row(0)).is_err());
     }
 }

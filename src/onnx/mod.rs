@@ -11,7 +11,7 @@
 //!
 //! let network = onnx::from_bytes(bytes)?.network; // or `onnx::load("model.onnx")?`
 //! let quantized = network.quantize(&samples, &Precision::default())?;
-//! let params = Params::setup(&quantized.program()?)?;
+//! let params = Params::setup(quantized.program())?;
 //! let prover = Prover::new(&params, &quantized)?;
 //! let mut session = prover.session(Visibility::private_inputs().public_outputs())?;
 //! let output = session.push(samples[0].view())?;

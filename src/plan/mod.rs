@@ -8,6 +8,7 @@
 //! what was rejected and why.
 
 mod cost;
+mod layers;
 
 use std::fmt;
 
@@ -17,11 +18,9 @@ use serde::Serialize;
 use crate::{
     DEFAULT_MEMORY_LIMIT, ProofKind,
     circuit::step_constraints,
-    error::Error,
     program::{
         Claim, NetworkShape, Program, ProgramError, Schedule, SequenceShape, Spread, Unrolled,
     },
-    quant::QuantizedModel,
     trace::TraceKey,
 };
 use cost::TraceSize;
@@ -661,16 +660,6 @@ impl SequenceShape {
     pub fn plan(&self, frames: u64) -> Result<u32, ProgramError> {
         let plan = Planner::default().brief().plan_sequence(self, frames)?;
         Ok(plan.chosen.schedule.frames_per_step())
-    }
-}
-
-impl QuantizedModel {
-    /// The program under the schedule that [`Schedule::plan`] chooses.
-    ///
-    /// # Errors
-    /// If the network is too large for any schedule.
-    pub fn program(&self) -> Result<Program, Error> {
-        self.program_with(Schedule::plan(self.shape())?)
     }
 }
 

@@ -2,13 +2,12 @@
 
 use std::{fs, path::Path};
 
-use ndarray::Array1;
+use ndarray::Array2;
 
 use super::fixtures::Bench;
 use crate::{
-    network::Precision,
+    Precision,
     onnx::{ImportOptions, from_bytes_with},
-    program::Schedule,
 };
 
 /// Constraints above which one frame is enough.
@@ -37,17 +36,16 @@ fn file(path: &Path) {
     let record: serde_json::Value = serde_json::from_slice(&json).unwrap();
     let inputs: Vec<Vec<f32>> = serde_json::from_value(record["inputs"].clone()).unwrap();
     let network = import.network;
-    // Their integers come with the quantiser of networks with state.
-    if network.has_state() {
-        return;
-    }
-    let samples: Vec<Array1<f32>> = inputs.into_iter().map(Array1::from).collect();
+    let size = network.input_len();
+    let sequence = |x: Vec<f32>| Array2::from_shape_vec((x.len() / size, size), x).unwrap();
+    let samples: Vec<Array2<f32>> = inputs.into_iter().map(sequence).collect();
     let quantized = network.quantize(&samples, &Precision::default()).unwrap();
-    let program = quantized.program_with(Schedule::WholeNetwork).unwrap();
-    let bench = Bench::new(program, quantized.bank().clone());
-    let frames: Vec<Vec<i64>> = samples[..2]
+    let bench = Bench::new(quantized.program().clone(), quantized.bank().clone());
+    let frames: Vec<Vec<i64>> = samples
         .iter()
-        .map(|s| quantized.quantize_input(s.view()).unwrap())
+        .flat_map(|s| s.rows())
+        .take(if network.has_state() { 3 } else { 2 })
+        .map(|f| quantized.quantize_input(f).unwrap())
         .collect();
     agree(&bench, &frames);
 }

@@ -85,6 +85,21 @@ impl Scales {
         input.iter().filter(outside).count()
     }
 
+    /// The least integer output whose real value is at least `value`: the threshold of a claim.
+    ///
+    /// # Errors
+    /// If it is not a number of the outputs' size.
+    pub fn threshold(&self, value: f64) -> Result<i64, Error> {
+        let units = (value / self.output).ceil();
+        if units.abs() < 2f64.powi(39) {
+            #[expect(clippy::cast_possible_truncation, reason = "bounded")]
+            return Ok(units as i64);
+        }
+        Err(Error::usage(
+            "the threshold is not a number of the outputs' size",
+        ))
+    }
+
     /// An output as real values.
     #[must_use]
     pub fn dequantize_output(&self, output: &[i64]) -> Array1<f32> {

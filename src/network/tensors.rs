@@ -220,7 +220,10 @@ mod tests {
     use ndarray::{arr1, arr2};
 
     use super::*;
-    use crate::{Model, error::ErrorKind, model::ActivationFunction};
+    use crate::{
+        error::ErrorKind,
+        network::{Function, Network},
+    };
 
     /// A file of these tensors: name, element type, shape, data.
     fn file(tensors: &[(&str, &str, &[usize], &[u8])]) -> Vec<u8> {
@@ -269,18 +272,21 @@ mod tests {
     fn reads_a_layer() {
         let tensors = Tensors::from_bytes(&dense()).unwrap();
         assert_eq!(tensors.names(), ["fc.bias", "fc.weight"]);
-        let model = Model::builder([3])
+        let model = Network::sequential([3])
             .dense_from(&tensors, "fc")
             .unwrap()
             .relu()
             .build()
             .unwrap();
-        let expected = arr2(&[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]);
-        assert_eq!(model.layers()[0].weight(), expected);
-        assert_eq!(model.layers()[0].bias(), arr1(&[0.5, -0.5]));
-        let same = Model::from_safetensors(&dense(), &[("fc", ActivationFunction::Relu)]).unwrap();
+        let x = arr1(&[1.0, 0.0, -1.0]);
+        assert_eq!(
+            tensors.matrix("fc.weight").unwrap(),
+            arr2(&[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+        );
+        assert_eq!(model.infer(x.view()).unwrap(), arr1(&[0.0, 0.0]));
+        assert_eq!(model.infer((-x).view()).unwrap(), arr1(&[2.5, 1.5]));
+        let same = Network::from_safetensors(&dense(), &[("fc", Some(Function::Relu))]).unwrap();
         assert_eq!(format!("{same:?}"), format!("{model:?}"));
-        assert_eq!(same.layers()[0].weight(), expected);
     }
 
     #[test]
@@ -326,17 +332,17 @@ mod tests {
     fn missing_tensor() {
         let tensors = Tensors::from_bytes(&dense()).unwrap();
         fails(
-            Model::builder([3]).dense_from(&tensors, "fc1"),
+            Network::sequential([3]).dense_from(&tensors, "fc1"),
             ErrorKind::Input,
             "tensor `fc1.weight`: not in the file, which has: fc.bias, fc.weight",
         );
         fails(
-            Model::from_safetensors(&dense(), &[("x", ActivationFunction::Relu)]),
+            Network::from_safetensors(&dense(), &[("x", Some(Function::Relu))]),
             ErrorKind::Input,
             "tensor `x.weight`: not in the file, which has: fc.bias, fc.weight",
         );
         fails(
-            Model::from_safetensors(&dense(), &[]),
+            Network::from_safetensors(&dense(), &[]),
             ErrorKind::Input,
             "model is empty",
         );
@@ -351,7 +357,7 @@ mod tests {
             ("c.bias", "F32", &[], &[0; 4]),
         ]))
         .unwrap();
-        let load = |name| Model::builder([2]).dense_from(&tensors, name);
+        let load = |name| Network::sequential([2]).dense_from(&tensors, name);
         fails(
             load("a"),
             ErrorKind::Input,

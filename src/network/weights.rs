@@ -1,19 +1,12 @@
 //! Weights of a recurrent cell, in PyTorch's layout, and from ONNX's.
 
-use std::{fmt, ops::Range};
+use std::fmt;
 
-use ndarray::{Array1, Array2, Axis, CowArray, Dimension, Ix1, Ix2, Slice};
+use ndarray::{Array1, Array2, Axis, CowArray, Dimension, Ix1, Ix2};
 use zeroize::Zeroize;
 
-use super::RecurrentFunction;
-use crate::{
-    error::{Error, Reason},
-    model::{
-        AffineView, Tensors,
-        builder::{MAX_WIDTH, check_weights},
-        tensors,
-    },
-};
+use super::{Tensors, tensors};
+use crate::error::{Error, Reason};
 
 /// Weights of a recurrent cell in PyTorch's layout: the gates are stacked, `hidden` rows to each.
 ///
@@ -50,8 +43,9 @@ impl RecurrentWeights {
     /// The weights of an ONNX `GRU` node for one direction, gates `z, r, h`: `W`
     /// `[3·hidden, inputs]`, `R` `[3·hidden, hidden]` and `B` `[6·hidden]`.
     ///
-    /// They are for [`gru`](super::SequenceBuilder::gru) if the node has `linear_before_reset = 1`,
-    /// and for [`gru_reset_before`](super::SequenceBuilder::gru_reset_before) if it is 0 or absent.
+    /// They are for [`GruReset::After`](super::GruReset::After) if the node has
+    /// `linear_before_reset = 1`, and for [`GruReset::Before`](super::GruReset::Before) if it is 0 or
+    /// absent.
     ///
     /// # Errors
     /// If the tensors are empty or do not fit each other.
@@ -159,88 +153,20 @@ impl RecurrentWeights {
             hidden_bias,
         })
     }
+}
 
-    /// Checks that these are the weights of a cell of this function with `inputs` inputs, which is
-    /// layer `layer`.
-    pub(super) fn check(
-        &self,
-        function: RecurrentFunction,
-        inputs: usize,
-        layer: usize,
-    ) -> Result<(), Reason> {
-        let hidden = self.hidden.ncols();
-        if hidden == 0 {
-            return Err(Reason::Layer {
-                layer,
-                problem: "the matrix of its recurrent weights is empty",
-            });
+impl RecurrentWeights {
+    /// The weights of every layer of a PyTorch `RNN`, `GRU` or `LSTM`, from layer 0 to the last whose
+    /// tensors are there.
+    ///
+    /// # Errors
+    /// As [`from_tensors`](Self::from_tensors).
+    pub fn layers_from_tensors(tensors: &Tensors, name: &str) -> Result<Vec<Self>, Error> {
+        let mut layers = vec![Self::from_tensors(tensors, name, 0)?];
+        while tensors.has(&format!("{name}.weight_ih_l{}", layers.len())) {
+            layers.push(Self::from_tensors(tensors, name, layers.len())?);
         }
-        let rows = hidden
-            .checked_mul(function.gates())
-            .filter(|rows| *rows <= MAX_WIDTH);
-        let Some(rows) = rows else {
-            return Err(Reason::Layer {
-                layer,
-                problem: "more than 2^24 gates",
-            });
-        };
-        for (what, expected, got) in [
-            ("rows of the recurrent weights", rows, self.hidden.nrows()),
-            ("rows of the input weights", rows, self.input.nrows()),
-            ("columns of the input weights", inputs, self.input.ncols()),
-            ("entries of the input bias", rows, self.input_bias.len()),
-            (
-                "entries of the recurrent bias",
-                rows,
-                self.hidden_bias.len(),
-            ),
-        ] {
-            if expected != got {
-                return Err(Reason::LayerShape {
-                    layer,
-                    what,
-                    expected,
-                    got,
-                });
-            }
-        }
-        check_weights(layer, "an input weight", self.input.iter())?;
-        check_weights(layer, "a recurrent weight", self.hidden.iter())?;
-        check_weights(layer, "an entry of the input bias", self.input_bias.iter())?;
-        check_weights(
-            layer,
-            "an entry of the recurrent bias",
-            self.hidden_bias.iter(),
-        )
-    }
-
-    /// Weights and bias of these gates for the input.
-    pub(crate) fn input_gates(&self, gates: Range<usize>) -> AffineView<'_> {
-        self.gates(&self.input, &self.input_bias, gates)
-    }
-
-    /// Weights and bias of these gates for the state.
-    pub(crate) fn hidden_gates(&self, gates: Range<usize>) -> AffineView<'_> {
-        self.gates(&self.hidden, &self.hidden_bias, gates)
-    }
-
-    fn gates<'a>(
-        &self,
-        weights: &'a Array2<f32>,
-        bias: &'a Array1<f32>,
-        gates: Range<usize>,
-    ) -> AffineView<'a> {
-        let n = self.hidden.ncols();
-        let rows = Slice::from(gates.start * n..gates.end * n);
-        (
-            weights.slice_axis(Axis(0), rows),
-            bias.slice_axis(Axis(0), rows),
-        )
-    }
-
-    /// Number of weights and biases.
-    pub(super) fn count(&self) -> usize {
-        self.input.len() + self.hidden.len() + self.input_bias.len() + self.hidden_bias.len()
+        Ok(layers)
     }
 }
 

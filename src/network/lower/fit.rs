@@ -10,10 +10,15 @@
 //!
 //! so that a register of value 0 adds nothing, whatever the rounding of the weights.
 
+use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::{form::Form, limit};
-use crate::{error::Error, program::Register, quant::standard_shift, weights::AffineMap};
+use crate::{
+    error::Error,
+    network::{form::Form, limit},
+    program::Register,
+    weights::AffineMap,
+};
 
 /// Least factor by which a scale is enlarged at a time.
 const LEAST_FACTOR: f64 = 1.0 + 1.0 / 256.0;
@@ -25,22 +30,22 @@ const DENSE_FROM: usize = 4;
 const MAX_ROUNDS: usize = 1000;
 
 /// What the integers of a register stand for: `rest + unit·(q + steps)`.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Encoding {
-    pub(super) register: Register,
-    pub(super) len: usize,
-    pub(super) unit: f64,
-    pub(super) steps: i64,
-    pub(super) rest: f64,
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(in crate::network) struct Encoding {
+    pub(in crate::network) register: Register,
+    pub(in crate::network) len: usize,
+    pub(in crate::network) unit: f64,
+    pub(in crate::network) steps: i64,
+    pub(in crate::network) rest: f64,
     /// Bits of the register.
-    pub(super) width: u8,
+    pub(in crate::network) width: u8,
     /// Whether its integers have a sign.
-    pub(super) signed: bool,
+    pub(in crate::network) signed: bool,
 }
 
 impl Encoding {
     /// The largest absolute value of an integer, as the bound on sums counts it.
-    pub(super) fn reach(&self) -> f64 {
+    pub(in crate::network) fn reach(&self) -> f64 {
         if self.signed {
             f64::from(self.width - 1).exp2()
         } else {
@@ -49,12 +54,12 @@ impl Encoding {
     }
 
     /// The real value of an integer.
-    pub(super) fn value(&self, q: i64) -> f64 {
+    pub(in crate::network) fn value(&self, q: i64) -> f64 {
         self.rest + self.unit * (q as f64 + self.steps as f64)
     }
 
     /// Whether the integers are the values but for a unit.
-    pub(super) fn is_plain(&self) -> bool {
+    pub(in crate::network) fn is_plain(&self) -> bool {
         self.steps == 0 && self.rest == 0.0
     }
 }
@@ -85,13 +90,15 @@ pub(super) struct Formats {
     pub(super) shift: u8,
     /// Whether it must be that one.
     pub(super) fixed_shift: bool,
+    /// The shift that all stages have, if their weights do not stand against it.
+    pub(super) common: u8,
     /// The most accumulator bits for a shift, and whether it must be so many.
     pub(super) bits: u8,
     pub(super) fixed_bits: bool,
+    /// The most of all.
+    pub(super) most: u8,
     /// Whether the shift is carried out: there is no rounding term otherwise.
     pub(super) rounded: bool,
-    /// Room that is left all the same, for the rounding term of a format that others share.
-    pub(super) spare: f64,
 }
 
 /// What the integers of some rows came to.
@@ -111,28 +118,36 @@ pub(super) struct Fitted {
     pub(super) maps: Vec<(usize, AffineMap)>,
 }
 
-/// `5 + ⌈log2(n)/2⌉`, at least 8, for the most entries `n` of a row; more if entries have more than 8
-/// bits.
-pub(super) fn shift_for(forms: &[&Form], registers: &[Encoding]) -> u8 {
+/// `5 + ⌈log2(n)/2⌉`, at least 8, for the most entries `n` of a row; more if what is read has more than
+/// 8 bits, by `bits`.
+pub(super) fn shift_for<'a>(
+    forms: impl IntoIterator<Item = &'a Form>,
+    bits: &dyn Fn(usize) -> u8,
+) -> u8 {
     let mut shift = 8;
     for form in forms {
-        let mut most = 1;
-        let mut reach = 128.0f64;
-        for row in 0..form.len {
-            most = most.max(form.terms.iter().map(|t| t.1.row_len(row)).sum());
+        for product in &form.products {
+            if product.right.addends().is_none() {
+                shift = shift.max(shift_for([product.right.as_ref()], bits));
+            }
         }
-        for (register, _) in &form.terms {
-            reach = reach.max(registers[*register].reach());
+        // What is added to products as it stands has no weights.
+        if !form.products.is_empty() && form.addends().is_some() {
+            continue;
         }
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "between 0 and 9"
-        )]
-        let wider = (reach / 128.0).log2().round().clamp(0.0, 9.0) as u8;
-        shift = shift.max(standard_shift(most) + wider);
+        let entries = |row| form.terms.iter().map(|t| t.1.row_len(row)).sum();
+        let most = (0..form.len).map(entries).max().unwrap_or(1);
+        let wider = form.terms.iter().map(|t| bits(t.0).saturating_sub(8)).max();
+        shift = shift.max(standard_shift(most) + wider.unwrap_or(0));
     }
     shift
+}
+
+/// `5 + ⌈log2(n)/2⌉`, at least 8.
+fn standard_shift(inputs: usize) -> u8 {
+    // ⌈log2(n)/2⌉ is the least h with 4^h ≥ n; less than 32 for 64 bits.
+    let log2 = usize::BITS - inputs.saturating_sub(1).leading_zeros();
+    (5 + u8::try_from(log2.div_ceil(2)).unwrap_or(u8::MAX - 5)).max(8)
 }
 
 /// The sizes of a block's integers.
@@ -223,28 +238,32 @@ pub(super) fn fit(
     let mut units: Vec<f64> = blocks.iter().map(|b| b.unit).collect();
     let largest: Vec<f64> = blocks.iter().map(|b| b.largest(registers)).collect();
     let mut shift = formats.shift;
+    let mut standard = shift;
     if !formats.fixed_shift {
-        // As much of the shift as leaves all weights 16 bits.
         let fits = |shift: u8| {
             let mut weights = largest.iter().zip(&units);
             weights.all(|(largest, unit)| largest / unit * exp2(shift) <= MAX_WEIGHT)
         };
+        // That of all stages, or as much of their own as leaves all weights 16 bits.
+        if formats.common > shift && fits(formats.common) {
+            shift = formats.common;
+            standard = shift;
+        }
         while shift > 1 && !fits(shift) {
             shift -= 1;
         }
     }
-    while !formats.fixed_shift && shift > 1 && shift + 2 > formats.bits {
+    while !formats.fixed_shift && shift > 1 && shift + 2 > formats.bits + standard - formats.shift {
         shift -= 1;
     }
     // What is cut from the shift is cut from the accumulator as well.
-    let most = formats
-        .bits
-        .saturating_sub(formats.shift - shift)
-        .max(shift + 2);
+    let most = (formats.bits + shift)
+        .saturating_sub(formats.shift)
+        .clamp(shift + 2, formats.most.max(shift + 2));
     let rounding = if formats.rounded {
         exp2(shift - 1)
     } else {
-        formats.spare
+        0.0
     };
     let limit_of = |bits: u8| exp2(bits - 1) - rounding - 1.0;
     let enlarge = |unit: &mut f64, how: Enlarging, over: f64| {
@@ -297,7 +316,11 @@ pub(super) fn fit(
         shift,
         bits,
         max_weight,
-        nonzeros: blocks.iter().map(|b| b.form.nonzeros()).sum(),
+        nonzeros: blocks
+            .iter()
+            .flat_map(|b| &b.form.terms)
+            .map(|t| t.1.nonzeros())
+            .sum(),
         maps,
     })
 }
