@@ -279,7 +279,7 @@ fn run(bytes: &[u8]) -> &'static str {
             Imported::Network(_) => "graph",
             Imported::Sequence(model) => {
                 let frames = Array2::from_elem((2, model.input_len()), 0.5);
-                match model.infer(frames.view()) {
+                match model.infer_sequence(frames.view()) {
                     Ok(_) => "sequence, inferred",
                     Err(_) => "sequence, not finite",
                 }

@@ -23,9 +23,9 @@ pub(crate) fn case(file: &str, input: &str) -> Result<Case, Failure> {
     match import.model {
         Imported::Network(graph) => {
             let inputs = numbers.rows(graph.input_len())?;
-            Ok(Case::Network {
+            Ok(Case::Feedforward {
                 calibration: inputs.clone(),
-                graph,
+                model: graph,
                 inputs,
             })
         }
