@@ -73,7 +73,7 @@ fn prove(quantized: &Quantized, index: usize) -> Result<(), Box<dyn Error>> {
     let truth = labels(format!("{DATA}/mnist-sample-labels-idx1-ubyte"))?;
     let label = *truth.get(index).ok_or("there are 20 images: 0 to 19")?;
 
-    let params = Params::setup(&quantized.program()?)?; // keys of the shape
+    let params = Params::setup(quantized.program())?; // keys of the shape
     let prover = Prover::new(&params, quantized)?; // commits to the weights
     let started = Instant::now();
     let mut session = prover.session(Visibility::private_inputs().public_outputs())?;

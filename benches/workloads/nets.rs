@@ -2,7 +2,7 @@
 
 use layerfold::{
     Error,
-    graph::{Conv, Function, Network, NetworkBuilder, Pool, Value},
+    network::{Conv, Function, Network, NetworkBuilder, Pool, Value},
 };
 use ndarray::{Array1, Array2, ArrayD, IxDyn};
 use rand::{Rng, SeedableRng};

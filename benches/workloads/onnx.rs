@@ -20,11 +20,24 @@ pub(crate) fn case(file: &str, input: &str) -> Result<Case, Failure> {
         Ok(values) if !path.exists() => Input::List(values),
         _ => Input::File(Numbers::read(path)?),
     };
-    let graph = import.network;
-    let inputs = numbers.rows(graph.input_len())?;
-    Ok(Case::Network {
-        calibration: inputs.clone(),
-        graph,
+    let model = import.network;
+    let len = model.input_len();
+    if !model.has_state() {
+        let inputs = numbers.rows(len)?;
+        return Ok(Case::Feedforward {
+            calibration: inputs.clone(),
+            model,
+            inputs,
+        });
+    }
+    let sequences = match &numbers {
+        Input::File(numbers) => numbers.sequences(len)?,
+        Input::List(_) => vec![numbers.rows(len)?],
+    };
+    let inputs = sequences.first().ok_or("no sequence")?.clone();
+    Ok(Case::Sequence {
+        model,
+        calibration: sequences,
         inputs,
     })
 }

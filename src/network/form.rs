@@ -357,6 +357,12 @@ impl Network {
         !self.states.is_empty()
     }
 
+    /// Number of values that one frame leaves to the next.
+    #[must_use]
+    pub fn state_count(&self) -> usize {
+        self.states.len()
+    }
+
     /// Whether only the output after the last frame counts.
     #[must_use]
     pub fn has_last_output_only(&self) -> bool {

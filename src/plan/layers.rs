@@ -48,12 +48,39 @@ impl Quantized {
     /// # Errors
     /// If the network is not made of layers; as [`NetworkShape::claim_program`].
     pub fn claim_program(&self, claim: Claim, frames_per_step: u32) -> Result<Program, Error> {
-        let Some(layers) = layers_of(self.program()) else {
-            return Err(Error::usage(
+        Ok(self.claim_layers()?.claim_program(claim, frames_per_step)?)
+    }
+}
+
+impl Quantized {
+    /// The cheapest number of frames to a step for a claim about `frames` frames.
+    ///
+    /// # Errors
+    /// As [`claim_program`](Self::claim_program).
+    pub fn plan_claim(&self, claim: Claim, frames: u64) -> Result<u32, Error> {
+        let plan = self.plan_claim_with(&Planner::default().brief(), claim, frames)?;
+        Ok(plan.chosen.schedule.frames_per_step())
+    }
+
+    /// The same with a planner, and what was weighed.
+    ///
+    /// # Errors
+    /// As [`claim_program`](Self::claim_program).
+    pub fn plan_claim_with(
+        &self,
+        planner: &Planner,
+        claim: Claim,
+        frames: u64,
+    ) -> Result<Plan, Error> {
+        Ok(planner.plan_claim(&self.claim_layers()?, claim, frames)?)
+    }
+
+    fn claim_layers(&self) -> Result<NetworkShape, Error> {
+        layers_of(self.program()).ok_or_else(|| {
+            Error::usage(
                 "a claim needs a network whose values are all functions of sums of one width and shift",
-            ));
-        };
-        Ok(layers.claim_program(claim, frames_per_step)?)
+            )
+        })
     }
 }
 
