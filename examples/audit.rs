@@ -20,8 +20,9 @@ use std::{error::Error, time::Instant};
 use csv::table;
 use idx::{images, labels, to_input};
 use layerfold::{
-    ActivationFunction, DigestBuilder, Model, Outputs, Params, Precision, Proof, Prover,
-    QuantizedModel, Statement, Verifier, Visibility,
+    DigestBuilder, Network, Outputs, Params, Precision, Proof, Prover, Quantized, Statement,
+    Verifier, Visibility,
+    network::Function,
     program::{Claim, Label, Predicate, Threshold},
 };
 use ndarray::{Array2, ArrayView1, Axis};
@@ -31,12 +32,12 @@ const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data");
 /// Runs a claim over samples with what follows them in a frame, and verifies the proof against the
 /// digest of the very data.
 fn audit<'a>(
-    quantized: &QuantizedModel,
+    quantized: &Quantized,
     claim: Claim,
     visibility: Visibility,
     samples: impl ExactSizeIterator<Item = (ArrayView1<'a, f32>, Vec<i64>)>,
 ) -> Result<Statement, Box<dyn Error>> {
-    let per_step = quantized.shape().plan_claim(claim, samples.len() as u64)?;
+    let per_step = quantized.plan_claim(claim, samples.len() as u64)?;
     let program = quantized.claim_program(claim, per_step)?;
     let params = Params::setup(&program)?;
     let prover = Prover::new(&params, quantized)?;
@@ -88,13 +89,10 @@ fn result(statement: &Statement) -> Result<&[i64], Box<dyn Error>> {
 
 fn digits(paths: &[String]) -> Result<(), Box<dyn Error>> {
     let bytes = std::fs::read(format!("{DATA}/mnist-784-128-10.safetensors"))?;
-    let layers = [
-        ("fc1", ActivationFunction::Relu),
-        ("fc2", ActivationFunction::Identity),
-    ];
-    let model = Model::from_safetensors(&bytes, &layers)?;
+    let layers = [("fc1", Some(Function::Relu)), ("fc2", None)];
+    let model = Network::from_safetensors(&bytes, &layers)?;
     let calibration = images(format!("{DATA}/mnist-calibration-images-idx3-ubyte"))?;
-    let quantized = model.quantize(&to_input(&calibration), Precision::default())?;
+    let quantized = model.quantize(&to_input(&calibration), &Precision::default())?;
     let (pixels, truth) = match paths {
         [pixels, truth, ..] => (images(pixels)?, labels(truth)?),
         _ => (
@@ -132,13 +130,13 @@ fn credit() -> Result<(), Box<dyn Error>> {
     const INPUTS: usize = 20;
     let bytes = std::fs::read(format!("{DATA}/credit-20-32-16-1.safetensors"))?;
     let layers = [
-        ("fc1", ActivationFunction::Relu),
-        ("fc2", ActivationFunction::Relu),
-        ("fc3", ActivationFunction::Sigmoid),
+        ("fc1", Some(Function::Relu)),
+        ("fc2", Some(Function::Relu)),
+        ("fc3", Some(Function::Sigmoid)),
     ];
-    let model = Model::from_safetensors(&bytes, &layers)?;
+    let model = Network::from_safetensors(&bytes, &layers)?;
     let calibration = table(format!("{DATA}/credit-calibration.csv"))?;
-    let quantized = model.quantize(&calibration, Precision::default())?;
+    let quantized = model.quantize(&calibration, &Precision::default())?;
     let held_out: Array2<f32> = table(format!("{DATA}/credit-heldout.csv"))?;
     println!(
         "credit    a private 20-32-16-1 network on {} private applicants",

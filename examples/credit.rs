@@ -20,8 +20,9 @@ use std::{error::Error, time::Instant};
 
 use csv::table;
 use layerfold::{
-    ActivationFunction, Attestation, Model, Params, Precision, Proof, ProofKind, Prover,
-    QuantizedModel, Salt, Verifier, VerifyError, Visibility, digest_of_frames,
+    Attestation, Network, Params, Precision, Proof, ProofKind, Prover, Quantized, Salt, Verifier,
+    VerifyError, Visibility, digest_of_frames,
+    network::Function,
     program::{Claim, Predicate, Threshold},
 };
 use ndarray::{Array2, ArrayView1};
@@ -32,16 +33,16 @@ const INPUTS: usize = 20;
 /// what a good one brings, to the nearest sixteenth).
 const THRESHOLD: f64 = 13.0 / 16.0;
 
-fn model() -> Result<(Model, QuantizedModel), Box<dyn Error>> {
+fn model() -> Result<(Network, Quantized), Box<dyn Error>> {
     let bytes = std::fs::read(format!("{DATA}/credit-20-32-16-1.safetensors"))?;
     let layers = [
-        ("fc1", ActivationFunction::Relu),
-        ("fc2", ActivationFunction::Relu),
-        ("fc3", ActivationFunction::Sigmoid),
+        ("fc1", Some(Function::Relu)),
+        ("fc2", Some(Function::Relu)),
+        ("fc3", Some(Function::Sigmoid)),
     ];
-    let model = Model::from_safetensors(&bytes, &layers)?;
+    let model = Network::from_safetensors(&bytes, &layers)?;
     let calibration = table(format!("{DATA}/credit-calibration.csv"))?;
-    let quantized = model.quantize(&calibration, Precision::default())?;
+    let quantized = model.quantize(&calibration, &Precision::default())?;
     Ok((model, quantized))
 }
 

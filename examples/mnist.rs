@@ -23,7 +23,7 @@ use std::{
 
 use idx::{images, labels, to_input};
 use layerfold::{
-    Model, ModelCommitment, Outputs, Params, Precision, Proof, ProofKind, Prover, QuantizedModel,
+    ModelCommitment, Network, Outputs, Params, Precision, Proof, ProofKind, Prover, Quantized,
     Schedule, Tensors, Verifier, Visibility, program::Program,
 };
 use ndarray::{Array1, ArrayView1};
@@ -39,7 +39,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // The model, as its owner has it: floats.
     let tensors = Tensors::open(format!("{data}/mnist-784-128-10.safetensors"))?;
-    let model = Model::builder([784])
+    let model = Network::sequential([784])
         .dense_from(&tensors, "fc1")?
         .relu()
         .dense_from(&tensors, "fc2")?
@@ -49,7 +49,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let calibration = to_input(&images(format!(
         "{data}/mnist-calibration-images-idx3-ubyte"
     ))?);
-    let quantized = model.quantize(&calibration, Precision::default())?;
+    let quantized = model.quantize(&calibration, &Precision::default())?;
 
     let pixels = images(format!("{data}/mnist-sample-images-idx3-ubyte"))?;
     let labels = labels(format!("{data}/mnist-sample-labels-idx1-ubyte"))?;
@@ -61,8 +61,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let accuracy = quantized.accuracy(&model, &samples, &labels)?;
     println!(
-        "model     784-128-10, {} weights and biases; right on the {} sample images: float {}, integers {}",
-        model.parameter_count(),
+        "model     784-128-10, {} weights; right on the {} sample images: float {}, integers {}",
+        model.nonzeros(),
         accuracy.samples,
         percent(accuracy.float),
         percent(accuracy.integer),
@@ -93,7 +93,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// Proves an inference, writes what a verifier needs, and verifies it from there; gives the digit.
 fn prove(
-    quantized: &QuantizedModel,
+    quantized: &Quantized,
     schedule: Schedule,
     image: ArrayView1<'_, f32>,
     out: &Path,

@@ -20,8 +20,8 @@ use std::{error::Error, time::Instant};
 use idx::{images, labels, to_input};
 use layerfold::{
     Outputs, Params, Proof, Prover, Verifier, Visibility,
-    graph::{Graph, GraphPrecision, QuantizedGraph},
-    onnx::{self, Imported},
+    network::{Network, Precision, Quantized},
+    onnx,
 };
 use ndarray::{Axis, Slice};
 
@@ -32,11 +32,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // The file, and a hundred typical inputs for the scales of the integers.
     let import = onnx::load(format!("{DATA}/mnist-cnn.onnx"))?;
-    let Imported::Graph(graph) = import.model else {
-        return Err("a recurrent network".into());
-    };
+    let graph = import.network;
     let calibration = images(format!("{DATA}/mnist-calibration-images-idx3-ubyte"))?;
-    let quantized = graph.quantize(&to_input(&calibration), &GraphPrecision::default())?;
+    let quantized = graph.quantize(&to_input(&calibration), &Precision::default())?;
     println!("{}\n", quantized.report(&graph, &to_input(&calibration))?);
 
     match arguments.as_slice() {
@@ -49,8 +47,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn accuracy(
-    graph: &Graph,
-    quantized: &QuantizedGraph,
+    graph: &Network,
+    quantized: &Quantized,
     pixels: &str,
     truth: &str,
     skip: usize,
@@ -70,12 +68,12 @@ fn accuracy(
     Ok(())
 }
 
-fn prove(quantized: &QuantizedGraph, index: usize) -> Result<(), Box<dyn Error>> {
+fn prove(quantized: &Quantized, index: usize) -> Result<(), Box<dyn Error>> {
     let samples = to_input(&images(format!("{DATA}/mnist-sample-images-idx3-ubyte"))?);
     let truth = labels(format!("{DATA}/mnist-sample-labels-idx1-ubyte"))?;
     let label = *truth.get(index).ok_or("there are 20 images: 0 to 19")?;
 
-    let params = Params::setup(&quantized.program()?)?; // keys of the shape
+    let params = Params::setup(quantized.program())?; // keys of the shape
     let prover = Prover::new(&params, quantized)?; // commits to the weights
     let started = Instant::now();
     let mut session = prover.session(Visibility::private_inputs().public_outputs())?;

@@ -23,8 +23,10 @@ use std::{
 };
 
 use layerfold::{
-    BlindingSeed, DigestBuilder, Outputs, Params, Precision, Proof, ProofKind, Prover,
-    QuantizedSequence, SequenceModel, Session, Tensors, Verifier, Visibility, plan::Planner,
+    BlindingSeed, DigestBuilder, Network, Outputs, Params, Precision, Proof, ProofKind, Prover,
+    Quantized, Session, Tensors, Verifier, Visibility,
+    network::{GruReset, RecurrentWeights},
+    plan::Planner,
 };
 use ndarray::{Array1, Array2};
 
@@ -59,10 +61,13 @@ fn arguments() -> Result<Arguments, Box<dyn Error>> {
 }
 
 /// A GRU of 24 and a dense layer, one output for each frame.
-fn model() -> Result<(SequenceModel, QuantizedSequence), Box<dyn Error>> {
+fn model() -> Result<(Network, Quantized), Box<dyn Error>> {
     let tensors = Tensors::open(format!("{DATA}/pump-gru-6-24-3.safetensors"))?;
-    let model = SequenceModel::builder(CHANNELS)
-        .gru_from(&tensors, "gru", 0)?
+    let model = Network::sequential([CHANNELS])
+        .gru(
+            &RecurrentWeights::from_tensors(&tensors, "gru", 0)?,
+            GruReset::After,
+        )
         .dense_from(&tensors, "head")?
         .build()?;
     // Sequences of the calibration file: the number of the sequence, then the channels.
@@ -82,7 +87,7 @@ fn model() -> Result<(SequenceModel, QuantizedSequence), Box<dyn Error>> {
         .into_iter()
         .map(|s| Array2::from_shape_vec((s.len() / CHANNELS, CHANNELS), s))
         .collect::<Result<Vec<_>, _>>()?;
-    let quantized = model.quantize(&sequences, Precision::default())?;
+    let quantized = model.quantize(&sequences, &Precision::default())?;
     Ok((model, quantized))
 }
 
@@ -95,11 +100,7 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), Box<dyn Error>> {
 
 /// The prover of this folder: blinds of the commitment follow from a seed that is kept in it, or
 /// nothing could be resumed.
-fn prover(
-    params: &Params,
-    quantized: &QuantizedSequence,
-    folder: &Path,
-) -> Result<Prover, Box<dyn Error>> {
+fn prover(params: &Params, quantized: &Quantized, folder: &Path) -> Result<Prover, Box<dyn Error>> {
     let path = folder.join("seed.secret");
     if let Ok(bytes) = fs::read(&path) {
         let seed = BlindingSeed::from_bytes(bytes.try_into().map_err(|_| "seed.secret: 32 bytes")?);
@@ -169,15 +170,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (model, quantized) = model()?;
     // The memory of a stream must not grow with its length.
     let planner = Planner::default().constant_size(true);
-    let plan = planner.plan_sequence(quantized.shape(), USUAL_RUN)?;
-    let per_step = plan.chosen.schedule.frames_per_step();
+    let plan = quantized.plan(&planner, USUAL_RUN)?;
+    let schedule = plan.chosen.schedule;
     let started = Instant::now();
-    let params = Params::setup(&quantized.program(per_step)?)?;
+    let params = Params::setup(&quantized.program_with(schedule)?)?;
     params.prepare_prover_for(ProofKind::Recursive)?;
     let prover = prover(&params, &quantized, folder)?;
     println!(
-        "{} weights and biases; {per_step} frames to a step of {} constraints; keys and commitment in {:.2?}",
-        model.parameter_count(),
+        "{} weights; {schedule}: steps of {} constraints; keys and commitment in {:.2?}",
+        model.nonzeros(),
         params.constraints()?.primary,
         started.elapsed()
     );

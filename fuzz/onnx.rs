@@ -28,8 +28,8 @@ use std::{
 };
 
 use cpu_time::ProcessTime;
-use layerfold::onnx::{ImportOptions, Imported, OnnxError, from_bytes_with};
-use ndarray::{Array1, Array2};
+use layerfold::onnx::{ImportOptions, OnnxError, from_bytes_with};
+use ndarray::Array2;
 use rand::{Rng, SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha20Rng;
 
@@ -269,23 +269,17 @@ fn run(bytes: &[u8]) -> &'static str {
         .drop_softmax(true)
         .max_file_bytes(1 << 24);
     match from_bytes_with(bytes, &options) {
-        Ok(import) => match import.model {
-            Imported::Graph(graph) if graph.input_len() < 1 << 16 => {
-                match graph.infer(Array1::from_elem(graph.input_len(), 0.5).view()) {
-                    Ok(_) => "graph, inferred",
-                    Err(_) => "graph, not finite",
-                }
+        Ok(import) => {
+            let (network, len) = (&import.network, import.network.input_len());
+            if len >= 1 << 16 {
+                return "imported";
             }
-            Imported::Graph(_) => "graph",
-            Imported::Sequence(model) => {
-                let frames = Array2::from_elem((2, model.input_len()), 0.5);
-                match model.infer(frames.view()) {
-                    Ok(_) => "sequence, inferred",
-                    Err(_) => "sequence, not finite",
-                }
+            match network.infer_sequence(Array2::from_elem((2, len), 0.5).view()) {
+                Ok(_) if network.has_state() => "with state, inferred",
+                Ok(_) => "inferred",
+                Err(_) => "not finite",
             }
-            _ => "another kind of model",
-        },
+        }
         Err(OnnxError::Malformed(_)) => "malformed",
         Err(OnnxError::Unsupported(_)) => "unsupported",
         Err(OnnxError::TooLarge { .. }) => "too large",

@@ -56,25 +56,6 @@ pub(crate) enum Reason {
     Usage { what: &'static str },
     #[error("tensor `{name}`: {problem}")]
     Tensor { name: String, problem: String },
-    #[error("layer {layer}: {problem}")]
-    Layer { layer: usize, problem: &'static str },
-    #[error("layer {layer}: {what}: expected {expected}, got {got}")]
-    LayerShape {
-        layer: usize,
-        what: &'static str,
-        expected: usize,
-        got: usize,
-    },
-    #[error("layer {layer}: {what} is not a finite number (at index {index})")]
-    LayerNotFinite {
-        layer: usize,
-        what: &'static str,
-        index: usize,
-    },
-    #[error(
-        "layer {layer}: its sums need an accumulator of {needed} bits at the fixed scale of its activation, it has {bits}: ask for more with `Precision::accumulator_bits`"
-    )]
-    FixedScale { layer: usize, needed: u32, bits: u8 },
     #[error("map {map}: an output can reach {reach}, its program allows {limit}")]
     Reach {
         map: usize,
@@ -82,12 +63,12 @@ pub(crate) enum Reason {
         limit: i128,
     },
     #[error("{operation}: {problem}")]
-    Graph {
+    Network {
         operation: &'static str,
         problem: String,
     },
     #[error("{operation}: {problem}")]
-    GraphLimit {
+    NetworkLimit {
         operation: &'static str,
         problem: String,
     },
@@ -111,16 +92,12 @@ impl Error {
             | Reason::Empty { .. }
             | Reason::NotFinite { .. }
             | Reason::Range { .. }
-            | Reason::LayerShape { .. }
-            | Reason::LayerNotFinite { .. }
-            | Reason::Graph { .. }
+            | Reason::Network { .. }
             | Reason::Tensor { .. } => ErrorKind::Input,
             Reason::Usage { .. } => ErrorKind::Usage,
             Reason::Program(_)
             | Reason::Step(_)
-            | Reason::Layer { .. }
-            | Reason::FixedScale { .. }
-            | Reason::GraphLimit { .. }
+            | Reason::NetworkLimit { .. }
             | Reason::Reach { .. } => ErrorKind::Unsupported,
             Reason::Io { .. } => ErrorKind::Io,
             Reason::Decode(_) => ErrorKind::Decode,

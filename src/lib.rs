@@ -9,21 +9,20 @@
 //! [`ProofKind`].
 //!
 //! ```
-//! use layerfold::{Model, Params, Precision, Proof, Prover, Verifier, Visibility};
+//! use layerfold::{Network, Params, Precision, Proof, Prover, Verifier, Visibility};
 //! use ndarray::array;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let model = Model::builder([2])
+//! let network = Network::sequential([2])
 //!     .dense(array![[1.0, -0.5], [0.25, 2.0], [-1.0, 1.0]], array![0.1, 0.0, -0.2])
 //!     .relu()
 //!     .dense(array![[0.5, 1.0, -1.0]], array![0.3])
 //!     .build()?;
 //! let samples = array![[0.5, -1.0], [1.0, 0.25], [-0.75, 0.5]];
-//! let quantized = model.quantize(&samples, Precision::default())?;
+//! let quantized = network.quantize(&samples, &Precision::default())?;
 //!
 //! // Keys depend on the program alone, which holds shapes and no weights.
-//! let program = quantized.program()?;
-//! let params = Params::setup(&program)?;
+//! let params = Params::setup(quantized.program())?;
 //! let prover = Prover::new(&params, &quantized)?;
 //! let commitment = prover.model_commitment();
 //!
@@ -32,7 +31,7 @@
 //! let bytes = session.finish()?.to_bytes();
 //!
 //! // The verifier makes its own keys, and is given the commitment and the bytes.
-//! let verifier = Verifier::new(&Params::setup(&program)?, commitment);
+//! let verifier = Verifier::new(&Params::setup(quantized.program())?, commitment);
 //! let statement = verifier.verify(&Proof::from_bytes(&bytes)?)?;
 //! assert_eq!(statement.frames, 1);
 //! # Ok(())
@@ -41,9 +40,8 @@
 //!
 //! Modules, in the order of the pipeline:
 //!
-//! - `model`: float networks, fully connected or recurrent, from arrays or `safetensors`;
-//! - [`graph`]: general networks: convolutions, residual sums, products, pooling;
-//! - `quant`: integers, calibration, and a report against the floats;
+//! - [`network`]: networks on floats, with or without state, from arrays or `safetensors`; the same on
+//!   integers, calibration, and a report against the floats;
 //! - [`program`]: the integer semantics of a step, and the reference interpreter;
 //! - `recursive`: steps of a program as circuits, their state, the bridge to Nova;
 //! - `ivc`: keys, sessions, the folding of long runs;
@@ -58,20 +56,18 @@
 mod backend;
 mod curve;
 mod error;
-pub mod graph;
 mod hash;
 mod hex;
 mod ipa;
 mod keys;
 mod kind;
-mod model;
+pub mod network;
 pub mod notes;
 #[cfg(feature = "onnx")]
 pub mod onnx;
 pub mod plan;
 pub mod program;
 mod proof;
-mod quant;
 mod recursive;
 mod session;
 mod statement;
@@ -82,17 +78,8 @@ pub use backend::{Backend, PallasVesta};
 pub use error::{DecodeError, Error, ErrorKind};
 pub use keys::{ConstraintReport, Params};
 pub use kind::ProofKind;
-pub use model::{
-    ActivationFunction, Layer, Model, ModelBuilder, RecurrentCell, RecurrentFunction,
-    RecurrentWeights, RnnActivation, SequenceBuilder, SequenceModel, SequenceState, TableFunction,
-    Tensors,
-};
+pub use network::{Network, NetworkBuilder, Precision, Quantized, Scales, Tensors};
 pub use proof::{Inputs, Outputs, Proof, Statement, VectorDigest, Verifier, VerifyError};
-pub use quant::{
-    Accuracy, CellDrift, Deviation, DriftPoint, DriftReport, LayerReport, Precision,
-    QuantizationReport, Quantized, QuantizedModel, QuantizedSequence, Samples, Scales,
-    SequenceSamples,
-};
 pub use recursive::Schedule;
 pub use session::{
     Attestation, DEFAULT_MEMORY_LIMIT, DigestBuilder, Prover, Session, StageTimes,

@@ -1379,8 +1379,7 @@ class Verifier:
         self.add_views(target, form.views, number, frames, entries)
         for k, (l, bias, rows, x) in form.affine:
             vector = {i: w % R for i, w in pull(rows, entries).items()}
-            key = l, tuple(sorted(vector.items()))
-            pair = self.pairs.setdefault(key, len(self.pairs))
+            pair, *_ = self.pairs.setdefault((l, rows, form.box[1]), (len(self.pairs), l, vector))
             self.affine.append((pair, k * number % R, bias, x, frames))
         for e, k in form.products.items():
             self.kappa[e] = (self.kappa[e] + k * number) % R
@@ -1580,8 +1579,8 @@ class Verifier:
         chi, omega = t.challenge("chi"), t.challenge("omega")
         P = [(self.eq_row[row], point) for row, point in self.row_points.items()]
         vectors = {}
-        for (l, vector), pair in self.pairs.items():
-            for i, w in vector:
+        for pair, l, vector in self.pairs.values():
+            for i, w in vector.items():
                 vectors[l, i] = (vectors.get((l, i), 0) + w * self.eq_s[pair]) % R
         eq_hi = eq_table(self.r_hi)
         P += [(chi * eq_hi[k] * vectors.get((l, i), 0), point) for (l, i, k), point in zip(self.model.parts, self.model.rows)]

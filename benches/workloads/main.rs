@@ -49,9 +49,9 @@ use std::{collections::BTreeMap, fmt::Write as _, process::ExitCode};
 use clock::CpuBySpan;
 use cpu_time::ProcessTime;
 use layerfold::{
-    ActivationFunction, ConstraintReport, Model, Params, Precision, Proof, ProofKind, Prover,
-    Quantized, RecurrentWeights, RnnActivation, SequenceModel, Tensors, Verifier, Visibility,
-    graph::{Graph, GraphPrecision},
+    ConstraintReport, Network, Params, Precision, Proof, ProofKind, Prover, Quantized, Tensors,
+    Verifier, Visibility,
+    network::{Function, GruReset, RecurrentWeights, RnnActivation},
     plan::{CostModel, Plan, Planner},
     program::{
         Claim, Label, Operation, Predicate, Program, ProgramError, Register, Schedule, Threshold,
@@ -85,13 +85,13 @@ const REST: &str = "rest";
 /// A model with sample inputs, and what it is to be run on.
 enum Case {
     Feedforward {
-        model: Model,
+        model: Network,
         calibration: Array2<f32>,
         inputs: Array2<f32>,
     },
     /// A claim about the outputs, with what follows each input in a frame.
     Claim {
-        model: Model,
+        model: Network,
         calibration: Array2<f32>,
         inputs: Array2<f32>,
         claim: Claim,
@@ -99,13 +99,8 @@ enum Case {
         parameters: Vec<i64>,
     },
     Sequence {
-        model: SequenceModel,
+        model: Network,
         calibration: Vec<Array2<f32>>,
-        inputs: Array2<f32>,
-    },
-    Graph {
-        graph: Graph,
-        calibration: Array2<f32>,
         inputs: Array2<f32>,
     },
 }
@@ -268,7 +263,7 @@ fn random_mlp(widths: &[usize], relu_last: bool) -> Result<Case, Failure> {
         let (u, v): (f64, f64) = (rng.r#gen::<f64>().max(1e-12), rng.r#gen());
         ((-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()) as f32
     };
-    let mut builder = Model::builder([widths[0]]);
+    let mut builder = Network::sequential([widths[0]]);
     for (l, pair) in widths.windows(2).enumerate() {
         let (inputs, outputs) = (pair[0], pair[1]);
         let deviation = (2.0 / inputs as f32).sqrt();
@@ -307,12 +302,12 @@ fn random_rnn(cell: &str, frames: usize) -> Result<Case, Failure> {
         input_bias: uniform(1, rows).row(0).to_owned(),
         hidden_bias: uniform(1, rows).row(0).to_owned(),
     };
-    let builder = SequenceModel::builder(INPUTS);
+    let builder = Network::sequential([INPUTS]);
     let builder = match cell {
-        "gru" => builder.gru(weights),
-        "lstm" => builder.lstm(weights),
-        "rnntanh" => builder.rnn(weights, RnnActivation::Tanh),
-        _ => builder.rnn(weights, RnnActivation::Relu),
+        "gru" => builder.gru(&weights, GruReset::After),
+        "lstm" => builder.lstm(&weights),
+        "rnntanh" => builder.rnn(&weights, RnnActivation::Tanh),
+        _ => builder.rnn(&weights, RnnActivation::Relu),
     };
     let mut normal = |rows: usize| {
         Array2::from_shape_fn((rows, INPUTS), |_| {
@@ -321,7 +316,7 @@ fn random_rnn(cell: &str, frames: usize) -> Result<Case, Failure> {
         })
     };
     Ok(Case::Sequence {
-        model: builder.last_output().build()?,
+        model: builder.build_last()?,
         calibration: (0..8).map(|_| normal(50)).collect(),
         inputs: normal(frames),
     })
@@ -331,7 +326,7 @@ fn random_rnn(cell: &str, frames: usize) -> Result<Case, Failure> {
 fn mnist(inferences: usize) -> Result<Case, Failure> {
     let data = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data");
     let tensors = Tensors::open(format!("{data}/mnist-784-128-10.safetensors"))?;
-    let model = Model::builder([784])
+    let model = Network::sequential([784])
         .dense_from(&tensors, "fc1")?
         .relu()
         .dense_from(&tensors, "fc2")?
@@ -376,9 +371,9 @@ fn audit(count: usize) -> Result<Case, Failure> {
 fn credit() -> Result<Case, Failure> {
     let data = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data");
     let layers = [
-        ("fc1", ActivationFunction::Relu),
-        ("fc2", ActivationFunction::Relu),
-        ("fc3", ActivationFunction::Sigmoid),
+        ("fc1", Some(Function::Relu)),
+        ("fc2", Some(Function::Relu)),
+        ("fc3", Some(Function::Sigmoid)),
     ];
     let bytes = std::fs::read(format!("{data}/credit-20-32-16-1.safetensors"))?;
     let text = std::fs::read_to_string(format!("{data}/credit-calibration.csv"))?;
@@ -389,7 +384,7 @@ fn credit() -> Result<Case, Failure> {
         .collect::<Result<_, _>>()?;
     let calibration = Array2::from_shape_vec((numbers.len() / 20, 20), numbers)?;
     Ok(Case::Claim {
-        model: Model::from_safetensors(&bytes, &layers)?,
+        model: Network::from_safetensors(&bytes, &layers)?,
         inputs: calibration.select(ndarray::Axis(0), &[0]),
         calibration,
         claim: Claim::Holds(Predicate::AtLeast {
@@ -462,9 +457,9 @@ fn case(name: &str, operands: &[String]) -> Result<Case, Failure> {
     }
     if let Some(net) = nets::net(name) {
         let nets::Net { graph, calibration } = net?;
-        return Ok(Case::Graph {
+        return Ok(Case::Feedforward {
             inputs: calibration.select(ndarray::Axis(0), &[0]),
-            graph,
+            model: graph,
             calibration,
         });
     }
@@ -500,29 +495,7 @@ fn run(name: &str, operands: &[String], options: &Options) -> Result<Option<Repo
             calibration,
             inputs,
         } => {
-            let quantized = model.quantize(&calibration, Precision::default())?;
-            let asked = options.layers_per_step.map(Schedule::LayersPerStep);
-            let inferences = inputs.nrows() as u64;
-            let plan = || planner.plan(quantized.shape(), inferences);
-            let Some((schedule, kind)) = planned(asked.or(of_frames), options, plan)? else {
-                return Ok(None);
-            };
-            let program = quantized.program_with(schedule)?;
-            let expected = quantized.infer(inputs.row(inputs.nrows() - 1))?;
-            let schedule = format!("{schedule:?}");
-            let run = Run {
-                overlap: options.overlap,
-                kind,
-                ..Run::of(&schedule, &program, &inputs, expected.as_slice())
-            };
-            measure(name, &clock, &quantized, &run).map(Some)
-        }
-        Case::Graph {
-            graph,
-            calibration,
-            inputs,
-        } => {
-            let quantized = graph.quantize(&calibration, &GraphPrecision::default())?;
+            let quantized = model.quantize(&calibration, &Precision::default())?;
             let asked = options.layers_per_step.map(Schedule::LayersPerStep);
             let inferences = inputs.nrows() as u64;
             let plan = || {
@@ -550,9 +523,12 @@ fn run(name: &str, operands: &[String], options: &Options) -> Result<Option<Repo
             more,
             parameters,
         } => {
-            let quantized = model.quantize(&calibration, Precision::default())?;
-            let (shape, count) = (quantized.shape(), inputs.nrows() as u64);
-            let plan = || planner.plan_claim(shape, claim, count);
+            let quantized = model.quantize(&calibration, &Precision::default())?;
+            let count = inputs.nrows() as u64;
+            let plan = || {
+                let plan = quantized.plan_claim_with(planner, claim, count);
+                plan.map_err(|_| ProgramError::Structure("the claim has no schedule"))
+            };
             let Some((schedule, kind)) = planned(of_frames, options, plan)? else {
                 return Ok(None);
             };
@@ -573,15 +549,18 @@ fn run(name: &str, operands: &[String], options: &Options) -> Result<Option<Repo
             calibration,
             inputs,
         } => {
-            let quantized = model.quantize(&calibration, Precision::default())?;
-            let (shape, count) = (quantized.shape(), inputs.nrows() as u64);
-            let plan = || planner.plan_sequence(shape, count);
+            let quantized = model.quantize(&calibration, &Precision::default())?;
+            let count = inputs.nrows() as u64;
+            let plan = || {
+                let plan = quantized.plan(planner, count);
+                plan.map_err(|_| ProgramError::Structure("the network has no schedule"))
+            };
             let Some((schedule, kind)) = planned(of_frames, options, plan)? else {
                 return Ok(None);
             };
             let frames = schedule.frames_per_step();
-            let program = quantized.program(frames)?;
-            let outputs = quantized.infer(inputs.view())?;
+            let program = quantized.program_with(schedule)?;
+            let outputs = quantized.infer_sequence(inputs.view())?;
             let expected = outputs.row(outputs.nrows() - 1).to_owned();
             let schedule = format!("FramesPerStep({frames})");
             let run = Run {
@@ -631,7 +610,7 @@ impl<'a> Run<'a> {
 fn measure(
     name: &str,
     clock: &CpuBySpan,
-    quantized: &impl Quantized,
+    quantized: &Quantized,
     run: &Run<'_>,
 ) -> Result<Report, Failure> {
     let (program, inputs) = (run.program, run.inputs);

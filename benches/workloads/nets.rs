@@ -2,7 +2,7 @@
 
 use layerfold::{
     Error,
-    graph::{Conv, Function, Graph, GraphBuilder, Pool, Value},
+    network::{Conv, Function, Network, NetworkBuilder, Pool, Value},
 };
 use ndarray::{Array1, Array2, ArrayD, IxDyn};
 use rand::{Rng, SeedableRng};
@@ -10,7 +10,7 @@ use rand_chacha::ChaCha20Rng;
 
 /// A network and inputs to calibrate it with, one to a row.
 pub(crate) struct Net {
-    pub(crate) graph: Graph,
+    pub(crate) graph: Network,
     pub(crate) calibration: Array2<f32>,
 }
 
@@ -35,7 +35,7 @@ pub(crate) fn net(name: &str) -> Option<Result<Net, Error>> {
 
 /// A network that is being built, and where its weights come from.
 struct Random {
-    g: GraphBuilder,
+    g: NetworkBuilder,
     rng: ChaCha20Rng,
     inputs: usize,
 }
@@ -43,7 +43,7 @@ struct Random {
 impl Random {
     fn new(shape: &[usize]) -> Self {
         Self {
-            g: GraphBuilder::new(shape.iter().copied()),
+            g: NetworkBuilder::new(shape.iter().copied()),
             rng: ChaCha20Rng::seed_from_u64(7),
             inputs: shape.iter().product(),
         }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use layerfold::onnx::{self, ImportOptions, Imported};
+use layerfold::onnx::{self, ImportOptions};
 use ndarray::{Array2, Axis};
 
 use crate::{Case, Failure, data::Numbers};
@@ -20,30 +20,26 @@ pub(crate) fn case(file: &str, input: &str) -> Result<Case, Failure> {
         Ok(values) if !path.exists() => Input::List(values),
         _ => Input::File(Numbers::read(path)?),
     };
-    match import.model {
-        Imported::Graph(graph) => {
-            let inputs = numbers.rows(graph.input_len())?;
-            Ok(Case::Graph {
-                calibration: inputs.clone(),
-                graph,
-                inputs,
-            })
-        }
-        Imported::Sequence(model) => {
-            let len = model.input_len();
-            let sequences = match &numbers {
-                Input::File(numbers) => numbers.sequences(len)?,
-                Input::List(_) => vec![numbers.rows(len)?],
-            };
-            let inputs = sequences.first().ok_or("no sequence")?.clone();
-            Ok(Case::Sequence {
-                model,
-                calibration: sequences,
-                inputs,
-            })
-        }
-        _ => Err("a kind of network that these workloads do not know".into()),
+    let model = import.network;
+    let len = model.input_len();
+    if !model.has_state() {
+        let inputs = numbers.rows(len)?;
+        return Ok(Case::Feedforward {
+            calibration: inputs.clone(),
+            model,
+            inputs,
+        });
     }
+    let sequences = match &numbers {
+        Input::File(numbers) => numbers.sequences(len)?,
+        Input::List(_) => vec![numbers.rows(len)?],
+    };
+    let inputs = sequences.first().ok_or("no sequence")?.clone();
+    Ok(Case::Sequence {
+        model,
+        calibration: sequences,
+        inputs,
+    })
 }
 
 /// Where the numbers are from.

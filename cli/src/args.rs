@@ -257,26 +257,20 @@ pub(crate) struct Report {
 pub(crate) struct Context(pub(crate) Vec<u8>);
 
 fn context(text: &str) -> Result<Context, String> {
-    let Some(hex) = text.strip_prefix("0x") else {
+    let Some(digits) = text.strip_prefix("0x") else {
         return Ok(Context(text.as_bytes().to_vec()));
     };
-    let bytes = hexadecimal(hex).map(Context);
-    bytes.ok_or_else(|| "not an even number of hexadecimal digits after 0x".to_owned())
+    let bytes = hex::decode(digits).map(Context);
+    bytes.map_err(|_| "not an even number of hexadecimal digits after 0x".to_owned())
 }
 
 fn digest(text: &str) -> Result<[u8; 32], String> {
     let digits = text.strip_prefix("0x").unwrap_or(text);
-    let bytes = hexadecimal(digits).and_then(|bytes| bytes.try_into().ok());
-    bytes.ok_or_else(|| "not 64 hexadecimal digits".to_owned())
-}
-
-fn hexadecimal(digits: &str) -> Option<Vec<u8>> {
-    let digit = |c: u8| char::from(c).to_digit(16);
-    let pairs = digits.as_bytes().chunks(2).map(|pair| match pair {
-        [high, low] => u8::try_from(digit(*high)? * 16 + digit(*low)?).ok(),
-        _ => None,
-    });
-    pairs.collect()
+    let mut bytes = [0; 32];
+    match hex::decode_to_slice(digits, &mut bytes) {
+        Ok(()) => Ok(bytes),
+        Err(_) => Err("not 64 hexadecimal digits".to_owned()),
+    }
 }
 
 fn positive(text: &str) -> Result<f64, String> {

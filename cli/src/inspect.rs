@@ -2,14 +2,14 @@
 
 use std::fmt::{self, Write};
 
-use layerfold::{graph::GraphReport, onnx::ImportReport, plan::Plan};
+use layerfold::{Quantized, network::Report, onnx::ImportReport, plan::Plan};
 use serde_json::{Value, json};
 
 use crate::{
     args::Inspect,
     console::{Console, Failure},
     data::Numbers,
-    model::{Float, Integer, ModelFile, Network, Samples},
+    model::{Float, ModelFile, Samples, planned},
     plan::Expected,
     progress::Progress,
 };
@@ -28,32 +28,25 @@ pub(crate) fn run(options: &Inspect, console: &Console) -> Result<(), Failure> {
         }
     };
     let integer = float
-        .quantise(&calibration, &options.quantisation)
+        .quantise(&calibration, &options.quantisation, console)
         .map_err(|e| match options.quantisation.calibration {
             Some(_) => e,
             None => e.of("on random inputs, for want of --calibration FILE"),
         })?;
-    integer.warn_of_error(console);
-    let plan = integer.plan(options.rows, &options.wishes)?;
-    let report = match (&float.network, &integer, &calibration) {
-        (Network::Graph(graph), Integer::Graph(integer), Samples::Rows(rows)) => {
-            Some(integer.report(graph, rows)?)
-        }
-        _ => None,
+    let plan = planned(&integer, options.rows, &options.wishes)?;
+    let report = match &calibration {
+        Samples::Rows(rows) => integer.report(&float.network, rows)?,
+        Samples::Sequences(sequences) => integer.report(&float.network, sequences)?,
     };
-    let known = report.as_ref().map(|r| &r.cost);
-    let chosen = (plan.chosen.schedule, plan.chosen.kind);
-    let known = known.filter(|cost| (cost.schedule, cost.kind) == chosen);
     let progress = Progress::of_stages(console);
-    let parts = known.map(|cost| cost.constraints.clone());
-    let program = || integer.program(plan.chosen.schedule);
-    let expected = Expected::new(&plan, options.rows, parts, program)?;
+    let program = || Ok(integer.program_with(plan.chosen.schedule)?);
+    let expected = Expected::new(&plan, options.rows, program)?;
     drop(progress);
     let found = Found {
         float: &float,
         integer: &integer,
         plan: &plan,
-        report: report.as_ref(),
+        report: &report,
         expected,
     };
     let mut text = String::new();
@@ -64,9 +57,9 @@ pub(crate) fn run(options: &Inspect, console: &Console) -> Result<(), Failure> {
 /// What was found out about a model.
 struct Found<'a> {
     float: &'a Float,
-    integer: &'a Integer,
+    integer: &'a Quantized,
     plan: &'a Plan,
-    report: Option<&'a GraphReport>,
+    report: &'a Report,
     expected: Expected<'a>,
 }
 
@@ -100,29 +93,23 @@ impl Found<'_> {
         for note in notes {
             writeln!(text, "          {note}")?;
         }
-        match &self.float.network {
-            Network::Graph(graph) => writeln!(
+        let network = &self.float.network;
+        writeln!(
+            text,
+            "network   {} values materialised, {} weights of the composed matrices between them",
+            network.stage_count(),
+            network.nonzeros()
+        )?;
+        if network.has_state() {
+            writeln!(
                 text,
-                "network   {} values materialised, {} weights of the composed matrices between them",
-                graph.stage_count(),
-                graph.nonzeros()
-            )?,
-            Network::Sequence(model) => {
-                write!(text, "network   recurrent,")?;
-                for cell in model.cells() {
-                    write!(text, " {}→{},", cell.inputs(), cell.hidden())?;
+                "          recurrent: {} values are left to the next frame; output after {}",
+                network.state_count(),
+                match network.has_last_output_only() {
+                    true => "the last frame",
+                    false => "every frame",
                 }
-                writeln!(
-                    text,
-                    " head of {} layers; {} weights and biases; output after {}",
-                    model.head().len(),
-                    model.parameter_count(),
-                    match model.has_last_output_only() {
-                        true => "the last frame",
-                        false => "every frame",
-                    }
-                )?;
-            }
+            )?;
         }
         let scales = self.integer.scales();
         writeln!(
@@ -130,9 +117,7 @@ impl Found<'_> {
             "integers  one unit of an input {:.4e}, of an output {:.4e}",
             scales.input, scales.output
         )?;
-        if let Some(report) = self.report {
-            writeln!(text, "\n{}", without_cost(report))?;
-        }
+        writeln!(text, "\n{}", self.report)?;
         writeln!(text)?;
         self.expected.write_plan(text)?;
         self.expected.write_cost(text)
@@ -140,20 +125,13 @@ impl Found<'_> {
 
     fn to_json(&self) -> Value {
         let import = &self.float.report;
-        let network = match &self.float.network {
-            Network::Graph(graph) => json!({
-                "kind": "graph",
-                "values": graph.stage_count(),
-                "weights": graph.nonzeros(),
-            }),
-            Network::Sequence(model) => json!({
-                "kind": "sequence",
-                "cells": model.cells().iter().map(|c| json!({"inputs": c.inputs(), "hidden": c.hidden()})).collect::<Value>(),
-                "head": model.head().len(),
-                "parameters": model.parameter_count(),
-                "last_output_only": model.has_last_output_only(),
-            }),
-        };
+        let network = &self.float.network;
+        let network = json!({
+            "values": network.stage_count(),
+            "weights": network.nonzeros(),
+            "states": network.state_count(),
+            "last_output_only": network.has_last_output_only(),
+        });
         json!({
             "import": {
                 "producer": import.producer,
@@ -174,13 +152,6 @@ impl Found<'_> {
             "expected": self.expected.to_json(),
         })
     }
-}
-
-/// The comparison of a report alone: what a proof costs is told for the chosen schedule.
-pub(crate) fn without_cost(report: &GraphReport) -> String {
-    let text = report.to_string();
-    let comparison = text.strip_suffix(&report.cost.to_string());
-    comparison.unwrap_or(&text).trim_end().to_owned()
 }
 
 /// An operator and how many nodes are of it.

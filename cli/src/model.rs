@@ -3,12 +3,9 @@
 use std::path::Path;
 
 use layerfold::{
-    Precision, Quantized, QuantizedSequence, Scales, SequenceModel,
-    graph::{Graph, GraphPrecision, QuantizedGraph},
-    onnx::{self, ImportOptions, ImportReport, Imported},
+    Network, Precision, Quantized,
+    onnx::{self, ImportOptions, ImportReport},
     plan::Plan,
-    program::{Program, Schedule},
-    weights::WeightBank,
 };
 use ndarray::Array2;
 use sha3::{Digest, Sha3_256};
@@ -16,7 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     args::{self, Wishes},
-    console::{Console, Failure, Kind},
+    console::{Console, Failure},
     data::Numbers,
     files, plan,
 };
@@ -25,6 +22,9 @@ use crate::{
 const MAX_BYTES: u64 = 1 << 30;
 /// Random inputs that stand in for a calibration set; for recurrent networks, frames.
 const STAND_INS: usize = 64;
+
+/// An error in calibration, relative to the outputs' range, that is worth a word.
+const LARGE_ERROR: f64 = 0.1;
 
 /// The bytes of a model file, with their digest.
 pub(crate) struct ModelFile {
@@ -39,22 +39,10 @@ pub(crate) struct Float {
     pub(crate) report: ImportReport,
 }
 
-/// A network on floats.
-pub(crate) enum Network {
-    Graph(Graph),
-    Sequence(SequenceModel),
-}
-
 /// Inputs that ranges are taken from.
 pub(crate) enum Samples {
     Rows(Array2<f32>),
     Sequences(Vec<Array2<f32>>),
-}
-
-/// A network on integers.
-pub(crate) enum Integer {
-    Graph(Box<QuantizedGraph>),
-    Sequence(Box<QuantizedSequence>),
 }
 
 impl ModelFile {
@@ -85,126 +73,76 @@ impl ModelFile {
         let path = options.model.display();
         let imported = onnx::from_bytes_with(&self.bytes, &import)
             .map_err(|e| Failure::from(e).of(path.to_string()))?;
-        let network = match imported.model {
-            Imported::Graph(graph) => Network::Graph(graph),
-            Imported::Sequence(model) => Network::Sequence(model),
-            _ => {
-                let problem = "a kind of network that this program does not know";
-                return Err(Failure::contents(&options.model, problem));
-            }
-        };
         Ok(Float {
-            network,
+            network: imported.network,
             report: imported.report,
         })
     }
 }
 
 impl Float {
-    /// Entries of an input, or of a frame.
-    pub(crate) fn input_len(&self) -> usize {
-        match &self.network {
-            Network::Graph(graph) => graph.input_len(),
-            Network::Sequence(model) => model.input_len(),
-        }
+    /// Whether an input is a frame of a sequence.
+    pub(crate) fn is_sequence(&self) -> bool {
+        self.network.has_state() || self.network.has_last_output_only()
     }
 
     /// Inputs, or sequences, of a file.
     pub(crate) fn samples(&self, numbers: &Numbers) -> Result<Samples, Failure> {
-        let len = self.input_len();
-        Ok(match &self.network {
-            Network::Graph(_) => Samples::Rows(numbers.inputs(&self.report.input_shape)?),
-            Network::Sequence(_) => Samples::Sequences(numbers.sequences(len)?),
+        Ok(match self.is_sequence() {
+            false => Samples::Rows(numbers.inputs(&self.report.input_shape)?),
+            true => Samples::Sequences(numbers.sequences(self.network.input_len())?),
         })
     }
 
     /// Inputs from the standard normal distribution, always the same.
     pub(crate) fn stand_ins(&self) -> Samples {
         let mut draw = normal();
-        let rows = Array2::from_shape_simple_fn((STAND_INS, self.input_len()), &mut draw);
-        match &self.network {
-            Network::Graph(_) => Samples::Rows(rows),
-            Network::Sequence(_) => Samples::Sequences(vec![rows]),
+        let rows = Array2::from_shape_simple_fn((STAND_INS, self.network.input_len()), &mut draw);
+        self.of_rows(rows)
+    }
+
+    /// These rows as inputs, or as one sequence.
+    pub(crate) fn of_rows(&self, rows: Array2<f32>) -> Samples {
+        match self.is_sequence() {
+            false => Samples::Rows(rows),
+            true => Samples::Sequences(vec![rows]),
         }
     }
 
-    /// The network on integers.
+    /// The network on integers. Warns if they are far from the floats.
     pub(crate) fn quantise(
         &self,
         samples: &Samples,
         options: &args::Quantisation,
-    ) -> Result<Integer, Failure> {
-        match (&self.network, samples) {
-            (Network::Graph(graph), Samples::Rows(rows)) => {
-                let mut precision = GraphPrecision::default().activation_bits(options.bits);
-                if let Some(error) = options.target_error {
-                    precision = precision.target_error(error);
-                }
-                let quantised = graph.quantize(rows, &precision)?;
-                Ok(Integer::Graph(Box::new(quantised)))
-            }
-            (Network::Sequence(model), Samples::Sequences(sequences)) => {
-                if options.target_error.is_some() {
-                    return Err(Failure::new(
-                        Kind::Usage,
-                        "--target-error is not for recurrent networks",
-                    ));
-                }
-                let precision = Precision::default().activation_bits(options.bits);
-                let quantised = model.quantize(sequences, precision)?;
-                Ok(Integer::Sequence(Box::new(quantised)))
-            }
-            _ => Err(Failure::new(
-                Kind::Defect,
-                "samples of another kind of network",
-            )),
+        console: &Console,
+    ) -> Result<Quantized, Failure> {
+        let mut precision = Precision::default().activation_bits(options.bits);
+        if let Some(error) = options.target_error {
+            precision = precision.target_error(error);
         }
-    }
-}
-
-impl Integer {
-    /// Warns if the target error was out of reach.
-    pub(crate) fn warn_of_error(&self, console: &Console) {
-        let Self::Graph(graph) = self else { return };
-        if let Some(error) = graph.missed_target() {
+        let quantised = match samples {
+            Samples::Rows(rows) => self.network.quantize(rows, &precision),
+            Samples::Sequences(sequences) => self.network.quantize(sequences, &precision),
+        }?;
+        let error = quantised.calibration_error().unwrap_or(0.0);
+        if let Some(error) = quantised.missed_target() {
             console.warn(format!(
                 "the target error is out of reach: the largest in calibration is {error:.2e} of the range"
             ));
+        } else if error > LARGE_ERROR {
+            console.warn(format!(
+                "the integers are off by {:.0} % of the outputs' range in calibration: `layerfold report` shows where, --bits or --target-error mends it",
+                100.0 * error
+            ));
         }
+        Ok(quantised)
     }
+}
 
-    pub(crate) fn bank(&self) -> &WeightBank {
-        match self {
-            Self::Graph(graph) => graph.bank(),
-            Self::Sequence(sequence) => sequence.bank(),
-        }
-    }
-
-    pub(crate) fn scales(&self) -> Scales {
-        match self {
-            Self::Graph(graph) => Quantized::end_scales(graph.as_ref()),
-            Self::Sequence(sequence) => sequence.end_scales(),
-        }
-    }
-
-    /// The schedules for a proof of so many rows.
-    pub(crate) fn plan(&self, rows: u64, wishes: &Wishes) -> Result<Plan, Failure> {
-        let planner = plan::planner(wishes);
-        let plan = match self {
-            Self::Graph(graph) => graph.plan(&planner, rows).map_err(Failure::from),
-            Self::Sequence(sequence) => planner
-                .plan_sequence(sequence.shape(), rows)
-                .map_err(|e| Failure::new(Kind::Unsupported, e.to_string())),
-        };
-        plan.map_err(|e| e.of("no schedule"))
-    }
-
-    pub(crate) fn program(&self, schedule: Schedule) -> Result<Program, Failure> {
-        Ok(match self {
-            Self::Graph(graph) => graph.program_with(schedule)?,
-            Self::Sequence(sequence) => sequence.program(schedule.frames_per_step())?,
-        })
-    }
+/// The schedules for a proof of `rows` rows.
+pub(crate) fn planned(quantised: &Quantized, rows: u64, wishes: &Wishes) -> Result<Plan, Failure> {
+    let plan = quantised.plan(&plan::planner(wishes), rows);
+    plan.map_err(|e| Failure::from(e).of("no schedule"))
 }
 
 /// Draws from the standard normal distribution (Box and Muller, 1958), of a fixed seed.

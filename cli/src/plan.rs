@@ -39,17 +39,17 @@ pub(crate) struct Expected<'a> {
 }
 
 impl<'a> Expected<'a> {
-    /// `parts` are those of the step, if they are known; if not, its keys are made to count them.
+    /// The keys of a step are made to count its parts.
     pub(crate) fn new(
         plan: &'a Plan,
         rows: u64,
-        parts: Option<Vec<(String, usize)>>,
         program: impl FnOnce() -> Result<Program, Failure>,
     ) -> Result<Self, Failure> {
-        let parts = match parts {
-            _ if plan.chosen.kind == ProofKind::Trace => None,
-            None if plan.chosen.size <= MOST_COUNTED => Some(constraints(&program()?)?),
-            parts => parts,
+        let parts = match plan.chosen.kind {
+            ProofKind::Recursive if plan.chosen.size <= MOST_COUNTED => {
+                Some(constraints(&program()?)?)
+            }
+            _ => None,
         };
         Ok(Self { plan, rows, parts })
     }

@@ -22,7 +22,7 @@ use crate::{
     console::{Console, Failure, Kind},
     data::Numbers,
     files,
-    model::{Float, ModelFile, Network, Samples},
+    model::{self, Float, ModelFile, Samples},
     plan,
     progress::Progress,
     published,
@@ -133,19 +133,18 @@ fn first_run(
         console.warn(note.as_str());
     }
     let (input, calibration) = samples(&float, options, numbers, console)?;
-    let integer = float.quantise(&calibration, &options.quantisation)?;
-    integer.warn_of_error(console);
+    let integer = float.quantise(&calibration, &options.quantisation, console)?;
     let rows = options.plan_for.unwrap_or(input.nrows() as u64);
-    let planned = integer.plan(rows, &options.wishes)?;
+    let planned = model::planned(&integer, rows, &options.wishes)?;
     let seed = match &options.blinding {
         Some(path) => seed_at(path)?,
         None => BlindingSeed::random(),
     };
     let state = State {
-        program: integer.program(planned.chosen.schedule)?,
+        program: integer.program_with(planned.chosen.schedule)?,
         bank: integer.bank().clone(),
         scales: integer.scales(),
-        is_sequence: matches!(float.network, Network::Sequence(_)),
+        is_sequence: float.is_sequence(),
         seed,
     };
     // A session makes a trace by itself, and may go over to recursion.
@@ -171,10 +170,7 @@ fn samples(
                 "ranges are taken from the inputs that are proved, for want of --calibration FILE: other \
                  inputs would give another commitment, and the program tells a little of them",
             );
-            match float.network {
-                Network::Graph(_) => Samples::Rows(input.clone()),
-                Network::Sequence(_) => Samples::Sequences(vec![input.clone()]),
-            }
+            float.of_rows(input.clone())
         }
     };
     Ok((input, calibration))

@@ -1,8 +1,8 @@
 //! `layerfold report`.
 
-use std::fmt::Write;
+use std::{fmt::Write, path::Path};
 
-use layerfold::{QuantizedSequence, SequenceModel, graph::Graph, graph::QuantizedGraph};
+use layerfold::{Network, Quantized};
 use ndarray::{Array1, Array2};
 use serde_json::{Value, json};
 
@@ -10,8 +10,7 @@ use crate::{
     args::{Report, Wishes},
     console::{Console, Failure, Kind},
     data::Numbers,
-    inspect::without_cost,
-    model::{Integer, ModelFile, Network, Samples},
+    model::{ModelFile, Samples, planned},
     plan::Expected,
     progress::Progress,
 };
@@ -31,85 +30,72 @@ pub(crate) fn run(options: &Report, console: &Console) -> Result<(), Failure> {
             None
         }
     };
-    let integer = float.quantise(
-        calibration.as_ref().unwrap_or(&samples),
-        &options.quantisation,
-    )?;
-    integer.warn_of_error(console);
-    let mut told = match (&float.network, &integer, &samples) {
-        (Network::Graph(graph), Integer::Graph(integer), Samples::Rows(rows)) => {
-            of_graph(options, graph, integer, rows)?
-        }
-        (Network::Sequence(model), Integer::Sequence(integer), Samples::Sequences(sequences)) => {
-            of_sequences(options, model, integer, sequences)?
-        }
-        _ => {
-            let problem = "samples of another kind of network";
-            return Err(Failure::new(Kind::Defect, problem));
-        }
+    let calibration = calibration.as_ref().unwrap_or(&samples);
+    let integer = float.quantise(calibration, &options.quantisation, console)?;
+    let report = match &samples {
+        Samples::Rows(rows) => integer.report(&float.network, rows)?,
+        Samples::Sequences(sequences) => integer.report(&float.network, sequences)?,
     };
-    let plan = integer.plan(options.rows, &Wishes::default())?;
-    let progress = Progress::of_stages(console);
-    let program = || integer.program(plan.chosen.schedule);
-    let expected = Expected::new(&plan, options.rows, told.parts.take(), program)?;
-    drop(progress);
-    writeln!(told.text)?;
-    expected.write_cost(&mut told.text)?;
-    told.object["expected"] = expected.to_json();
-    console.tell(&told.text, told.object)
-}
-
-/// A comparison, as text and as an object.
-struct Told {
-    text: String,
-    object: Value,
-    /// Constraints of a step by part, if they were counted.
-    parts: Option<Vec<(String, usize)>>,
-}
-
-fn of_graph(
-    options: &Report,
-    graph: &Graph,
-    integer: &QuantizedGraph,
-    rows: &Array2<f32>,
-) -> Result<Told, Failure> {
-    let report = integer.report(graph, rows)?;
-    let mut text = without_cost(&report) + "\n";
+    let mut text = format!("{report}\n");
     let mut object = json!({ "report": report });
-    if let Some(path) = &options.labels {
-        let numbers = Numbers::read(path)?;
-        let labels = numbers.integers(1)?;
-        if labels.len() != rows.nrows() {
-            let problem = format!("{} labels for {} samples", labels.len(), rows.nrows());
-            return Err(numbers.fails(problem).into());
+    match (&options.labels, &samples) {
+        (None, _) => {}
+        (Some(labels), Samples::Rows(rows)) => {
+            let accuracy = accuracy(labels, &float.network, &integer, rows, &mut text)?;
+            object["accuracy"] = accuracy;
         }
-        let is_index = graph.output_len() == 1;
-        let (mut float, mut exact) = (0usize, 0usize);
-        for (row, label) in rows.rows().into_iter().zip(labels.iter().flatten()) {
-            let right = |output: Array1<f32>| class(&output, is_index) == Some(*label);
-            float += usize::from(right(graph.infer(row)?));
-            exact += usize::from(right(integer.infer(row)?));
+        (Some(_), Samples::Sequences(_)) => {
+            return Err(Failure::new(
+                Kind::Usage,
+                "--labels is not for recurrent networks",
+            ));
         }
-        let share = |right: usize| right as f64 / labels.len().max(1) as f64;
-        writeln!(
-            text,
-            "right on {} labelled samples: float {:.2} %, integers {:.2} %",
-            labels.len(),
-            100.0 * share(float),
-            100.0 * share(exact)
-        )?;
-        object["accuracy"] = json!({
-            "samples": labels.len(),
-            "float": share(float),
-            "integer": share(exact),
-        });
     }
-    let parts = (options.rows == 1).then(|| report.cost.constraints.clone());
-    Ok(Told {
+    let plan = planned(&integer, options.rows, &Wishes::default())?;
+    let progress = Progress::of_stages(console);
+    let program = || Ok(integer.program_with(plan.chosen.schedule)?);
+    let expected = Expected::new(&plan, options.rows, program)?;
+    drop(progress);
+    writeln!(text)?;
+    expected.write_cost(&mut text)?;
+    object["expected"] = expected.to_json();
+    console.tell(&text, object)
+}
+
+/// Shares of labelled samples that both networks get right.
+fn accuracy(
+    path: &Path,
+    network: &Network,
+    integer: &Quantized,
+    rows: &Array2<f32>,
+    text: &mut String,
+) -> Result<Value, Failure> {
+    let numbers = Numbers::read(path)?;
+    let labels = numbers.integers(1)?;
+    if labels.len() != rows.nrows() {
+        let problem = format!("{} labels for {} samples", labels.len(), rows.nrows());
+        return Err(numbers.fails(problem).into());
+    }
+    let is_index = network.output_len() == 1;
+    let (mut float, mut exact) = (0usize, 0usize);
+    for (row, label) in rows.rows().into_iter().zip(labels.iter().flatten()) {
+        let right = |output: Array1<f32>| class(&output, is_index) == Some(*label);
+        float += usize::from(right(network.infer(row)?));
+        exact += usize::from(right(integer.infer(row)?));
+    }
+    let share = |right: usize| right as f64 / labels.len().max(1) as f64;
+    writeln!(
         text,
-        object,
-        parts,
-    })
+        "right on {} labelled samples: float {:.2} %, integers {:.2} %",
+        labels.len(),
+        100.0 * share(float),
+        100.0 * share(exact)
+    )?;
+    Ok(json!({
+        "samples": labels.len(),
+        "float": share(float),
+        "integer": share(exact),
+    }))
 }
 
 /// The index of the largest output, of equal ones the first; a single output is taken for an index.
@@ -125,36 +111,4 @@ fn class(output: &Array1<f32>, is_index: bool) -> Option<i64> {
         }
     }
     best.map(|(index, _)| index)
-}
-
-fn of_sequences(
-    options: &Report,
-    model: &SequenceModel,
-    integer: &QuantizedSequence,
-    sequences: &[Array2<f32>],
-) -> Result<Told, Failure> {
-    if options.labels.is_some() {
-        return Err(Failure::new(
-            Kind::Usage,
-            "--labels is not for recurrent networks",
-        ));
-    }
-    let mut text = String::new();
-    let mut drifts = Vec::new();
-    for (index, sequence) in sequences.iter().enumerate() {
-        // After 1, 10, 100, … frames and at the end.
-        let frames = sequence.nrows();
-        let mut at: Vec<usize> = std::iter::successors(Some(1usize), |n| n.checked_mul(10))
-            .take_while(|n| *n < frames)
-            .collect();
-        at.push(frames);
-        let drift = integer.drift(model, sequence.view(), &at)?;
-        writeln!(text, "sequence {} of {frames} frames\n{drift}", index + 1)?;
-        drifts.push(drift);
-    }
-    Ok(Told {
-        text,
-        object: json!({ "sequences": drifts }),
-        parts: None,
-    })
 }

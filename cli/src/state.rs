@@ -179,13 +179,7 @@ pub(crate) fn scales(value: serde_json::Value, program: Option<&Program>) -> Opt
 }
 
 fn hex(bytes: &[u8; 32]) -> Zeroizing<String> {
-    let mut text = Zeroizing::new(String::with_capacity(64));
-    for byte in bytes {
-        for digit in [byte >> 4, byte & 15] {
-            text.extend(char::from_digit(digit.into(), 16));
-        }
-    }
-    text
+    Zeroizing::new(hex::encode(bytes))
 }
 
 #[cfg(test)]

@@ -1,23 +1,14 @@
-//! From bytes to [`File`]: the one place that knows `tract-onnx`, which decodes the protobuf.
+//! From bytes to [`File`]: the one place that knows how the file is encoded.
 
 use std::{collections::HashSet, sync::Arc};
 
-use tract_onnx::{
-    pb::{
-        self,
-        attribute_proto::AttributeType,
-        tensor_proto::{DataLocation, DataType},
-        tensor_shape_proto::dimension,
-        type_proto,
-    },
-    prelude::Framework,
-};
-use zeroize::Zeroize;
+use prost::Message;
 
 use super::{
     error::{OnnxError, UnsupportedNode, malformed, too_large},
     file::{Attribute, Body, Dim, File, Node, Port},
     limits::Limits,
+    schema::{self as pb, AttributeType, DataLocation, DataType, Dimension},
     tensor::{Data, MAX_ENTRIES, MAX_RANK, Tensor, extent},
     wire,
 };
@@ -29,15 +20,20 @@ const MAX_DEPTH: usize = 8;
 pub(super) const OPSETS: std::ops::RangeInclusive<i64> = 7..=26;
 
 /// Decodes a `ModelProto`.
-///
-/// The protobuf decoder keeps bytes of its own, which are not zeroised; what is made of them here
-/// is.
 pub(super) fn decode(bytes: &[u8]) -> Result<File, OnnxError> {
+    if let Some(what) = something_else(bytes) {
+        return Err(malformed(what));
+    }
     wire::check(bytes)?;
-    let mut reader = bytes;
-    let proto = tract_onnx::onnx()
-        .proto_model_for_read(&mut reader)
-        .map_err(|e| malformed(e.to_string()))?;
+    let proto = pb::ModelProto::decode(bytes).map_err(|e| malformed(e.to_string()))?;
+    if proto.functions.iter().any(|f| is_own(&f.domain)) {
+        return Err(OnnxError::Unsupported(vec![UnsupportedNode {
+            name: "functions".to_owned(),
+            operator: "function".to_owned(),
+            reason: "the file defines operators of ONNX's own domain".to_owned(),
+            instead: Some("inline its functions with `onnx.inliner`".to_owned()),
+        }]));
+    }
     let graph = proto
         .graph
         .ok_or_else(|| malformed("the file has no graph"))?;
@@ -53,10 +49,33 @@ pub(super) fn decode(bytes: &[u8]) -> Result<File, OnnxError> {
     })
 }
 
+/// What the bytes are, if they are something else that is often given for a model.
+fn something_else(bytes: &[u8]) -> Option<&'static str> {
+    let text = bytes.trim_ascii_start();
+    let begins = |start: &str| {
+        text.get(..start.len())
+            .is_some_and(|head| head.eq_ignore_ascii_case(start.as_bytes()))
+    };
+    if begins("version https://git-lfs") {
+        Some("the file is a Git LFS pointer, not what it points to: run `git lfs pull`")
+    } else if begins("<!doctype") || begins("<html") || begins("<?xml") {
+        Some("the file is a web page: download the file itself, not the page that shows it")
+    } else if bytes.starts_with(b"PK\x03\x04") {
+        Some("the file is a zip archive, as PyTorch and Keras save models: export it to ONNX")
+    } else if bytes.starts_with(b"\x89HDF") {
+        Some("the file is in HDF5, as Keras saves models: export it to ONNX")
+    } else {
+        None
+    }
+}
+
+/// Whether this is the domain of ONNX's own operators.
+fn is_own(domain: &str) -> bool {
+    domain.is_empty() || domain == "ai.onnx"
+}
+
 fn opset(imports: &[pb::OperatorSetIdProto]) -> Result<i64, OnnxError> {
-    let mut own = imports
-        .iter()
-        .filter(|o| o.domain.is_empty() || o.domain == "ai.onnx");
+    let mut own = imports.iter().filter(|o| is_own(&o.domain));
     let version = match (own.next(), own.next()) {
         (Some(only), None) => only.version,
         (None, _) => return Err(malformed("the file names no version of ONNX's operators")),
@@ -95,10 +114,10 @@ fn body(
         if name.is_empty() || !names.insert(name.clone()) {
             return Err(malformed(format!("two initialisers are named `{name}`")));
         }
-        initializers.push((name, Arc::new(self::tensor(tensor, unsupported)?)));
+        initializers.push((name, Arc::new(self::tensor(&tensor, unsupported)?)));
     }
     for sparse in proto.sparse_initializer {
-        let name = sparse.values.map_or_else(String::new, |v| v.name);
+        let name = sparse.values.map(|v| v.name.clone()).unwrap_or_default();
         if names.insert(name.clone()) {
             let missing = Tensor::from_parts(Vec::new(), Data::Missing);
             initializers.push((name.clone(), Arc::new(missing)));
@@ -151,7 +170,7 @@ fn node(
     Ok(Node {
         name,
         operator: proto.op_type,
-        domain: if proto.domain == "ai.onnx" {
+        domain: if is_own(&proto.domain) {
             String::new()
         } else {
             proto.domain
@@ -183,48 +202,45 @@ fn attribute(
         String::from_utf8(bytes)
             .map_err(|_| malformed(format!("`{node}`: attribute `{name}` is not UTF-8")))
     };
-    Ok(match AttributeType::from_i32(proto.r#type) {
-        Some(AttributeType::Float) => Attribute::Float(proto.f),
-        Some(AttributeType::Int) => Attribute::Int(proto.i),
-        Some(AttributeType::String) => Attribute::Text(text(proto.s)?),
-        Some(AttributeType::Tensor) => {
-            let tensor = self::tensor(proto.t.ok_or_else(missing)?, unsupported)?;
+    let Ok(kind) = AttributeType::try_from(proto.r#type) else {
+        return Err(malformed(format!(
+            "`{node}`: attribute `{name}` is of type {}, which ONNX does not have",
+            proto.r#type
+        )));
+    };
+    Ok(match kind {
+        AttributeType::Float => Attribute::Float(proto.f),
+        AttributeType::Int => Attribute::Int(proto.i),
+        AttributeType::String => Attribute::Text(text(proto.s)?),
+        AttributeType::Tensor => {
+            let tensor = self::tensor(proto.t.as_ref().ok_or_else(missing)?, unsupported)?;
             Attribute::Tensor(Arc::new(tensor))
         }
-        Some(AttributeType::Graph) => {
+        AttributeType::Graph => {
             let graph = proto.g.ok_or_else(missing)?;
             Attribute::Graph(Box::new(body(graph, depth + 1, unsupported)?))
         }
-        Some(AttributeType::Floats) => Attribute::Floats(proto.floats),
-        Some(AttributeType::Ints) => Attribute::Ints(proto.ints),
-        Some(AttributeType::Strings) => {
+        AttributeType::Floats => Attribute::Floats(proto.floats),
+        AttributeType::Ints => Attribute::Ints(proto.ints),
+        AttributeType::Strings => {
             let texts = proto.strings.into_iter().map(text);
             Attribute::Texts(texts.collect::<Result<_, _>>()?)
         }
-        Some(other @ AttributeType::Undefined) | Some(other) => {
-            Attribute::Other(other.as_str_name())
-        }
-        None => {
-            return Err(malformed(format!(
-                "`{node}`: attribute `{name}` is of type {}, which ONNX has not",
-                proto.r#type
-            )));
-        }
+        other => Attribute::Other(other.name()),
     })
 }
 
 fn port(proto: pb::ValueInfoProto) -> Port {
-    let tensor = proto.r#type.and_then(|t| t.value);
-    let Some(type_proto::Value::TensorType(tensor)) = tensor else {
+    let Some(tensor) = proto.r#type.and_then(|t| t.tensor_type) else {
         return Port {
             name: proto.name,
             shape: None,
             element: "none: it is no tensor",
         };
     };
-    let dim = |value: Option<dimension::Value>| match value {
-        Some(dimension::Value::DimValue(size)) => Dim::Known(size),
-        Some(dimension::Value::DimParam(name)) if !name.is_empty() => Dim::Named(name),
+    let dim = |value: Option<Dimension>| match value {
+        Some(Dimension::DimValue(size)) => Dim::Known(size),
+        Some(Dimension::DimParam(name)) if !name.is_empty() => Dim::Named(name),
         _ => Dim::Unknown,
     };
     Port {
@@ -237,38 +253,15 @@ fn port(proto: pb::ValueInfoProto) -> Port {
 }
 
 fn element(data_type: i32) -> &'static str {
-    match DataType::from_i32(data_type) {
-        Some(known) => known.as_str_name(),
-        None => match data_type {
-            17..=20 | 24 => "FLOAT8",
-            21 => "UINT4",
-            22 => "INT4",
-            23 => "FLOAT4",
-            _ => "of a number that ONNX has not",
-        },
-    }
+    DataType::try_from(data_type).map_or("of a number that ONNX does not have", DataType::name)
 }
 
 /// A tensor; floats of any width become single precision, integers 64 bits.
 fn tensor(
-    mut proto: pb::TensorProto,
-    unsupported: &mut Vec<UnsupportedNode>,
-) -> Result<Tensor, OnnxError> {
-    let name = std::mem::take(&mut proto.name);
-    let tensor = contents(&proto, &name, unsupported);
-    proto.raw_data.zeroize();
-    proto.float_data.zeroize();
-    proto.double_data.zeroize();
-    proto.int32_data.zeroize();
-    proto.int64_data.zeroize();
-    tensor
-}
-
-fn contents(
     proto: &pb::TensorProto,
-    name: &str,
     unsupported: &mut Vec<UnsupportedNode>,
 ) -> Result<Tensor, OnnxError> {
+    let name = &proto.name;
     let wrong = |problem: String| malformed(format!("tensor `{name}`: {problem}"));
     if proto.dims.len() > MAX_RANK {
         return Err(too_large(
@@ -301,11 +294,11 @@ fn contents(
         hollow()?;
     }
 
-    let external = proto.data_location == Some(DataLocation::External as i32)
-        || !proto.external_data.is_empty();
+    let external =
+        proto.data_location == DataLocation::External as i32 || !proto.external_data.is_empty();
     if external {
         unsupported.push(UnsupportedNode {
-            name: name.to_owned(),
+            name: name.clone(),
             operator: "initialiser".to_owned(),
             reason: "its data is in another file".to_owned(),
             instead: Some(
@@ -379,46 +372,44 @@ fn contents(
         reason = "rounded to single precision"
     )]
     let single = |d: f64| d as f32;
-    let data = match DataType::from_i32(proto.data_type) {
-        Some(DataType::Float) => Data::Floats(if typed {
+    let data = match DataType::try_from(proto.data_type) {
+        Ok(DataType::Float) => Data::Floats(if typed {
             fits(proto.float_data.len())?;
             proto.float_data.clone()
         } else {
             raw!(f32, |f| f)
         }),
-        Some(DataType::Double) => Data::Floats(if typed {
+        Ok(DataType::Double) => Data::Floats(if typed {
             fits(proto.double_data.len())?;
             proto.double_data.iter().map(|d| single(*d)).collect()
         } else {
             raw!(f64, single)
         }),
-        Some(DataType::Float16) => half(&proto.int32_data, half_to_single)?,
-        Some(DataType::Bfloat16) => {
-            half(&proto.int32_data, |b| f32::from_bits(u32::from(b) << 16))?
-        }
-        Some(DataType::Int64) => Data::Ints(if typed {
+        Ok(DataType::Float16) => half(&proto.int32_data, half_to_single)?,
+        Ok(DataType::Bfloat16) => half(&proto.int32_data, |b| f32::from_bits(u32::from(b) << 16))?,
+        Ok(DataType::Int64) => Data::Ints(if typed {
             fits(proto.int64_data.len())?;
             proto.int64_data.clone()
         } else {
             raw!(i64, |i| i)
         }),
-        Some(DataType::Int32) => integers!(i32),
-        Some(DataType::Int16) => integers!(i16),
-        Some(DataType::Int8) => integers!(i8),
-        Some(DataType::Uint16) => integers!(u16),
-        Some(DataType::Uint8) => integers!(u8),
-        Some(DataType::Uint32 | DataType::Uint64) if typed => {
+        Ok(DataType::Int32) => integers!(i32),
+        Ok(DataType::Int16) => integers!(i16),
+        Ok(DataType::Int8) => integers!(i8),
+        Ok(DataType::Uint16) => integers!(u16),
+        Ok(DataType::Uint8) => integers!(u8),
+        Ok(DataType::Uint32 | DataType::Uint64) if typed => {
             fits(proto.uint64_data.len())?;
             Data::Ints(proto.uint64_data.iter().map(|u| unsigned(*u)).collect())
         }
-        Some(DataType::Uint32) => Data::Ints(raw!(u32, i64::from)),
-        Some(DataType::Uint64) => Data::Ints(raw!(u64, unsigned)),
-        Some(DataType::Bool) if typed => {
+        Ok(DataType::Uint32) => Data::Ints(raw!(u32, i64::from)),
+        Ok(DataType::Uint64) => Data::Ints(raw!(u64, unsigned)),
+        Ok(DataType::Bool) if typed => {
             fits(proto.int32_data.len())?;
             Data::Bools(proto.int32_data.iter().map(|i| *i != 0).collect())
         }
-        Some(DataType::Bool) => Data::Bools(raw!(u8, |u| u != 0)),
-        Some(DataType::Undefined) => return Err(wrong("it has no element type".to_owned())),
+        Ok(DataType::Bool) => Data::Bools(raw!(u8, |u| u != 0)),
+        Ok(DataType::Undefined) => return Err(wrong("it has no element type".to_owned())),
         _ => {
             hollow()?;
             Data::Opaque(element(proto.data_type))

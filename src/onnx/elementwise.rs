@@ -3,14 +3,14 @@
 use ndarray::{Array, ArrayD};
 
 use super::{
+    context::{Computed, Importer, Term},
     error::{Failure, Outcome},
     file::Node,
     fold::{CastTo, cast_to, single},
-    import::{Computed, Importer, Term},
     tensor::{Data, Tensor, broadcast},
     unary::Unary,
 };
-use crate::graph::{Function, Value};
+use crate::network::{Function, Value};
 
 /// Whether the operator is one of those below.
 pub(super) fn is_known(operator: &str) -> bool {

@@ -22,7 +22,7 @@ pub enum OnnxError {
     /// Parts of the model have no counterpart here: all of them, in the order of the file.
     #[error("{}", list(.0))]
     Unsupported(Vec<UnsupportedNode>),
-    /// The network was read, and the graph or sequence model refuses a part of it.
+    /// The network was read, and its builder refuses a part of it.
     #[error("{node}: {source}")]
     Model {
         /// The node, or what else of the file was being imported.
@@ -75,6 +75,63 @@ fn list(nodes: &[UnsupportedNode]) -> String {
         text.push_str(&node.to_string());
     }
     text
+}
+
+impl OnnxError {
+    /// The same, with names from the file as they may be shown.
+    pub(super) fn printable(self) -> Self {
+        match self {
+            Self::Malformed(problem) => Self::Malformed(printable(&problem)),
+            Self::Unsupported(nodes) => Self::Unsupported(
+                nodes
+                    .into_iter()
+                    .map(|node| UnsupportedNode {
+                        name: printable(&node.name),
+                        operator: printable(&node.operator),
+                        reason: printable(&node.reason),
+                        instead: node.instead.as_deref().map(printable),
+                    })
+                    .collect(),
+            ),
+            Self::Model { node, source } => Self::Model {
+                node: printable(&node),
+                source,
+            },
+            Self::TooLarge { what, got, limit } => Self::TooLarge {
+                what: printable(&what),
+                got,
+                limit,
+            },
+            io @ Self::Io { .. } => io,
+        }
+    }
+}
+
+/// A text with characters escaped that would act on a terminal or hide what is there: control
+/// characters, those that change the direction of writing, and those without width.
+pub(super) fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        let acts = c.is_control()
+            || matches!(
+                c,
+                '\u{ad}'
+                    | '\u{61c}'
+                    | '\u{180e}'
+                    | '\u{200b}'..='\u{200f}'
+                    | '\u{2028}'..='\u{202e}'
+                    | '\u{2060}'..='\u{206f}'
+                    | '\u{feff}'
+                    | '\u{fff9}'..='\u{fffb}'
+                    | '\u{e0000}'..='\u{e007f}'
+            );
+        if acts {
+            shown.extend(c.escape_default());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
 }
 
 /// Why one node was not imported.
@@ -141,4 +198,23 @@ pub(super) fn too_large(what: impl Into<String>, got: usize, limit: usize) -> On
 
 pub(super) fn malformed(problem: impl Into<String>) -> OnnxError {
     OnnxError::Malformed(problem.into())
+}
+
+/// The error for a failure that ends the walk at `what` of this name; an unsupported one as a list of
+/// its own.
+pub(super) fn settle(failure: Failure, what: &str, name: &str) -> OnnxError {
+    match failure {
+        Failure::Unsupported { reason, instead } => OnnxError::Unsupported(vec![UnsupportedNode {
+            name: name.to_owned(),
+            operator: what.to_owned(),
+            reason,
+            instead,
+        }]),
+        Failure::Malformed(problem) => malformed(format!("`{name}` ({what}): {problem}")),
+        Failure::Model(source) => OnnxError::Model {
+            node: format!("`{name}` ({what})"),
+            source,
+        },
+        Failure::Fatal(e) => e,
+    }
 }

@@ -1,6 +1,6 @@
 //! The parts of an ONNX file that the import reads.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use super::{
     error::{Failure, Outcome, UnsupportedNode},
@@ -168,4 +168,17 @@ impl Node {
         }
         names
     }
+}
+
+/// Indices of the nodes that these values depend on.
+pub(super) fn needed(nodes: &[Node], outputs: &[&str]) -> HashSet<usize> {
+    let mut values: HashSet<&str> = outputs.iter().copied().collect();
+    let mut needed = HashSet::new();
+    for (k, node) in nodes.iter().enumerate().rev() {
+        if node.outputs.iter().any(|o| values.contains(o.as_str())) {
+            needed.insert(k);
+            values.extend(node.reads());
+        }
+    }
+    needed
 }

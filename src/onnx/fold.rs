@@ -7,7 +7,7 @@ use super::{
     file::{Attribute, Node},
     limits::Limits,
     movement::{Context, Entries, movement, moves, sizes},
-    tensor::{Data, MAX_ENTRIES, Tensor, axis, broadcast, entries, expanded, transposed},
+    tensor::{Data, MAX_ENTRIES, Tensor, axis, broadcast, entries, expanded, per_axis, transposed},
 };
 
 /// Computes constants, and counts what nodes cost.
@@ -101,6 +101,9 @@ fn fold(
         let outputs = moved.into_iter().map(|m| {
             Ok(Arc::new(match m.entries {
                 Entries::Same => tensor.reshaped(m.shape),
+                Entries::PerAxis(lists) => {
+                    tensor.select(m.shape, &per_axis(tensor.shape(), &lists)?)
+                }
                 Entries::Selected(indices) => tensor.select(m.shape, &indices),
                 Entries::Transposed(permutation) => {
                     let (shape, indices) = transposed(tensor.shape(), &permutation)?;

@@ -3,7 +3,7 @@
 use super::{
     error::{Failure, Outcome},
     file::Node,
-    tensor::{MAX_RANK, Tensor, axis, broadcast, entries, expanded, extent, per_axis, transposed},
+    tensor::{MAX_RANK, Tensor, axis, broadcast, entries, expanded, extent, transposed},
 };
 
 /// Where the entries of an output come from.
@@ -17,6 +17,8 @@ pub(super) enum Entries {
     Same,
     /// With the axes in this order.
     Transposed(Vec<usize>),
+    /// Along each axis those of these indices, perhaps in another shape of as many.
+    PerAxis(Vec<Vec<usize>>),
     /// Those of these indices.
     Selected(Vec<usize>),
 }
@@ -84,6 +86,13 @@ fn same(shape: Vec<usize>) -> Moved {
     }
 }
 
+fn chosen(shape: Vec<usize>, lists: Vec<Vec<usize>>) -> Moved {
+    Moved {
+        shape,
+        entries: Entries::PerAxis(lists),
+    }
+}
+
 fn selected(shape: Vec<usize>, indices: Vec<usize>) -> Moved {
     Moved {
         shape,
@@ -128,7 +137,8 @@ impl<'a> Context<'a> {
 
     /// Every index of every axis.
     fn all(&self) -> Outcome<Vec<Vec<usize>>> {
-        entries(self.shape)?;
+        let count = self.shape.iter().fold(0usize, |n, d| n.saturating_add(*d));
+        entries(&[count])?;
         Ok(self.shape.iter().map(|size| (0..*size).collect()).collect())
     }
 
@@ -140,7 +150,7 @@ impl<'a> Context<'a> {
             *size = list.len();
             *place = list;
         }
-        Ok(selected(shape, per_axis(self.shape, &lists)?))
+        Ok(chosen(shape, lists))
     }
 
     fn dropout(&self) -> Outcome<Vec<Moved>> {
@@ -280,7 +290,7 @@ impl<'a> Context<'a> {
         if shape == self.shape && steps.iter().all(|s| *s == 1) {
             return Ok(same(shape));
         }
-        Ok(selected(shape, per_axis(self.shape, &lists)?))
+        Ok(chosen(shape, lists))
     }
 
     fn gather(&self) -> Outcome<Moved> {
@@ -349,6 +359,9 @@ impl<'a> Context<'a> {
     fn expand(&self) -> Outcome<Moved> {
         let target = sizes(self.required(1, "shape")?)?;
         let shape = broadcast(self.shape, &target)?;
+        if shape == self.shape {
+            return Ok(same(shape));
+        }
         let indices = expanded(self.shape, &shape)?;
         Ok(selected(shape, indices))
     }
@@ -375,7 +388,7 @@ impl<'a> Context<'a> {
             .zip(&shape)
             .map(|(size, want)| (0..*want).map(|k| k % (*size).max(1)).collect())
             .collect();
-        Ok(selected(shape, per_axis(self.shape, &lists)?))
+        Ok(chosen(shape, lists))
     }
 
     fn depth_to_space(&self) -> Outcome<Moved> {
@@ -504,7 +517,7 @@ impl<'a> Context<'a> {
             .zip(&scales)
             .map(|((old, new), scale)| nearest(*old, *new, *scale, &coordinates, &rounding))
             .collect::<Outcome<Vec<_>>>()?;
-        Ok(selected(shape, per_axis(self.shape, &lists)?))
+        Ok(chosen(shape, lists))
     }
 }
 

@@ -1,14 +1,16 @@
-//! Nodes with bodies: `If` of a constant, and `Scan`, unrolled.
+//! Nodes with bodies: `If` of a constant, and `Scan`, unrolled or over the frames of a recurrent
+//! network.
 
 use std::collections::HashMap;
 
 use super::{
+    context::{Importer, Stamped, Term, initializers},
     error::{Failure, Outcome},
-    file::{Body, Node},
-    import::{Importer, Term, initializers, needed},
+    file::{Body, Node, needed},
     tensor::{axis, entries, per_axis},
+    time::{Time, counts},
 };
-use crate::graph::SparseMatrix;
+use crate::network::SparseMatrix;
 
 /// Steps that a `Scan` may have.
 const MAX_STEPS: usize = 64;
@@ -16,13 +18,20 @@ const MAX_STEPS: usize = 64;
 const MAX_SCOPES: usize = 16;
 
 impl Importer<'_> {
-    pub(super) fn body(&mut self, node: &Node, inputs: &[Option<Term>]) -> Outcome<Vec<Term>> {
+    pub(super) fn body(
+        &mut self,
+        node: &Node,
+        inputs: &[Option<Stamped>],
+    ) -> Outcome<Vec<Stamped>> {
         if self.scopes.len() > MAX_SCOPES {
             return Err(Failure::too_large(
                 "bodies within each other",
                 self.scopes.len(),
                 MAX_SCOPES,
             ));
+        }
+        if inputs.iter().flatten().any(|i| i.time == Time::Count) {
+            return Err(counts());
         }
         if node.operator == "If" {
             self.choice(node, inputs)
@@ -31,16 +40,19 @@ impl Importer<'_> {
         }
     }
 
-    fn choice(&mut self, node: &Node, inputs: &[Option<Term>]) -> Outcome<Vec<Term>> {
-        let condition = match self.required(inputs, 0)? {
-            Term::Constant(condition) => condition,
-            Term::Computed(_) => {
+    fn choice(&mut self, node: &Node, inputs: &[Option<Stamped>]) -> Outcome<Vec<Stamped>> {
+        let condition = match inputs.first().cloned().flatten().map(|i| i.term) {
+            Some(Term::Constant(condition)) => condition,
+            Some(Term::Computed(_)) => {
                 return Err(Failure::instead(
                     "its condition depends on the input of the network",
                     "export the branch that is taken",
                 ));
             }
-            Term::Unknown => return Ok(node.outputs.iter().map(|_| Term::Unknown).collect()),
+            Some(Term::Unknown | Term::Missing) => {
+                return Ok(node.outputs.iter().map(|_| Term::Unknown.into()).collect());
+            }
+            None => return Err(Failure::malformed("input 0 is missing")),
         };
         let [is_true] = condition.bools()? else {
             return Err(Failure::malformed("its condition is not one boolean"));
@@ -68,10 +80,10 @@ impl Importer<'_> {
     }
 
     /// The outputs of a body whose inputs are these.
-    fn run(&mut self, body: &Body, inputs: Vec<Term>) -> Outcome<Vec<Term>> {
+    fn run(&mut self, body: &Body, inputs: Vec<Stamped>) -> Outcome<Vec<Stamped>> {
         self.folding
             .visit(body.nodes.len().saturating_add(body.initializers.len()))?;
-        let mut scope: HashMap<String, Term> = initializers(body);
+        let mut scope: HashMap<String, Stamped> = initializers(body);
         for (port, term) in body.inputs.iter().zip(inputs) {
             scope.insert(port.name.clone(), term);
         }
@@ -89,7 +101,7 @@ impl Importer<'_> {
         outputs
     }
 
-    fn scan(&mut self, node: &Node, inputs: &[Option<Term>]) -> Outcome<Vec<Term>> {
+    fn scan(&mut self, node: &Node, inputs: &[Option<Stamped>]) -> Outcome<Vec<Stamped>> {
         if self.opset < 9 {
             return Err(Failure::instead(
                 "before operator set 9 it has a batch",
@@ -98,8 +110,13 @@ impl Importer<'_> {
         }
         let body = self.graph_attribute(node, "body")?;
         let scanned = usize::try_from(node.int("num_scan_inputs", 0)?).unwrap_or(0);
-        let terms = (0..inputs.len())
-            .map(|k| self.required(inputs, k))
+        let terms = inputs
+            .iter()
+            .enumerate()
+            .map(|(k, input)| {
+                let missing = || Failure::malformed(format!("input {k} is missing"));
+                input.clone().ok_or_else(missing)
+            })
             .collect::<Outcome<Vec<_>>>()?;
         let Some(state_count) = terms.len().checked_sub(scanned).filter(|_| scanned > 0) else {
             return Err(Failure::malformed(format!(
@@ -124,7 +141,7 @@ impl Importer<'_> {
             let scanned = terms.split_off(state_count);
             (terms, scanned)
         };
-        let is_known = |t: &Term| !matches!(t, Term::Unknown);
+        let is_known = |t: &Stamped| !matches!(t.term, Term::Unknown | Term::Missing);
         let axes = list(node, "scan_input_axes", scanned)?;
         let reversed = directions(node, "scan_input_directions", scanned)?;
         let out_axes = list(node, "scan_output_axes", result_count)?;
@@ -132,14 +149,22 @@ impl Importer<'_> {
 
         let mut inputs = Vec::new();
         let mut steps = None;
+        let (mut over_time, mut over_entries, mut constant) = (false, false, false);
         for ((term, at), reversed) in scanned_terms.into_iter().zip(axes).zip(reversed) {
             if !is_known(&term) {
                 // One step, for what its body has to say.
                 inputs.push((term, 0, 1, reversed));
                 continue;
             }
-            let shape = self.shape(&term);
+            let shape = self.whole_shape(&term);
             let at = axis(at, shape.len())?;
+            if term.time == Time::Axis(at) {
+                over_time = true;
+            } else if matches!(term.time, Time::Axis(_)) {
+                over_entries = true;
+            } else if matches!(term.term, Term::Constant(_)) {
+                constant = true;
+            }
             let size = shape.get(at).copied().unwrap_or(0);
             if steps.is_some_and(|s| s != size) {
                 return Err(Failure::malformed(
@@ -153,13 +178,31 @@ impl Importer<'_> {
         if steps == 0 {
             return Err(Failure::unsupported("it has no step"));
         }
+        if over_time {
+            let reverse = inputs.iter().any(|i| i.3) || out_reversed.contains(&true);
+            let problem = if reverse {
+                "it runs over the frames in reverse"
+            } else if over_entries || constant {
+                "it runs over something else beside the frames"
+            } else {
+                let frames = inputs
+                    .into_iter()
+                    .map(|(term, at, ..)| (term, at))
+                    .collect();
+                return self.scan_frames(node, body, states, frames, &out_axes);
+            };
+            return Err(Failure::instead(
+                problem,
+                "a recurrent network runs forward over the frames",
+            ));
+        }
         if steps > MAX_STEPS {
             return Err(Failure::instead(
                 format!("it has {steps} steps, up to {MAX_STEPS} are unrolled"),
                 "write a recurrent network with `RNN`, `GRU` or `LSTM`",
             ));
         }
-        let mut results: Vec<Vec<Term>> = vec![Vec::new(); result_count];
+        let mut results: Vec<Vec<Stamped>> = vec![Vec::new(); result_count];
         for step in 0..steps {
             let before = self.unsupported.len();
             let mut step_inputs = states;
@@ -168,12 +211,12 @@ impl Importer<'_> {
                 step_inputs.push(if is_known(term) {
                     self.entry(term, *at, index)?
                 } else {
-                    Term::Unknown
+                    Term::Unknown.into()
                 });
             }
             let mut outputs = self.run(body, step_inputs)?;
             if self.unsupported.len() > before {
-                return Ok(node.outputs.iter().map(|_| Term::Unknown).collect());
+                return Ok(node.outputs.iter().map(|_| Term::Unknown.into()).collect());
             }
             let of_step = outputs.split_off(state_count);
             states = outputs;
@@ -188,15 +231,88 @@ impl Importer<'_> {
             let stacked = if all.iter().all(is_known) {
                 self.stack(&all, at)?
             } else {
-                Term::Unknown
+                Term::Unknown.into()
             };
             states.push(stacked);
         }
         Ok(states)
     }
 
+    /// A `Scan` over the frames: its states are the network's.
+    fn scan_frames(
+        &mut self,
+        node: &Node,
+        body: &Body,
+        initial: Vec<Stamped>,
+        scanned: Vec<(Stamped, usize)>,
+        out_axes: &[i64],
+    ) -> Outcome<Vec<Stamped>> {
+        let mut states = Vec::new();
+        let mut inputs = Vec::new();
+        for term in &initial {
+            let Term::Constant(tensor) = &term.term else {
+                return Err(Failure::unsupported(
+                    "its state before the first frame depends on the input",
+                ));
+            };
+            let values = tensor.array()?;
+            if values.iter().any(|v| *v != 0.0) {
+                self.note(format!(
+                    "`{}` ({}): its state before the first frame is public",
+                    node.name, node.operator
+                ));
+            }
+            let state = self.builder.state_from(values.view())?;
+            states.push(state);
+            inputs.push(Stamped {
+                term: state.into(),
+                time: Time::Frame,
+            });
+        }
+        for (term, at) in scanned {
+            let mut shape = self.shape(&term.term);
+            shape.remove(at);
+            let value = self.value(&term.term)?;
+            inputs.push(Stamped {
+                term: self.builder.reshape(value, &shape)?.into(),
+                time: Time::Frame,
+            });
+        }
+        let before = self.unsupported.len();
+        let mut outputs = self.run(body, inputs)?;
+        if self.unsupported.len() > before {
+            return Ok(node.outputs.iter().map(|_| Term::Unknown.into()).collect());
+        }
+        let of_frame = outputs.split_off(states.len());
+        let mut results = Vec::new();
+        for (state, next) in states.into_iter().zip(outputs) {
+            let next = self.value(&next.term)?;
+            self.builder.carry(state, next)?;
+            results.push(Stamped {
+                term: next.into(),
+                time: Time::Last,
+            });
+        }
+        for (value, at) in of_frame.into_iter().zip(out_axes) {
+            let mut shape = self.shape(&value.term);
+            let at = axis(*at, shape.len() + 1)?;
+            shape.insert(at, 1);
+            let value = self.value(&value.term)?;
+            results.push(Stamped {
+                term: self.builder.reshape(value, &shape)?.into(),
+                time: Time::Axis(at),
+            });
+        }
+        Ok(results)
+    }
+
     /// The entry of this index along an axis, which goes.
-    fn entry(&mut self, term: &Term, at: usize, index: usize) -> Outcome<Term> {
+    fn entry(&mut self, value: &Stamped, at: usize, index: usize) -> Outcome<Stamped> {
+        let Stamped { term, time } = value;
+        let time = match *time {
+            Time::Axis(own) if own > at => Time::Axis(own - 1),
+            other => other,
+        };
         let shape = self.shape(term);
         entries(&shape)?;
         let lists: Vec<Vec<usize>> = shape
@@ -214,7 +330,8 @@ impl Importer<'_> {
         let mut left = shape.clone();
         left.remove(at);
         if let Term::Constant(tensor) = term {
-            return Ok(tensor.select(left, &indices).into());
+            let term = tensor.select(left, &indices).into();
+            return Ok(Stamped { term, time });
         }
         if left.is_empty() {
             return Err(Failure::unsupported(
@@ -223,26 +340,37 @@ impl Importer<'_> {
         }
         let x = self.value(term)?;
         let matrix = SparseMatrix::selection(shape.iter().product(), &indices)?;
-        Ok(self.builder.linear(x, matrix, None, &left)?.into())
+        let term = self.builder.linear(x, matrix, None, &left)?.into();
+        Ok(Stamped { term, time })
     }
 
-    /// Terms of one shape along a new axis.
-    fn stack(&mut self, terms: &[Term], at: i64) -> Outcome<Term> {
-        let shape = terms.first().map(|t| self.shape(t)).unwrap_or_default();
+    /// Values of one shape along a new axis.
+    fn stack(&mut self, terms: &[Stamped], at: i64) -> Outcome<Stamped> {
+        let Some(first) = terms.first() else {
+            return Err(Failure::malformed("it has no step"));
+        };
+        let shape = self.shape(&first.term);
         let at = axis(at, shape.len() + 1)?;
         let mut expanded = shape.clone();
         expanded.insert(at, 1);
         let mut values = Vec::new();
-        for term in terms {
-            if self.shape(term) != shape {
+        for value in terms {
+            if self.shape(&value.term) != shape || value.time != first.time {
                 return Err(Failure::malformed(
                     "an output changes its shape from step to step",
                 ));
             }
-            let value = self.value(term)?;
+            let value = self.value(&value.term)?;
             values.push(self.builder.reshape(value, &expanded)?);
         }
-        Ok(self.builder.concat(&values, at)?.into())
+        let time = match first.time {
+            Time::Axis(own) if own >= at => Time::Axis(own + 1),
+            other => other,
+        };
+        Ok(Stamped {
+            term: self.builder.concat(&values, at)?.into(),
+            time,
+        })
     }
 }
 

@@ -12,6 +12,11 @@ pub(super) const MAX_ENTRIES: usize = 1 << 24;
 /// Dimensions of a tensor.
 pub(super) const MAX_RANK: usize = 16;
 
+/// Largest size of a window, stride or padding.
+pub(super) const MAX_WINDOW: i64 = 1 << 20;
+/// Entries of the matrix of a transposed convolution, or of a batch of matrices.
+pub(super) const MAX_TRIPLETS: usize = 1 << 23;
+
 /// A constant tensor, row by row.
 ///
 /// Possibly weights: zeroised on drop.

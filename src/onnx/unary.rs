@@ -7,7 +7,7 @@
 
 use std::{fmt, sync::Arc};
 
-use crate::graph::Function;
+use crate::network::Function;
 
 /// Nodes of a function, counted with repetition; more become values in between.
 const MAX_SIZE: u32 = 64;

@@ -4,7 +4,7 @@
 //! message. What follows counts messages, strings and numbers without decoding them, checks every
 //! length, and bounds the depth of nesting, so that decoding costs no more than it says.
 
-use super::error::{OnnxError, UnsupportedNode, malformed, too_large};
+use super::error::{OnnxError, malformed, too_large};
 
 /// Messages and strings of a file: networks have some thousands.
 const MAX_RECORDS: usize = 1 << 20;
@@ -12,10 +12,8 @@ const MAX_RECORDS: usize = 1 << 20;
 const MAX_VARINTS: usize = 1 << 25;
 /// Messages within each other.
 const MAX_DEPTH: usize = 40;
-/// The field of a function that names its domain.
-const FUNCTION_DOMAIN: u64 = 10;
 
-/// The messages of `onnx.proto` that hold others.
+/// The messages of the schema that hold others.
 #[derive(Clone, Copy)]
 enum Message {
     Model,
@@ -28,9 +26,6 @@ enum Message {
     Type,
     TensorType,
     Shape,
-    Training,
-    Annotation,
-    Function,
     /// Fields that hold no message.
     Leaf,
 }
@@ -39,40 +34,26 @@ enum Message {
 enum Content {
     Message(Message),
     Varints,
-    /// A string, bytes, or numbers of fixed size.
+    /// A string, bytes, numbers of fixed size, or what the decoder skips.
     Bytes,
 }
 
 impl Message {
-    /// What the decoder takes the field of this number for; the rest it skips.
+    /// What the decoder takes the field of this number for.
     fn content(self, field: u64) -> Content {
         use Content::{Bytes, Varints};
         let message = match (self, field) {
-            (Self::Model, 7) => Self::Graph,
-            (Self::Model, 20) => Self::Training,
-            (Self::Model, 25) => Self::Function,
-            (Self::Graph, 1) | (Self::Function, 7) => Self::Node,
-            (Self::Graph, 5) => Self::Tensor,
+            (Self::Model, 7) | (Self::Attribute, 6) => Self::Graph,
+            (Self::Graph, 1) => Self::Node,
+            (Self::Graph, 5) | (Self::Attribute, 5) | (Self::Sparse, 1) => Self::Tensor,
+            (Self::Graph, 11 | 12) => Self::ValueInfo,
             (Self::Graph, 15) => Self::Sparse,
-            (Self::Graph, 11..=13) => Self::ValueInfo,
-            (Self::Graph, 14) => Self::Annotation,
             (Self::Node, 5) => Self::Attribute,
-            (Self::Attribute, 5 | 10) | (Self::Sparse, 1 | 2) => Self::Tensor,
-            (Self::Attribute, 6 | 11) => Self::Graph,
-            (Self::Attribute, 22 | 23) => Self::Sparse,
-            (Self::Attribute, 15) | (Self::ValueInfo, 2) => Self::Type,
-            (Self::Attribute, 8) | (Self::Tensor, 1 | 5 | 7 | 11) | (Self::Sparse, 3) => {
-                return Varints;
-            }
+            (Self::Attribute, 8) | (Self::Tensor, 1 | 5 | 7 | 11) => return Varints,
+            (Self::ValueInfo, 2) => Self::Type,
             (Self::Type, 1) => Self::TensorType,
             (Self::TensorType, 2) => Self::Shape,
-            (Self::Training, 1 | 2) => Self::Graph,
-            (Self::Model, 8 | 14)
-            | (Self::Tensor, 3 | 13)
-            | (Self::Shape, 1)
-            | (Self::Training, 3 | 4)
-            | (Self::Annotation, 2)
-            | (Self::Function, 9) => Self::Leaf,
+            (Self::Model, 8 | 25) | (Self::Tensor, 3 | 13) | (Self::Shape, 1) => Self::Leaf,
             _ => return Bytes,
         };
         Content::Message(message)
@@ -84,25 +65,13 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), OnnxError> {
     let mut scan = Scan {
         records: 0,
         varints: 0,
-        overrides: false,
     };
-    scan.message(Message::Model, bytes, 0)?;
-    if scan.overrides {
-        return Err(OnnxError::Unsupported(vec![UnsupportedNode {
-            name: "functions".to_owned(),
-            operator: "function".to_owned(),
-            reason: "the file defines operators of ONNX's own domain".to_owned(),
-            instead: Some("inline its functions with `onnx.inliner`".to_owned()),
-        }]));
-    }
-    Ok(())
+    scan.message(Message::Model, bytes, 0)
 }
 
 struct Scan {
     records: usize,
     varints: usize,
-    /// Whether a function of the file may take the place of an operator of ONNX.
-    overrides: bool,
 }
 
 impl Scan {
@@ -116,7 +85,6 @@ impl Scan {
             return Err(too_large("depth of nesting", depth, MAX_DEPTH));
         }
         self.record()?;
-        let mut own_domain = matches!(message, Message::Function);
         while !bytes.is_empty() {
             let key = varint(&mut bytes)?;
             let field = key >> 3;
@@ -142,14 +110,10 @@ impl Scan {
                         }
                         Content::Bytes => self.record()?,
                     }
-                    if matches!((message, field), (Message::Function, FUNCTION_DOMAIN)) {
-                        own_domain = content.is_empty() || content == b"ai.onnx";
-                    }
                 }
                 kind => return Err(malformed(format!("a field has the wire type {kind}"))),
             }
         }
-        self.overrides |= own_domain;
         Ok(())
     }
 

@@ -15,7 +15,9 @@ pub use cost::{Cost, CostModel, TraceCosts};
 use serde::Serialize;
 
 use crate::{
+    error::Error,
     kind::ProofKind,
+    network::Quantized,
     program::{Program, ProgramError},
     recursive::{
         Schedule, Unrolled,
@@ -539,6 +541,17 @@ impl<'a> Search<'a> {
                 "the network is too large for any schedule that is allowed",
             )),
         }
+    }
+}
+
+impl Quantized {
+    /// The cheapest schedule for one proof of a run of about this many frames.
+    ///
+    /// # Errors
+    /// If the network is too large for any schedule that the planner allows.
+    pub fn plan(&self, planner: &Planner, frames: u64) -> Result<Plan, Error> {
+        let weights = self.weight_count() as u64;
+        Ok(planner.plan_with(self.program(), frames, weights)?)
     }
 }
 

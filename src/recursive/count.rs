@@ -145,8 +145,3 @@ pub(crate) fn step_constraints(step: &Unrolled) -> usize {
 pub(crate) fn count_constraints(step: &Unrolled) -> Vec<(String, usize)> {
     Counter::run(step, true).map_or_else(Vec::new, |c| c.parts)
 }
-
-/// Constraints of each node of a step, what is hashed or checked by the sumcheck not counted.
-pub(crate) fn count_operations(step: &Unrolled) -> Vec<usize> {
-    Counter::run(step, true).map_or_else(Vec::new, |c| c.operations)
-}

@@ -18,7 +18,7 @@ pub(crate) mod state;
 pub(crate) mod step;
 pub(crate) mod unroll;
 
-pub(crate) use count::{count_constraints, count_operations, step_constraints};
+pub(crate) use count::{count_constraints, step_constraints};
 pub(crate) use encoding::Encoding;
 pub(crate) use execution::{Execution, StepTrace};
 pub(crate) use nova::InferenceStep;

@@ -6,8 +6,8 @@ use super::{Session, session::Fixed};
 use crate::{
     error::Error,
     keys::Params,
+    network::{Quantized, Scales},
     program::WeightBank,
-    quant::{Quantized, Scales},
     statement::{Visibility, salts::Salts},
     weights::{BlindingSeed, CommittedBank, ModelCommitment},
 };
@@ -32,7 +32,7 @@ impl Prover {
     ///
     /// # Errors
     /// If the keys are not those of a program of this model.
-    pub fn new(params: &Params, model: &impl Quantized) -> Result<Self, Error> {
+    pub fn new(params: &Params, model: &Quantized) -> Result<Self, Error> {
         Self::with_blinding(params, model, BlindingSeed::random())
     }
 
@@ -43,11 +43,11 @@ impl Prover {
     /// As [`new`](Self::new).
     pub fn with_blinding(
         params: &Params,
-        model: &impl Quantized,
+        model: &Quantized,
         seed: BlindingSeed,
     ) -> Result<Self, Error> {
         let mut prover = Self::from_bank_with_blinding(params, model.bank().clone(), seed)?;
-        prover.scales = Some(model.end_scales());
+        prover.scales = Some(model.scales());
         Ok(prover)
     }
 

@@ -13,9 +13,9 @@ use crate::{
     error::Error,
     keys::Params,
     kind::ProofKind,
+    network::Scales,
     program::{Emission, interpreter::check_vector},
     proof::{Argument, Proof, PublicPart, Vectors},
-    quant::Scales,
     statement::{
         InputVisibility, OutputVisibility, Visibility,
         salts::{Salt, SaltKey, Salts},
@@ -553,7 +553,10 @@ impl Session {
         folded.prepare(&self.fixed, trace, &mut self.times).unwrap()
     }
 
-    pub(crate) fn fold(&mut self, step: crate::recursive::prover::PreparedStep) -> Result<(), Error> {
+    pub(crate) fn fold(
+        &mut self,
+        step: crate::recursive::prover::PreparedStep,
+    ) -> Result<(), Error> {
         self.folded().fold(step)
     }
 }

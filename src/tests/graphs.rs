@@ -6,16 +6,16 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::fixtures::Bench;
-use crate::graph::{Conv, Function, Graph, GraphBuilder, GraphPrecision, Pool, QuantizedGraph};
+use crate::network::{Conv, Function, Network, NetworkBuilder, Pool, Precision, Quantized};
 
 fn array(rng: &mut ChaCha8Rng, shape: &[usize]) -> ArrayD<f32> {
     Array::from_shape_fn(IxDyn(shape), |_| rng.gen_range(-1.0f32..1.0))
 }
 
 /// A small graph of every kind of stage, in random order.
-fn graph(seed: u64) -> (Graph, Vec<Array1<f32>>) {
+fn graph(seed: u64) -> (Network, Vec<Array1<f32>>) {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut g = GraphBuilder::new([2, 3, 3]);
+    let mut g = NetworkBuilder::new([2, 3, 3]);
     let mut x = g.input();
     let mut before = x;
     for _ in 0..rng.gen_range(1..=4) {
@@ -64,8 +64,8 @@ fn graph(seed: u64) -> (Graph, Vec<Array1<f32>>) {
     (g.build(x).unwrap(), samples)
 }
 
-fn agree(quantized: &QuantizedGraph, samples: &[Array1<f32>]) {
-    let program = quantized.program().unwrap();
+fn agree(quantized: &Quantized, samples: &[Array1<f32>]) {
+    let program = quantized.program().clone();
     let bench = Bench::new(program, quantized.bank().clone());
     let mut run = bench.run();
     for sample in samples {
@@ -86,7 +86,7 @@ proptest! {
     #[test]
     fn interpreter_and_circuit_agree(seed: u64, bits in prop_oneof![2 => Just(8u8), 1 => 9u8..=16]) {
         let (graph, samples) = graph(seed);
-        let precision = GraphPrecision::default().activation_bits(bits);
+        let precision = Precision::default().activation_bits(bits);
         let quantized = graph.quantize(&samples, &precision).unwrap();
         agree(&quantized, &samples[..2]);
         // Far beyond what was seen in calibration, everything saturates.

@@ -2,14 +2,12 @@
 
 use std::{fs, path::Path};
 
-use ndarray::{Array1, Array2};
+use ndarray::Array2;
 
 use super::fixtures::Bench;
 use crate::{
     Precision,
-    graph::GraphPrecision,
-    onnx::{ImportOptions, Imported, from_bytes_with},
-    program::Schedule,
+    onnx::{ImportOptions, from_bytes_with},
 };
 
 /// Constraints above which one frame is enough.
@@ -37,38 +35,19 @@ fn file(path: &Path) {
     let json = fs::read(path.with_extension("json")).unwrap();
     let record: serde_json::Value = serde_json::from_slice(&json).unwrap();
     let inputs: Vec<Vec<f32>> = serde_json::from_value(record["inputs"].clone()).unwrap();
-    match import.model {
-        Imported::Graph(graph) => {
-            let samples: Vec<Array1<f32>> = inputs.into_iter().map(Array1::from).collect();
-            let quantized = graph
-                .quantize(&samples, &GraphPrecision::default())
-                .unwrap();
-            let program = quantized.program_with(Schedule::WholeNetwork).unwrap();
-            let bench = Bench::new(program, quantized.bank().clone());
-            let frames: Vec<Vec<i64>> = samples[..2]
-                .iter()
-                .map(|s| quantized.quantize_input(s.view()).unwrap())
-                .collect();
-            agree(&bench, &frames);
-        }
-        Imported::Sequence(model) => {
-            let size = model.input_len();
-            let sequences: Vec<Array2<f32>> = inputs
-                .into_iter()
-                .map(|x| Array2::from_shape_vec((x.len() / size, size), x).unwrap())
-                .collect();
-            let quantized = model.quantize(&sequences, Precision::default()).unwrap();
-            let program = quantized.program(1).unwrap();
-            let bench = Bench::new(program, quantized.bank().clone());
-            let frames: Vec<Vec<i64>> = sequences[0]
-                .rows()
-                .into_iter()
-                .take(3)
-                .map(|f| quantized.quantize_input(f).unwrap())
-                .collect();
-            agree(&bench, &frames);
-        }
-    }
+    let network = import.network;
+    let size = network.input_len();
+    let sequence = |x: Vec<f32>| Array2::from_shape_vec((x.len() / size, size), x).unwrap();
+    let samples: Vec<Array2<f32>> = inputs.into_iter().map(sequence).collect();
+    let quantized = network.quantize(&samples, &Precision::default()).unwrap();
+    let bench = Bench::new(quantized.program().clone(), quantized.bank().clone());
+    let frames: Vec<Vec<i64>> = samples
+        .iter()
+        .flat_map(|s| s.rows())
+        .take(if network.has_state() { 3 } else { 2 })
+        .map(|f| quantized.quantize_input(f).unwrap())
+        .collect();
+    agree(&bench, &frames);
 }
 
 #[test]

@@ -1,4 +1,8 @@
-//! Lines of numbers between commas, semicolons, tabs or spaces, with or without a header.
+//! Lines of numbers between commas, semicolons, tabs or spaces, with or without a header; cells may be
+//! quoted.
+
+use csv_core::ReaderBuilder;
+use zeroize::Zeroizing;
 
 use super::{Contents, Problem, check_count};
 
@@ -17,22 +21,24 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Contents, Problem> {
         .filter(|(_, line)| !line.trim().is_empty())
         .peekable();
     let between = lines.peek().and_then(|(_, line)| separator(line));
-    let cells = |line| cells(line, between);
-    let mut header = Vec::new();
+    let mut header = None;
     // A line with a number in it is no header, and whatever else is in it a mistake.
-    if let Some((_, line)) = lines.next_if(|(_, line)| cells(line).all(|c| number(c).is_none())) {
-        header.extend(cells(line));
+    if let Some((_, line)) = lines.peek() {
+        let cells = Cells::of(line, between);
+        if cells.iter().all(|c| number(c).is_none()) {
+            header = Some(cells);
+            lines.next();
+        }
     }
     let mut values = Vec::new();
     let mut columns = None;
     let mut rows = 0;
     for (n, line) in lines {
         let before = values.len();
-        for (column, cell) in cells(line).enumerate() {
+        for (column, cell) in Cells::of(line, between).iter().enumerate() {
             let x = number(cell).ok_or_else(|| {
-                let name = header
-                    .get(column)
-                    .map_or(String::new(), |name| format!(" (`{}`)", short(name)));
+                let name = header.as_ref().and_then(|h| h.iter().nth(column));
+                let name = name.map_or(String::new(), |name| format!(" (`{}`)", short(name)));
                 let (column, cell) = (column + 1, short(cell));
                 Problem(format!(
                     "line {n}, column {column}{name}: `{cell}` is not a number"
@@ -55,14 +61,48 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Contents, Problem> {
 }
 
 /// What separates the cells, by the first line; `None` for white space.
-fn separator(line: &str) -> Option<char> {
-    [',', ';', '\t'].into_iter().find(|c| line.contains(*c))
+fn separator(line: &str) -> Option<u8> {
+    let mut known = b",;\t".iter().copied();
+    known.find(|c| line.as_bytes().contains(c))
 }
 
-fn cells(line: &str, between: Option<char>) -> Box<dyn Iterator<Item = &str> + '_> {
-    match between {
-        Some(c) => Box::new(line.split(c).map(str::trim)),
-        None => Box::new(line.split_whitespace()),
+/// The cells of a line, one after the other, and where each ends.
+struct Cells {
+    text: Zeroizing<Vec<u8>>,
+    ends: Vec<usize>,
+}
+
+impl Cells {
+    fn of(line: &str, between: Option<u8>) -> Self {
+        let mut text = Zeroizing::new(vec![0; line.len()]);
+        let mut ends = vec![0; line.len() + 1];
+        let Some(between) = between else {
+            text.clear();
+            ends.clear();
+            for cell in line.split_whitespace() {
+                text.extend(cell.bytes());
+                ends.push(text.len());
+            }
+            return Self { text, ends };
+        };
+        // No cell is longer than the line, and there is at most one more than it has characters.
+        let mut reader = ReaderBuilder::new().delimiter(between).build();
+        let (_, _, written, most) = reader.read_record(line.as_bytes(), &mut text, &mut ends);
+        let rest = ends.get_mut(most..).unwrap_or_default();
+        let end = text.get_mut(written..).unwrap_or_default();
+        // The end of the text is the end of the line.
+        let (_, _, _, last) = reader.read_record(&[], end, rest);
+        ends.truncate(most + last);
+        Self { text, ends }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &str> {
+        let mut from = 0;
+        self.ends.iter().map(move |end| {
+            let cell = self.text.get(from..*end).unwrap_or_default();
+            from = *end;
+            std::str::from_utf8(cell).unwrap_or_default().trim()
+        })
     }
 }
 
@@ -95,6 +135,7 @@ mod tests {
             "x\ty\n1\t-2.5\n3e-2\t4",
             "1 -2.5\n 3e-2   4",
             "\"a\",\"b\"\n\"1\",\"-2.5\"\n3e-2,4",
+            "\"a, in all\",\"say \"\"b\"\"\"\n\" 1\", \"-2.5\" \n3e-2,4",
         ] {
             assert_eq!(read(text), expected, "{text}");
         }
@@ -111,6 +152,10 @@ mod tests {
         fails(
             b"age,income\n1,2\n3,x\n",
             "line 3, column 2 (`income`): `x` is not a number",
+        );
+        fails(
+            b"\"age, years\",income\nx,2\n",
+            "line 2, column 1 (`age, years`): `x` is not a number",
         );
         fails(
             b"1.2.3,2\n3,4\n",

@@ -1,0 +1,721 @@
+//! From forms to a program and its integers.
+
+mod emit;
+mod fit;
+mod functions;
+mod sums;
+mod widths;
+
+use serde::{Deserialize, Serialize};
+
+pub(super) use self::fit::Encoding;
+use self::{
+    emit::Emit,
+    fit::{Block, Enlarging, Fitted, Formats, fit, shift_for},
+    widths::{Width, widths},
+};
+use super::{
+    Function, Network, Precision,
+    calibration::Ranges,
+    form::{Form, Kind, Stage},
+    limit, wrong,
+};
+use crate::{
+    error::Error,
+    program::{AffineMap, Emission, Program, Register, VectorShape},
+};
+
+/// The most bits of an output that is an exact sum.
+const MAX_OUTPUT_BITS: u8 = 31;
+/// Bits of what is read, up to which exact sums of 31 bits leave the weights enough of them.
+const EXACT_OUTPUT_BITS: u8 = 10;
+/// Bits of an output that is rounded.
+const ROUNDED_OUTPUT_BITS: u8 = 16;
+/// How often states are given a larger unit.
+const MAX_RESTARTS: usize = 64;
+
+/// A grid of real values: `zero + unit·q` for integers `q` of `width` bits.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Grid {
+    pub(super) unit: f64,
+    pub(super) zero: f64,
+    pub(super) width: u8,
+}
+
+impl Grid {
+    /// The nearest value of the grid.
+    pub(super) fn round(&self, x: f64) -> f64 {
+        let half = f64::from(self.width - 1).exp2();
+        let q = ((x - self.zero) / self.unit).round();
+        self.zero + self.unit * q.clamp(-half, half - 1.0)
+    }
+}
+
+/// Sums and what they were rounded to, in the program.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Rounded {
+    pub(super) sums: Register,
+    pub(super) shift: u8,
+    pub(super) result: Register,
+    /// Whether negative results become zero, so that saturation at the lower end changes nothing.
+    pub(super) relu: bool,
+    /// Whether saturation is what the function asks for.
+    pub(super) wanted: bool,
+}
+
+/// What became of a stage.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Lowered {
+    /// Its operation, in words.
+    pub(super) name: String,
+    /// The value itself.
+    pub(super) result: Encoding,
+    /// The grid that each argument is rounded to, if it is.
+    pub(super) arguments: Vec<Option<Grid>>,
+    pub(super) rounded: Vec<Rounded>,
+    /// Shift, bits, weights of its sums, if it has its own.
+    pub(super) sums: Option<SumsReport>,
+}
+
+/// Sizes of the sums of a stage.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct SumsReport {
+    pub(super) shift: u8,
+    pub(super) bits: u8,
+    pub(super) enlarged: f64,
+    pub(super) max_weight: u16,
+    pub(super) nonzeros: usize,
+}
+
+impl SumsReport {
+    fn of(fitted: &Fitted) -> Self {
+        Self {
+            shift: fitted.shift,
+            bits: fitted.bits,
+            enlarged: fitted.enlarged,
+            max_weight: fitted.max_weight,
+            nonzeros: fitted.nonzeros,
+        }
+    }
+}
+
+/// A network on integers.
+pub(super) struct Lowering {
+    pub(super) program: Program,
+    pub(super) maps: Vec<AffineMap>,
+    pub(super) input: Encoding,
+    /// What each state is read as.
+    pub(super) states: Vec<Encoding>,
+    pub(super) stages: Vec<Lowered>,
+    /// Real value of one unit of the output.
+    pub(super) output_unit: f64,
+    pub(super) output: Option<SumsReport>,
+    /// The output's form, rounded as it stands.
+    pub(super) nonzeros: usize,
+}
+
+/// A stage as integers: as products read it, as linear maps do, and what both were rounded from.
+struct Done {
+    lowered: Lowered,
+    linear: Encoding,
+    source: Option<(Register, u8)>,
+}
+
+/// How the unit of a stage's result is found.
+#[derive(Clone, Copy)]
+struct Wish {
+    unit: f64,
+    /// Real value of 0.
+    zero: f64,
+    /// Whether the unit is what it is.
+    fixed: bool,
+    width: u8,
+}
+
+/// The least power of two that is not less; 1 for 0.
+fn power_of_two(x: f64) -> f64 {
+    if x > 0.0 { x.log2().ceil().exp2() } else { 1.0 }
+}
+
+/// The scale for a range, 1 if it is zero.
+fn scale_of(range: f64, full: f64) -> f64 {
+    if range > 0.0 { range / full } else { 1.0 }
+}
+
+fn exp2(n: impl Into<f64>) -> f64 {
+    n.into().exp2()
+}
+
+/// Largest integer of so many bits.
+fn full(width: u8) -> f64 {
+    exp2(width - 1) - 1.0
+}
+
+/// The nearest integer of so many bits.
+fn integer(x: f64, width: u8) -> i32 {
+    let half = exp2(width - 1);
+    #[expect(clippy::cast_possible_truncation, reason = "clamped")]
+    let x = x.round().clamp(-half, half - 1.0) as i32;
+    x
+}
+
+fn dimension(n: usize) -> Result<u32, Error> {
+    u32::try_from(n).map_err(|_| limit("quantisation", format!("a length of {n}")))
+}
+
+struct Lowerer<'a> {
+    network: &'a Network,
+    ranges: &'a Ranges,
+    precision: &'a Precision,
+    widths: &'a [Width],
+    /// The shift of all sums, where weights do not stand against it.
+    common: u8,
+    emit: Emit,
+    /// The network's registers, as linear maps read them.
+    registers: Vec<Encoding>,
+    /// The same as products read them.
+    full: Vec<Encoding>,
+    /// What they were rounded from, if they were, and by what shift.
+    sources: Vec<Option<(Register, u8)>>,
+    nonzeros: usize,
+    /// A state whose unit must be larger, and by what factor.
+    unfit: Option<(usize, f64)>,
+}
+
+/// The unit of every state.
+fn state_units(
+    network: &Network,
+    ranges: &Ranges,
+    widths: &[Width],
+    standard: bool,
+) -> Result<Vec<f64>, Error> {
+    let states = network.states.iter().enumerate();
+    states
+        .map(|(s, state)| {
+            let width = widths[1 + s];
+            match state.bound {
+                Some(bound) => Ok(bound / exp2(width.full - 1)),
+                None if standard && width.factor => Err(limit(
+                    "quantisation",
+                    "standard precision needs a bound of a state that products read: `NetworkBuilder::state_within`",
+                )),
+                None => Ok(scale_of(ranges.states[s].reach(), full(width.full))),
+            }
+        })
+        .collect()
+}
+
+/// Lowers a network.
+pub(super) fn lower(
+    network: &Network,
+    ranges: &Ranges,
+    precision: &Precision,
+) -> Result<Lowering, Error> {
+    let widths = widths(network, precision);
+    let mut units = state_units(network, ranges, &widths, precision.is_standard())?;
+    for _ in 0..MAX_RESTARTS {
+        let mut lowerer = Lowerer::new(network, ranges, precision, &widths, &units)?;
+        let lowering = lowerer.run();
+        match lowerer.unfit.take() {
+            Some((state, factor)) if network.states[state].bound.is_none() => {
+                units[state] *= factor * (1.0 + 1e-9);
+            }
+            _ => {
+                let (stages, output, sums) = lowering?;
+                return lowerer.finish(stages, output, sums);
+            }
+        }
+    }
+    Err(limit(
+        "quantisation",
+        "the recurrent weights of a state do not fit their accumulator at any scale",
+    ))
+}
+
+/// The output, the real value of its unit, and its sums if it has some of its own.
+type OutputSums = (Register, f64, Option<SumsReport>);
+
+impl<'a> Lowerer<'a> {
+    fn new(
+        network: &'a Network,
+        ranges: &'a Ranges,
+        precision: &'a Precision,
+        widths: &'a [Width],
+        units: &[f64],
+    ) -> Result<Self, Error> {
+        let frame = VectorShape {
+            len: dimension(network.input_len())?,
+            width: precision.width(0),
+        };
+        let mut parts = Vec::new();
+        for (s, state) in network.states.iter().enumerate() {
+            let width = widths[1 + s];
+            let integers: Vec<i32> = state
+                .initial
+                .iter()
+                .map(|v| integer(v / units[s], width.full))
+                .collect();
+            let len = dimension(integers.len())?;
+            let shape = |width| VectorShape { len, width };
+            let upper = width.view.map(|view| {
+                let drop = width.full - view;
+                (shape(view), integers.iter().map(|q| q >> drop).collect())
+            });
+            parts.push((shape(width.full), integers));
+            parts.extend(upper);
+        }
+        let (emit, parts) = Emit::new(frame, parts);
+        let input = emit.encoding(
+            Register::FRAME,
+            scale_of(ranges.input.reach(), full(frame.width)),
+        );
+        let forms = network.stages.iter().flat_map(|s| &s.arguments);
+        let linear = |register: usize| widths[register].linear();
+        let common = shift_for(forms.chain([&network.output]), &linear);
+        let mut lowerer = Self {
+            network,
+            ranges,
+            precision,
+            widths,
+            common,
+            emit,
+            registers: vec![input],
+            full: vec![input],
+            sources: vec![None],
+            nonzeros: 0,
+            unfit: None,
+        };
+        let mut parts = parts.into_iter();
+        for (s, unit) in units.iter().enumerate() {
+            let width = widths[1 + s];
+            let state = parts.next().map(|r| lowerer.emit.encoding(r, *unit));
+            let Some(state) = state else { break };
+            let view = width.view.and_then(|view| Some((parts.next()?, view)));
+            let linear = view.map(|(r, view)| lowerer.view(r, state, view));
+            lowerer.full.push(state);
+            lowerer.registers.push(linear.unwrap_or(state));
+            lowerer.sources.push(None);
+        }
+        Ok(lowerer)
+    }
+
+    /// The upper bits of a value: an integer stands for the middle of what it was cut from.
+    fn view(&self, register: Register, of: Encoding, bits: u8) -> Encoding {
+        let unit = of.unit * exp2(of.width - bits);
+        Encoding {
+            rest: unit / 2.0,
+            ..self.emit.encoding(register, unit)
+        }
+    }
+
+    fn run(
+        &mut self,
+    ) -> Result<(Vec<Option<Lowered>>, Register, (f64, Option<SumsReport>)), Error> {
+        let stages = &self.network.stages;
+        let count = self.network.register_of(stages.len());
+        let blank = self.full[0];
+        self.full.resize(count, blank);
+        self.registers.resize(count, blank);
+        self.sources.resize(count, None);
+        let mut lowered: Vec<Option<Lowered>> = vec![None; stages.len()];
+        let in_head = self.head();
+        for head in [false, true] {
+            if head {
+                self.carry();
+                if self.network.emission == Emission::Last {
+                    self.emit.begin_head();
+                }
+            }
+            for (k, stage) in stages.iter().enumerate() {
+                if in_head[k] != head {
+                    continue;
+                }
+                let done = self.stage(k, stage)?;
+                let register = self.network.register_of(k);
+                self.full[register] = done.lowered.result;
+                self.registers[register] = done.linear;
+                self.sources[register] = done.source;
+                lowered[k] = Some(done.lowered);
+            }
+        }
+        let (output, unit, sums) = self.output()?;
+        Ok((lowered, output, (unit, sums)))
+    }
+
+    /// Which stages are needed once, after the last frame: those that no state follows from.
+    fn head(&self) -> Vec<bool> {
+        let network = self.network;
+        let mut in_head = vec![network.emission == Emission::Last; network.stages.len()];
+        let mut left: Vec<usize> = network.states.iter().map(|s| s.next).collect();
+        while let Some(register) = left.pop() {
+            let Some(k) = network.stage_of(register) else {
+                continue;
+            };
+            if std::mem::replace(&mut in_head[k], false) {
+                let stage = &network.stages[k];
+                left.extend(stage.arguments.iter().flat_map(Form::reads));
+            }
+        }
+        in_head
+    }
+
+    /// Sets what the states become.
+    fn carry(&mut self) {
+        let mut part = 0;
+        for (s, state) in self.network.states.iter().enumerate() {
+            self.emit.carry(part, self.full[state.next].register);
+            part += 1;
+            if self.widths[1 + s].view.is_some() {
+                self.emit.carry(part, self.registers[state.next].register);
+                part += 1;
+            }
+        }
+    }
+
+    fn finish(
+        self,
+        stages: Vec<Option<Lowered>>,
+        output: Register,
+        (output_unit, sums): (f64, Option<SumsReport>),
+    ) -> Result<Lowering, Error> {
+        let (program, maps) = self.emit.finish(output, self.network.emission)?;
+        let stages = stages.into_iter().flatten();
+        Ok(Lowering {
+            program,
+            maps,
+            input: self.full[0],
+            states: self.full[1..=self.network.states.len()].to_vec(),
+            stages: stages.collect(),
+            output_unit,
+            output: sums,
+            nonzeros: self.nonzeros,
+        })
+    }
+
+    /// The numbers of bits of sums that are rounded to `width` bits; `fixed` if their unit is.
+    fn formats<'b>(
+        &self,
+        forms: impl IntoIterator<Item = &'b Form>,
+        width: u8,
+        fixed: bool,
+    ) -> Formats {
+        // The weights of sums at a fixed scale are small where there is state.
+        let more = u8::from(self.network.has_state());
+        let own = shift_for(forms, &|register| self.widths[register].linear()) + more;
+        let shift = self.precision.shift_of(own);
+        let (bits, fixed_bits) = self.precision.accumulator(width, shift, fixed);
+        Formats {
+            shift,
+            fixed_shift: self.precision.has_fixed_shift(),
+            common: self.common + more,
+            bits,
+            fixed_bits,
+            most: self.precision.most_bits(),
+            rounded: true,
+        }
+    }
+
+    /// What a stage is called in errors; the output counts as one.
+    fn label(&self, stage: usize) -> String {
+        if stage == self.network.stages.len() {
+            "the output".to_owned()
+        } else {
+            format!("stage {stage}")
+        }
+    }
+
+    fn too_small(&self, stage: usize) -> Error {
+        limit(
+            "quantisation",
+            format!(
+                "{}: its sums do not fit the accumulator at their fixed scale: ask for more bits with `Precision::accumulator_bits`, or a smaller `Precision::shift`",
+                self.label(stage)
+            ),
+        )
+    }
+
+    /// An affine operation for these rows.
+    fn affine(
+        &mut self,
+        stage: usize,
+        blocks: &[Block<'_>],
+        formats: Formats,
+    ) -> Result<(Register, Fitted), Error> {
+        let mut fitted = fit(&self.label(stage), blocks, &self.registers, formats)?;
+        let rows = blocks.iter().map(|b| b.form.len).sum();
+        let maps = std::mem::take(&mut fitted.maps);
+        let maps = maps
+            .into_iter()
+            .map(|(register, map)| (self.registers[register].register, map));
+        self.nonzeros += fitted.nonzeros;
+        let shift = if formats.rounded { fitted.shift } else { 0 };
+        let sums = self.emit.affine(maps.collect(), rows, fitted.bits, shift)?;
+        Ok((sums, fitted))
+    }
+
+    /// The unit that the result of a stage must have, because a state has it.
+    fn prescribed(&self, stage: usize) -> Option<(usize, f64)> {
+        let register = self.network.register_of(stage);
+        let state = self
+            .network
+            .states
+            .iter()
+            .position(|s| s.next == register)?;
+        Some((state, self.full[1 + state].unit))
+    }
+
+    fn stage(&mut self, k: usize, stage: &Stage) -> Result<Done, Error> {
+        let register = self.network.register_of(k);
+        let width = self.widths[register];
+        let Some(form) = stage.arguments.first() else {
+            return Err(wrong("quantisation", "a stage of nothing"));
+        };
+        match &stage.kind {
+            Kind::Function(Function::Relu) => {
+                let direct = form.as_register().map(|r| self.registers[r]);
+                match direct {
+                    Some(source) if source.is_plain() => Ok(self.direct_relu(source)),
+                    _ => self.rounded(k, stage, form, width, true),
+                }
+            }
+            Kind::Function(Function::Clip { least, most }) => {
+                self.clip(k, stage, form, width.full, (*least, *most))
+            }
+            Kind::Function(function) => self.function(k, stage, form, function),
+            Kind::Maximum { relu } => self.maximum(k, stage, width.full, *relu),
+            Kind::Identity => self.rounded(k, stage, form, width, false),
+        }
+    }
+
+    fn direct_relu(&mut self, source: Encoding) -> Done {
+        let register = self.emit.relu(source.register);
+        let result = Encoding { register, ..source };
+        Done {
+            lowered: Lowered {
+                name: "relu of a register".to_owned(),
+                result,
+                arguments: vec![None],
+                rounded: Vec::new(),
+                sums: None,
+            },
+            linear: result,
+            source: None,
+        }
+    }
+
+    /// Sums, rounded, and perhaps a ReLU.
+    fn rounded(
+        &mut self,
+        k: usize,
+        stage: &Stage,
+        form: &Form,
+        width: Width,
+        relu: bool,
+    ) -> Result<Done, Error> {
+        let prescribed = self.prescribed(k);
+        let reach = self.ranges.requantised(k, &stage.kind);
+        let wish = Wish {
+            unit: prescribed.map_or(scale_of(reach, full(width.full)), |p| p.1),
+            zero: 0.0,
+            fixed: prescribed.is_some(),
+            width: width.full,
+        };
+        let sums = self.sums(k, form, wish)?;
+        let mut round = |drop, bits| {
+            let rounded = self.emit.requantize(sums.register, drop, bits);
+            match relu {
+                true => (rounded, self.emit.relu(rounded)),
+                false => (rounded, rounded),
+            }
+        };
+        let (rounded, register) = round(0, width.full);
+        let view = width
+            .view
+            .map(|view| (round(width.full - view, view).1, view));
+        let result = self.emit.encoding(register, sums.unit);
+        Ok(Done {
+            linear: view.map_or(result, |(r, bits)| self.view(r, result, bits)),
+            source: Some((sums.register, sums.shift)).filter(|_| !relu),
+            lowered: Lowered {
+                name: stage.name(),
+                result,
+                arguments: vec![None],
+                rounded: vec![Rounded {
+                    sums: sums.register,
+                    shift: sums.shift,
+                    result: rounded,
+                    relu,
+                    wanted: false,
+                }],
+                sums: Some(sums.report),
+            },
+        })
+    }
+
+    /// Saturation at both ends of the integers.
+    fn clip(
+        &mut self,
+        k: usize,
+        stage: &Stage,
+        form: &Form,
+        width: u8,
+        (least, most): (f64, f64),
+    ) -> Result<Done, Error> {
+        let seen = self.ranges.stages[k].result;
+        let (least, most) = (least.max(seen.least), most.min(seen.most));
+        let half = exp2(width - 1);
+        let unit = scale_of(most - least, 2.0 * half - 1.0);
+        let wish = Wish {
+            unit,
+            zero: least + half * unit,
+            fixed: true,
+            width,
+        };
+        let sums = self.sums(k, form, wish)?;
+        let register = self.emit.requantize(sums.register, 0, width);
+        #[expect(clippy::cast_possible_truncation, reason = "at most 2^15")]
+        let steps = half as i64;
+        let result = Encoding {
+            steps,
+            rest: least,
+            ..self.emit.encoding(register, unit)
+        };
+        Ok(Done {
+            linear: result,
+            source: None,
+            lowered: Lowered {
+                name: stage.name(),
+                result,
+                arguments: vec![None],
+                rounded: vec![Rounded {
+                    sums: sums.register,
+                    shift: sums.shift,
+                    result: register,
+                    relu: false,
+                    wanted: true,
+                }],
+                sums: Some(sums.report),
+            },
+        })
+    }
+
+    /// The largest of several: `max(a, b) = b + relu(a − b)`, on integers of one unit.
+    fn maximum(&mut self, k: usize, stage: &Stage, width: u8, relu: bool) -> Result<Done, Error> {
+        let unit = scale_of(self.ranges.requantised(k, &stage.kind), full(width));
+        let formats = self.formats(&stage.arguments, width, false);
+        // All blocks must have the same unit: the largest that one of them needs.
+        let mut common = unit;
+        let mut tried = 0;
+        let (sums, fitted) = loop {
+            let blocks: Vec<Block<'_>> = stage
+                .arguments
+                .iter()
+                .map(|form| Block {
+                    form,
+                    unit: common,
+                    zero: 0.0,
+                    enlarging: Enlarging::Freely,
+                })
+                .collect();
+            let own = fit(&self.label(k), &blocks, &self.registers, formats)?;
+            let largest = own.units.iter().copied().fold(common, f64::max);
+            if largest > common && tried < 64 {
+                common = largest;
+                tried += 1;
+                continue;
+            }
+            break self.affine(k, &blocks, formats)?;
+        };
+        if fitted.units.iter().any(|u| *u != common) {
+            return Err(limit(
+                "quantisation",
+                format!("stage {k}: its sums do not fit one scale"),
+            ));
+        }
+        let rounded = self.emit.requantize(sums, 0, width);
+        let values = match relu {
+            true => self.emit.relu(rounded),
+            false => rounded,
+        };
+        let mut largest: Option<Register> = None;
+        for part in 0..stage.arguments.len() {
+            let x = self.emit.slice(values, part * stage.len, stage.len)?;
+            largest = Some(match largest {
+                None => x,
+                Some(so_far) => self.emit.larger(so_far, x),
+            });
+        }
+        let Some(register) = largest else {
+            return Err(wrong("quantisation", "a maximum of nothing"));
+        };
+        let grid = Grid {
+            unit: common,
+            zero: 0.0,
+            width,
+        };
+        let result = self.emit.encoding(register, common);
+        Ok(Done {
+            linear: result,
+            source: None,
+            lowered: Lowered {
+                name: format!("{} of {}", stage.name(), stage.arguments.len()),
+                result,
+                arguments: vec![Some(grid); stage.arguments.len()],
+                rounded: vec![Rounded {
+                    sums,
+                    shift: fitted.shift,
+                    result: rounded,
+                    relu,
+                    wanted: false,
+                }],
+                sums: Some(SumsReport {
+                    enlarged: common / unit,
+                    ..SumsReport::of(&fitted)
+                }),
+            },
+        })
+    }
+
+    fn output(&mut self) -> Result<OutputSums, Error> {
+        let network = self.network;
+        let form = &network.output;
+        let direct = form.as_register().map(|r| self.full[r]);
+        if let Some(source) = direct
+            && source.is_plain()
+            && !network.argmax
+            && !self.emit.maps.is_empty()
+        {
+            let register = source.register;
+            return Ok((register, source.unit, None));
+        }
+        let width = self.precision.width(network.stages.len());
+        let rounded = width > EXACT_OUTPUT_BITS;
+        // A rounded output has room for twice the largest value that was seen, and is cut off there.
+        let (width, reach) = match rounded {
+            true => (ROUNDED_OUTPUT_BITS, 2.0 * self.ranges.output.reach()),
+            false => (width, self.ranges.output.reach()),
+        };
+        let block = Block {
+            form,
+            unit: scale_of(reach, full(width)),
+            zero: 0.0,
+            enlarging: Enlarging::Freely,
+        };
+        let mut formats = self.formats([form], width, false);
+        if !rounded {
+            formats.rounded = false;
+            formats.bits = formats.bits.min(MAX_OUTPUT_BITS);
+        }
+        let (sums, fitted) = self.affine(network.stages.len(), &[block], formats)?;
+        let report = Some(SumsReport::of(&fitted));
+        let (register, unit) = match rounded {
+            true => (self.emit.requantize(sums, 0, width), fitted.units[0]),
+            false => (sums, fitted.units[0] / exp2(fitted.shift)),
+        };
+        if network.argmax {
+            let register = self.emit.argmax(register, form.len);
+            return Ok((register, 1.0, report));
+        }
+        Ok((register, unit, report))
+    }
+}

@@ -1,0 +1,104 @@
+//! General networks: convolutions, residual sums, pooling, products, functions.
+//!
+//! A value is kept as an affine form of what was computed before, `Σ_b A_b·r_b + c`, over the input
+//! and the results of functions, with sparse matrices `A_b`. Convolution, batch normalisation, average
+//! pooling, sums, concatenation and everything else that is linear composes matrices, exactly; in a
+//! proof that costs no constraint. Only a function, a product of two values or a maximum needs the
+//! value itself, as integers: then the form becomes one affine operation of the program, with a term
+//! for each register that it reads.
+//!
+//! # Integers
+//!
+//! A register stands for `rest + unit·(q + steps)`, `q` its integers of `w` bits; forms become integer
+//! maps in the units of what they read and what they are rounded to, with `s` more bits than that.
+//!
+//! | stage | integers |
+//! |---|---|
+//! | ReLU | `max(0, ⌊y / 2^s⌉)`; of a register, without rounding again |
+//! | leaky ReLU, `abs` | `x` as a register, its ReLU, and a form of both |
+//! | clip | saturation: the ends of the integers are the ends of the function |
+//! | other functions, 8 bits | a table of 256 values; units are powers of two |
+//! | other functions, more bits | linear between 256 values, see [`Precision`] |
+//! | product | `⌊a·b / 2^t⌉`, both factors as registers |
+//! | maximum | `b + max(0, a − b)`, all of one unit, exact |
+//! | output | the exact sums; with more than 10 bits these, rounded to 16; or the result of a stage |
+//!
+//! Scales come from the largest values seen in calibration; they are enlarged where a sum could leave
+//! its accumulator for any inputs, so that none ever does.
+//!
+//! ```
+//! use layerfold::network::{Conv, Function, NetworkBuilder, Pool};
+//! use ndarray::{Array, arr1};
+//!
+//! let mut g = NetworkBuilder::new([1, 6, 6]);
+//! let x = g.input();
+//! let kernel = Array::from_elem(vec![2, 1, 3, 3], 0.1);
+//! let y = g.conv(x, kernel.view(), Some(arr1(&[0.0, 0.5]).view()), &Conv::default())?;
+//! let y = g.function(y, Function::Relu)?;
+//! let y = g.max_pool(y, &Pool::tiles([2, 2]))?;
+//! assert_eq!(g.shape(y), [2, 2, 2]);
+//! let y = g.reshape(y, &[8])?;
+//! let network = g.build(y)?;
+//! let output = network.infer(Array::ones(36).view())?;
+//! assert!((output[0] - 0.9).abs() < 1e-6 && (output[7] - 1.4).abs() < 1e-6);
+//! # Ok::<(), layerfold::Error>(())
+//! ```
+
+mod builder;
+mod calibration;
+mod float;
+mod form;
+mod function;
+mod lower;
+mod matrix;
+mod node;
+mod precision;
+mod quantized;
+mod recurrent;
+mod report;
+mod samples;
+mod scales;
+mod sequential;
+mod shape;
+mod tensors;
+mod weights;
+mod window;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests;
+
+pub use builder::{NetworkBuilder, Value};
+pub use form::{FillIn, Network};
+pub use function::Function;
+pub use matrix::SparseMatrix;
+pub use precision::Precision;
+pub use quantized::Quantized;
+pub use recurrent::{GruReset, LSTM_MEMORY, RnnActivation};
+pub use report::{Accuracy, Report, StageReport, StateError};
+pub use samples::Samples;
+pub use scales::Scales;
+pub use sequential::Sequential;
+pub use tensors::Tensors;
+pub use weights::RecurrentWeights;
+pub use window::{Conv, Pool};
+
+use crate::error::{Error, Reason};
+
+/// Arguments that do not fit.
+pub(super) fn wrong(operation: &'static str, problem: impl Into<String>) -> Error {
+    Reason::Network {
+        operation,
+        problem: problem.into(),
+    }
+    .into()
+}
+
+/// What is too large.
+pub(super) fn limit(operation: &'static str, problem: impl Into<String>) -> Error {
+    Reason::NetworkLimit {
+        operation,
+        problem: problem.into(),
+    }
+    .into()
+}
