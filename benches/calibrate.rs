@@ -10,9 +10,9 @@ use std::process::ExitCode;
 
 use cpu_time::ProcessTime;
 use layerfold::{
-    Params, ProofKind, Prover, Visibility,
+    Params, ProofKind, Prover, Schedule, Visibility,
     plan::{CostModel, TraceCosts},
-    program::{Activation, LayerShape, NetworkShape, Schedule},
+    program::{Activation, LayerShape, NetworkShape},
     weights::{AffineMap, WeightBank},
 };
 
@@ -51,7 +51,7 @@ fn network(width: u32, count: u32) -> NetworkShape {
 }
 
 fn prover(network: &NetworkShape, schedule: Schedule) -> Result<Prover, Failure> {
-    let params = Params::setup(&network.program(schedule)?)?;
+    let params = Params::setup_with(&network.program()?, schedule)?;
     let maps = network.layers.iter().map(|layer| {
         let entries = (layer.inputs * layer.outputs) as usize;
         let weights = (0..entries).map(|i| (i % 13) as i16 - 6).collect();

@@ -5,7 +5,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use halo2curves::pasta::Fq;
 use layerfold::{
     Params, Prover, Visibility,
-    program::{Activation, LayerShape, NetworkShape, Schedule},
+    program::{Activation, LayerShape, NetworkShape},
     weights::{AffineMap, WeightBank},
 };
 use layerfold_gadgets::{
@@ -75,7 +75,7 @@ fn fold(c: &mut Criterion) {
         shift: 8,
     };
     let session = || {
-        let program = network.program(Schedule::WholeNetwork)?;
+        let program = network.program()?;
         let params = Params::setup(&program)?;
         let map = || AffineMap::new(64, vec![3; 64 * 64], vec![11; 64]);
         let prover = Prover::from_bank(&params, WeightBank::new(vec![map()?, map()?])?)?;

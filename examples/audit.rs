@@ -37,8 +37,7 @@ fn audit<'a>(
     visibility: Visibility,
     samples: impl ExactSizeIterator<Item = (ArrayView1<'a, f32>, Vec<i64>)>,
 ) -> Result<Statement, Box<dyn Error>> {
-    let per_step = quantized.plan_claim(claim, samples.len() as u64)?;
-    let program = quantized.claim_program(claim, per_step)?;
+    let program = quantized.program().with_claim(claim)?;
     let params = Params::setup(&program)?;
     let prover = Prover::new(&params, quantized)?;
     let started = Instant::now();

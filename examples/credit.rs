@@ -102,7 +102,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         entry: 0,
         threshold: Threshold::Parameter,
     });
-    let program = quantized.claim_program(claim, 1)?;
+    let program = quantized.program().with_claim(claim)?;
     let params = Params::setup(&program)?;
     let prover = Prover::new(&params, &quantized)?;
     let threshold = quantized.threshold(THRESHOLD)?;

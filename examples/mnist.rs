@@ -68,16 +68,19 @@ fn main() -> Result<(), Box<dyn Error>> {
         percent(accuracy.integer),
     );
 
-    for (name, schedule) in [
-        ("as a trace", Schedule::WholeNetwork),
-        ("folded layer by layer", Schedule::LayersPerStep(1)),
+    // Keys: from the program alone, the same for every 784-128-10 network.
+    let program = quantized.program();
+    let one_layer = Schedule::LayersPerStep(1);
+    for (name, params, folder) in [
+        ("as a trace", Params::setup(program)?, out.clone()),
+        (
+            "folded layer by layer",
+            Params::setup_with(program, one_layer)?,
+            out.join("recursive"),
+        ),
     ] {
         println!("\n{name}");
-        let folder = match schedule {
-            Schedule::WholeNetwork => out.clone(),
-            _ => out.join("recursive"),
-        };
-        let proved = prove(&quantized, schedule, samples.row(index), &folder)?;
+        let proved = prove(&quantized, &params, samples.row(index), &folder)?;
         println!("          the committed network says: this is a {proved}");
     }
     println!(
@@ -94,14 +97,11 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// Proves an inference, writes what a verifier needs, and verifies it from there; gives the digit.
 fn prove(
     quantized: &Quantized,
-    schedule: Schedule,
+    params: &Params,
     image: ArrayView1<'_, f32>,
     out: &Path,
 ) -> Result<usize, Box<dyn Error>> {
-    // Keys: from the program alone, the same for every 784-128-10 network.
-    let program = quantized.program_with(schedule)?;
     let started = Instant::now();
-    let params = Params::setup(&program)?;
     params.prepare_prover()?;
     println!(
         "keys      {:.2?} (generators are made once and cached)",
@@ -110,7 +110,7 @@ fn prove(
 
     // The commitment is published once.
     let started = Instant::now();
-    let prover = Prover::new(&params, quantized)?;
+    let prover = Prover::new(params, quantized)?;
     let commitment = prover.model_commitment();
     println!(
         "commit    {:.2?}; model {}",
@@ -144,7 +144,7 @@ fn prove(
     println!("proof     {} bytes, {}", bytes.len(), proof.kind());
 
     fs::create_dir_all(out)?;
-    fs::write(out.join("program.bin"), program.to_bytes())?;
+    fs::write(out.join("program.bin"), params.program().to_bytes())?;
     fs::write(out.join("model.bin"), commitment.to_bytes())?;
     fs::write(out.join("proof.bin"), &bytes)?;
 

@@ -173,7 +173,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let plan = quantized.plan(&planner, USUAL_RUN)?;
     let schedule = plan.chosen.schedule;
     let started = Instant::now();
-    let params = Params::setup(&quantized.program_with(schedule)?)?;
+    let params = Params::setup_with(quantized.program(), schedule)?;
     params.prepare_prover_for(ProofKind::Recursive)?;
     let prover = prover(&params, &quantized, folder)?;
     println!(

@@ -2,12 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use layerfold::{
-    ErrorKind, Outputs, Params, Proof, Prover, Verifier, Visibility,
+    ErrorKind, Outputs, Params, Proof, ProofKind, Prover, Schedule, Verifier, Visibility,
     network::{
         Conv, Function, Network, NetworkBuilder, Pool, Precision, Quantized, SparseMatrix, Value,
     },
     plan::Planner,
-    program::Schedule,
 };
 use ndarray::{Array, Array1, ArrayD, Axis, IxDyn, Slice, Zip, arr1};
 use proptest::prelude::*;
@@ -950,14 +949,24 @@ fn mixed() -> Network {
     g.build(y).unwrap()
 }
 
-/// Proves one inference, and what the verifier reads is what the integers say.
-fn prove(quantized: &Quantized, schedule: Schedule, inputs: &[Array1<f32>]) {
-    let program = quantized.program_with(schedule).unwrap();
-    let params = Params::setup(&program).unwrap();
+/// Proves a run, in steps if a schedule is given, and what the verifier reads is what the integers say.
+/// Gives the number of steps.
+fn prove(quantized: &Quantized, schedule: Option<Schedule>, inputs: &[Array1<f32>]) -> u64 {
+    let (params, kind) = match schedule {
+        Some(schedule) => (
+            Params::setup_with(quantized.program(), schedule).unwrap(),
+            ProofKind::Recursive,
+        ),
+        None => (
+            Params::setup(quantized.program()).unwrap(),
+            ProofKind::Trace,
+        ),
+    };
     let prover = Prover::new(&params, quantized).unwrap();
     let mut session = prover
         .session(Visibility::private_inputs().public_outputs())
         .unwrap();
+    session.set_kind(Some(kind)).unwrap();
     let mut expected = Vec::new();
     for input in inputs {
         let output = session.push(input.view()).unwrap();
@@ -966,6 +975,7 @@ fn prove(quantized: &Quantized, schedule: Schedule, inputs: &[Array1<f32>]) {
     }
     let bytes = session.finish().unwrap().to_bytes();
     let statement = Verifier::new(&params, prover.model_commitment())
+        .kind(kind)
         .verify(&Proof::from_bytes(&bytes).unwrap())
         .unwrap();
     let Outputs::Public { vectors } = statement.outputs else {
@@ -976,6 +986,7 @@ fn prove(quantized: &Quantized, schedule: Schedule, inputs: &[Array1<f32>]) {
         .map(|v| quantized.dequantize_output(v))
         .collect();
     assert_eq!(real, expected);
+    statement.steps
 }
 
 #[test]
@@ -985,9 +996,12 @@ fn a_mixed_network_is_proved() {
     let quantized = graph.quantize(&samples, &Precision::default()).unwrap();
     let report = quantized.report(&graph, &samples).unwrap();
     assert!(report.max_error < 0.03 * report.output_range, "{report}");
-    assert!(quantized.program_with(Schedule::LayersPerStep(2)).is_err());
-    prove(&quantized, Schedule::WholeNetwork, &samples[..1]);
-    prove(&quantized, Schedule::FramesPerStep(2), &samples[..3]);
+    let layered = Params::setup_with(quantized.program(), Schedule::LayersPerStep(2)).unwrap();
+    let refused = layered.prepare_prover_for(ProofKind::Recursive);
+    assert!(refused.is_err(), "products are of no layer");
+    assert_eq!(prove(&quantized, None, &samples[..1]), 1);
+    let two = Schedule::FramesPerStep(2);
+    assert_eq!(prove(&quantized, Some(two), &samples[..3]), 2);
 }
 
 /// Three convolutions and a dense layer.
@@ -1025,24 +1039,10 @@ fn a_chain_is_spread_over_steps() {
     let graph = chain();
     let samples = samples(25, 20);
     let quantized = graph.quantize(&samples, &Precision::default()).unwrap();
-    let whole = quantized.program_with(Schedule::WholeNetwork).unwrap();
-    let spread = quantized.program_with(Schedule::LayersPerStep(2)).unwrap();
-    assert_eq!(spread.steps_per_frame(), 2);
-    let bank = quantized.bank().clone().arranged_for(&spread).unwrap();
-    for sample in &samples {
-        let frame = quantized.quantize_input(sample.view()).unwrap();
-        assert_eq!(
-            whole
-                .run(quantized.bank(), &mut Vec::new(), &frame)
-                .unwrap(),
-            spread
-                .run(&bank, &mut spread.initial_carried(), &frame)
-                .unwrap()
-        );
-    }
     let report = quantized.report(&graph, &samples).unwrap();
     assert!(report.max_error < 0.05 * report.output_range, "{report}");
-    prove(&quantized, Schedule::LayersPerStep(2), &samples[..1]);
+    let two = Schedule::LayersPerStep(2);
+    assert_eq!(prove(&quantized, Some(two), &samples[..1]), 2);
 }
 
 /// `x + W₂·relu(W₁·x)`, again and again: no sum is ever a value of its own.
@@ -1077,28 +1077,7 @@ fn a_deep_residual_network_is_proved_without_rounding_its_sums() {
     let report = quantized.report(&network, &samples).unwrap();
     assert!(report.max_error < 0.1 * report.output_range, "{report}");
     let plan = quantized.plan(&Planner::default(), 1).unwrap();
-    prove(&quantized, plan.chosen.schedule, &samples[..1]);
-}
-
-#[test]
-fn weights_fit_the_sums_of_every_schedule() {
-    for seed in 0..120 {
-        let mut g = NetworkBuilder::new([4]);
-        let x = g.input();
-        let w = random(&[4, 4], seed).into_dimensionality::<ndarray::Ix2>();
-        let y = g.dense(x, w.unwrap().view(), None).unwrap();
-        let y = g.function(y, Function::Relu).unwrap();
-        let w = random(&[2, 4], 1000 + seed).into_dimensionality::<ndarray::Ix2>();
-        let y = g.dense(y, w.unwrap().view(), None).unwrap();
-        let graph = g.build(y).unwrap();
-        let quantized = graph
-            .quantize(&samples(4, 10), &Precision::default())
-            .unwrap();
-        let spread = quantized.program_with(Schedule::LayersPerStep(1)).unwrap();
-        assert_eq!(spread.steps_per_frame(), 2);
-        let bank = quantized.bank().clone().arranged_for(&spread).unwrap();
-        bank.check(&spread).unwrap();
-    }
+    prove(&quantized, Some(plan.chosen.schedule), &samples[..1]);
 }
 
 #[test]
@@ -1120,7 +1099,7 @@ fn interpolated_functions_and_wide_values_are_proved() {
     let quantized = graph.quantize(&samples, &precision).unwrap();
     let report = quantized.report(&graph, &samples).unwrap();
     assert!(report.top1_agreement > 0.9, "{report}");
-    prove(&quantized, Schedule::WholeNetwork, &samples[..2]);
+    prove(&quantized, None, &samples[..2]);
 }
 
 #[test]
@@ -1164,7 +1143,7 @@ fn more_bits_are_closer_and_a_target_out_of_reach_is_told() {
         "{missed} {closest}"
     );
     assert!(closest <= errors[5].max(errors[4]), "{closest} {errors:?}");
-    prove(&quantized, Schedule::WholeNetwork, &samples[..1]);
+    prove(&quantized, None, &samples[..1]);
 }
 
 #[test]

@@ -49,13 +49,11 @@ use std::{collections::BTreeMap, fmt::Write as _, process::ExitCode};
 use clock::CpuBySpan;
 use cpu_time::ProcessTime;
 use layerfold::{
-    ConstraintReport, Network, Params, Precision, Proof, ProofKind, Prover, Quantized, Tensors,
-    Verifier, Visibility,
-    network::{Function, GruReset, RecurrentWeights, RnnActivation},
-    plan::{CostModel, Plan, Planner},
-    program::{
-        Claim, Label, Operation, Predicate, Program, ProgramError, Register, Schedule, Threshold,
-    },
+    ConstraintReport, Network, Params, Precision, Proof, ProofKind, Prover, Quantized, Schedule,
+    Tensors, Verifier, Visibility,
+    network::{Function, GruReset, RecurrentWeights, RnnActivation, Samples},
+    plan::{CostModel, Planner},
+    program::{Claim, Label, Operation, Predicate, Program, Register, Threshold},
 };
 use ndarray::{Array1, Array2};
 use rand::{Rng, SeedableRng};
@@ -83,26 +81,36 @@ const TRACE: &str = "prove_trace";
 const REST: &str = "rest";
 
 /// A model with sample inputs, and what it is to be run on.
-enum Case {
-    Feedforward {
-        model: Network,
-        calibration: Array2<f32>,
+struct Case {
+    quantized: Quantized,
+    inputs: Array2<f32>,
+    /// What is shown instead of the outputs.
+    claim: Option<Claim>,
+    /// What follows each input in a frame.
+    more: Vec<Vec<i64>>,
+    parameters: Vec<i64>,
+}
+
+impl Case {
+    fn new<S: Samples + ?Sized>(
+        model: &Network,
+        calibration: &S,
         inputs: Array2<f32>,
-    },
-    /// A claim about the outputs, with what follows each input in a frame.
-    Claim {
-        model: Network,
-        calibration: Array2<f32>,
-        inputs: Array2<f32>,
-        claim: Claim,
-        more: Vec<Vec<i64>>,
-        parameters: Vec<i64>,
-    },
-    Sequence {
-        model: Network,
-        calibration: Vec<Array2<f32>>,
-        inputs: Array2<f32>,
-    },
+    ) -> Result<Self, Failure> {
+        Ok(Self {
+            quantized: model.quantize(calibration, &Precision::default())?,
+            inputs,
+            claim: None,
+            more: Vec::new(),
+            parameters: Vec::new(),
+        })
+    }
+
+    /// A network on the first of its samples.
+    fn of_first(model: &Network, calibration: &Array2<f32>) -> Result<Self, Failure> {
+        let first = calibration.select(ndarray::Axis(0), &[0]);
+        Self::new(model, calibration, first)
+    }
 }
 
 #[derive(Default)]
@@ -124,8 +132,8 @@ struct Report {
     schedule: String,
     kind: String,
     weights: usize,
-    /// Results of ReLU and of tables, of all frames; `None` of a schedule whose steps are layers.
-    activations: Option<u64>,
+    /// Results of ReLU and of tables, of all frames.
+    activations: u64,
     frames: u64,
     steps: u64,
     /// 0 for a trace, as those that follow.
@@ -240,14 +248,16 @@ fn costs_in(file: Option<&String>) -> Result<CostModel, Failure> {
 /// The schedule and the kind of proof that were asked for, or the planner's; `None` if only the plan
 /// is wanted. With a schedule and no kind the session chooses.
 fn planned(
-    asked: Option<Schedule>,
     options: &Options,
-    plan: impl FnOnce() -> Result<Plan, ProgramError>,
+    program: &Program,
+    frames: u64,
 ) -> Result<Option<(Schedule, Option<ProofKind>)>, Failure> {
+    let layers = options.layers_per_step.map(Schedule::LayersPerStep);
+    let asked = layers.or(options.frames_per_step.map(Schedule::FramesPerStep));
     if let (Some(schedule), false) = (asked, options.plan) {
         return Ok(Some((schedule, options.kind)));
     }
-    let plan = plan()?;
+    let plan = options.planner.plan(program, frames)?;
     if options.plan {
         println!("{}", plan.explain());
         return Ok(None);
@@ -275,11 +285,7 @@ fn random_mlp(widths: &[usize], relu_last: bool) -> Result<Case, Failure> {
         }
     }
     let calibration = Array2::from_shape_fn((20, widths[0]), |_| normal());
-    Ok(Case::Feedforward {
-        model: builder.build()?,
-        inputs: calibration.select(ndarray::Axis(0), &[0]),
-        calibration,
-    })
+    Case::of_first(&builder.build()?, &calibration)
 }
 
 /// Uniform weights in ±1/√hidden, as PyTorch initialises them, and normal inputs.
@@ -315,11 +321,8 @@ fn random_rnn(cell: &str, frames: usize) -> Result<Case, Failure> {
             ((-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()) as f32
         })
     };
-    Ok(Case::Sequence {
-        model: builder.build_last()?,
-        calibration: (0..8).map(|_| normal(50)).collect(),
-        inputs: normal(frames),
-    })
+    let calibration: Vec<_> = (0..8).map(|_| normal(50)).collect();
+    Case::new(&builder.build_last()?, &calibration, normal(frames))
 }
 
 /// The network of the example, on so many of its sample images, over and over.
@@ -338,33 +341,20 @@ fn mnist(inferences: usize) -> Result<Case, Failure> {
     };
     let samples = images("mnist-sample-images-idx3-ubyte")?;
     let rows: Vec<usize> = (0..inferences).map(|i| i % samples.nrows()).collect();
-    Ok(Case::Feedforward {
-        model,
-        calibration: images("mnist-calibration-images-idx3-ubyte")?,
-        inputs: samples.select(ndarray::Axis(0), &rows),
-    })
+    let calibration = images("mnist-calibration-images-idx3-ubyte")?;
+    let inputs = samples.select(ndarray::Axis(0), &rows);
+    Case::new(&model, &calibration, inputs)
 }
 
 /// The same network, and how many of so many labels it is right on.
 fn audit(count: usize) -> Result<Case, Failure> {
-    let Case::Feedforward {
-        model,
-        calibration,
-        inputs,
-    } = mnist(count)?
-    else {
-        return Err("not a feed-forward network".into());
-    };
     let data = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data");
     let labels = std::fs::read(format!("{data}/mnist-sample-labels-idx1-ubyte"))?;
     let label = |k: usize| vec![i64::from(labels[8 + k % (labels.len() - 8)])];
-    Ok(Case::Claim {
-        model,
-        calibration,
-        inputs,
-        claim: Claim::Count(Predicate::IsLabel(Label::Frame)),
+    Ok(Case {
+        claim: Some(Claim::Count(Predicate::IsLabel(Label::Frame))),
         more: (0..count).map(label).collect(),
-        parameters: Vec::new(),
+        ..mnist(count)?
     })
 }
 
@@ -383,16 +373,15 @@ fn credit() -> Result<Case, Failure> {
         .flat_map(|line| line.split(',').map(str::parse))
         .collect::<Result<_, _>>()?;
     let calibration = Array2::from_shape_vec((numbers.len() / 20, 20), numbers)?;
-    Ok(Case::Claim {
-        model: Network::from_safetensors(&bytes, &layers)?,
-        inputs: calibration.select(ndarray::Axis(0), &[0]),
-        calibration,
-        claim: Claim::Holds(Predicate::AtLeast {
+    let model = Network::from_safetensors(&bytes, &layers)?;
+    Ok(Case {
+        claim: Some(Claim::Holds(Predicate::AtLeast {
             entry: 0,
             threshold: Threshold::Parameter,
-        }),
+        })),
         more: vec![Vec::new()],
         parameters: vec![104],
+        ..Case::of_first(&model, &calibration)?
     })
 }
 
@@ -457,11 +446,7 @@ fn case(name: &str, operands: &[String]) -> Result<Case, Failure> {
     }
     if let Some(net) = nets::net(name) {
         let nets::Net { graph, calibration } = net?;
-        return Ok(Case::Feedforward {
-            inputs: calibration.select(ndarray::Axis(0), &[0]),
-            model: graph,
-            calibration,
-        });
+        return Case::of_first(&graph, &calibration);
     }
     if name == "dense-4m" {
         return random_mlp(&[1000; 5], false);
@@ -480,160 +465,73 @@ fn case(name: &str, operands: &[String]) -> Result<Case, Failure> {
 }
 
 fn run(name: &str, operands: &[String], options: &Options) -> Result<Option<Report>, Failure> {
-    let planner = &options.planner;
-    let of_frames = options.frames_per_step.map(Schedule::FramesPerStep);
     let clock = CpuBySpan::default();
     tracing::subscriber::set_global_default(clock.clone())?;
     let case = case(name, operands)?;
-    let name = &match operands {
+    let name = match operands {
         [file, ..] if name == "onnx" => format!("onnx {file}"),
         _ => name.to_owned(),
     };
-    match case {
-        Case::Feedforward {
-            model,
-            calibration,
-            inputs,
-        } => {
-            let quantized = model.quantize(&calibration, &Precision::default())?;
-            let asked = options.layers_per_step.map(Schedule::LayersPerStep);
-            let inferences = inputs.nrows() as u64;
-            let plan = || {
-                let plan = quantized.plan(planner, inferences);
-                plan.map_err(|_| ProgramError::Structure("the network has no schedule"))
-            };
-            let Some((schedule, kind)) = planned(asked.or(of_frames), options, plan)? else {
-                return Ok(None);
-            };
-            let program = quantized.program_with(schedule)?;
-            let expected = quantized.infer(inputs.row(inputs.nrows() - 1))?;
-            let schedule = format!("{schedule:?}");
-            let run = Run {
-                overlap: options.overlap,
-                kind,
-                ..Run::of(&schedule, &program, &inputs, expected.as_slice())
-            };
-            measure(name, &clock, &quantized, &run).map(Some)
-        }
-        Case::Claim {
-            model,
-            calibration,
-            inputs,
-            claim,
-            more,
-            parameters,
-        } => {
-            let quantized = model.quantize(&calibration, &Precision::default())?;
-            let count = inputs.nrows() as u64;
-            let plan = || {
-                let plan = quantized.plan_claim_with(planner, claim, count);
-                plan.map_err(|_| ProgramError::Structure("the claim has no schedule"))
-            };
-            let Some((schedule, kind)) = planned(of_frames, options, plan)? else {
-                return Ok(None);
-            };
-            let frames = schedule.frames_per_step();
-            let program = quantized.claim_program(claim, frames)?;
-            let schedule = format!("FramesPerStep({frames})");
-            let run = Run {
-                more: &more,
-                parameters: &parameters,
-                overlap: options.overlap,
-                kind,
-                ..Run::of(&schedule, &program, &inputs, None)
-            };
-            measure(name, &clock, &quantized, &run).map(Some)
-        }
-        Case::Sequence {
-            model,
-            calibration,
-            inputs,
-        } => {
-            let quantized = model.quantize(&calibration, &Precision::default())?;
-            let count = inputs.nrows() as u64;
-            let plan = || {
-                let plan = quantized.plan(planner, count);
-                plan.map_err(|_| ProgramError::Structure("the network has no schedule"))
-            };
-            let Some((schedule, kind)) = planned(of_frames, options, plan)? else {
-                return Ok(None);
-            };
-            let frames = schedule.frames_per_step();
-            let program = quantized.program_with(schedule)?;
-            let outputs = quantized.infer_sequence(inputs.view())?;
-            let expected = outputs.row(outputs.nrows() - 1).to_owned();
-            let schedule = format!("FramesPerStep({frames})");
-            let run = Run {
-                overlap: options.overlap,
-                kind,
-                ..Run::of(&schedule, &program, &inputs, expected.as_slice())
-            };
-            measure(name, &clock, &quantized, &run).map(Some)
-        }
-    }
+    let program = case.quantized.program();
+    let program = match case.claim {
+        Some(claim) => program.with_claim(claim)?,
+        None => program.clone(),
+    };
+    let Some((schedule, kind)) = planned(options, &program, case.inputs.nrows() as u64)? else {
+        return Ok(None);
+    };
+    let params = match kind {
+        Some(ProofKind::Trace) => Params::setup(&program)?,
+        _ => Params::setup_with(&program, schedule)?,
+    };
+    measure(
+        &name,
+        &clock,
+        &case,
+        &params,
+        schedule,
+        kind,
+        options.overlap,
+    )
+    .map(Some)
 }
 
-/// What is proved.
-struct Run<'a> {
-    schedule: &'a str,
-    program: &'a Program,
-    inputs: &'a Array2<f32>,
-    /// What follows each input in a frame.
-    more: &'a [Vec<i64>],
-    parameters: &'a [i64],
-    /// The last output, if it is the network's own.
-    expected: Option<&'a [f32]>,
-    overlap: bool,
-    kind: Option<ProofKind>,
-}
-
-impl<'a> Run<'a> {
-    fn of(
-        schedule: &'a str,
-        program: &'a Program,
-        inputs: &'a Array2<f32>,
-        expected: Option<&'a [f32]>,
-    ) -> Self {
-        Self {
-            schedule,
-            program,
-            inputs,
-            more: &[],
-            parameters: &[],
-            expected,
-            overlap: false,
-            kind: None,
-        }
-    }
-}
-
+/// Proves; the keys are those of a schedule.
 fn measure(
     name: &str,
     clock: &CpuBySpan,
-    quantized: &Quantized,
-    run: &Run<'_>,
+    case: &Case,
+    params: &Params,
+    schedule: Schedule,
+    asked: Option<ProofKind>,
+    overlap: bool,
 ) -> Result<Report, Failure> {
-    let (program, inputs) = (run.program, run.inputs);
+    let (program, quantized, inputs) = (params.program(), &case.quantized, &case.inputs);
+    // The last output, if it is the network's own.
+    let expected = match case.claim {
+        Some(_) => None,
+        None => Some(quantized.infer_sequence(inputs.view())?),
+    };
+    let expected = expected.map(|outputs| outputs.row(outputs.nrows() - 1).to_vec());
     let started = ProcessTime::now();
-    let params = Params::setup(program)?;
-    let kind = run.kind.unwrap_or_else(|| params.expected_kind());
+    let kind = asked.unwrap_or_else(|| params.expected_kind());
     params.prepare_prover_for(kind)?;
     let setup_cpu_s = started.elapsed().as_secs_f64();
 
     let started = ProcessTime::now();
-    let prover = Prover::new(&params, quantized)?;
+    let prover = Prover::new(params, quantized)?;
     let commit_cpu_s = started.elapsed().as_secs_f64();
 
     clock.reset();
     let started = ProcessTime::now();
     let wall = std::time::Instant::now();
     let visibility = Visibility::private_inputs().public_outputs();
-    let mut session = prover.session_with(visibility, b"", run.parameters)?;
-    if run.kind == Some(ProofKind::Trace) {
+    let mut session = prover.session_with(visibility, b"", &case.parameters)?;
+    if asked == Some(ProofKind::Trace) {
         session.set_memory_limit(u64::MAX);
     }
-    session.set_kind(run.kind)?;
-    session.set_overlap(run.overlap);
+    session.set_kind(asked)?;
+    session.set_overlap(overlap);
     let mut output = Array1::zeros(0);
     let tenth = inputs.nrows().div_ceil(10);
     let (mut cpu_s_first, mut cpu_s_before_last, mut peak_mib_tenth) = (0.0, 0.0, 0.0);
@@ -641,7 +539,7 @@ fn measure(
         if k == inputs.nrows() - tenth {
             cpu_s_before_last = started.elapsed().as_secs_f64();
         }
-        match run.more.get(k) {
+        match case.more.get(k) {
             Some(more) => drop(session.push_with(input, more)?),
             None => output = session.push(input)?,
         }
@@ -670,13 +568,13 @@ fn measure(
     let prove_cpu_s = cpu_s + started.elapsed().as_secs_f64();
     let prove_wall_s = wall_s + wall.elapsed().as_secs_f64();
     let peak_mib = peak_mib();
-    if let Some(expected) = run.expected {
-        assert_eq!(output.as_slice(), Some(expected));
+    if let Some(expected) = expected {
+        assert_eq!(output.to_vec(), expected);
     }
 
     let bytes = proof.to_bytes();
     let commitment = prover.model_commitment();
-    let verifier = Verifier::new(&params, commitment.clone()).kind(proof.kind());
+    let verifier = Verifier::new(params, commitment.clone()).kind(proof.kind());
     let started = ProcessTime::now();
     verifier.verify(&Proof::from_bytes(&bytes)?)?;
     let verify_cpu_s = started.elapsed().as_secs_f64();
@@ -691,10 +589,10 @@ fn measure(
     };
     Ok(Report {
         workload: name.to_owned(),
-        schedule: run.schedule.to_owned(),
+        schedule: format!("{schedule:?}"),
         kind: proof.kind().to_string(),
         weights: quantized.bank().weight_count(),
-        activations: activations(program).map(|n| n * frames),
+        activations: activations(program) * frames,
         frames,
         steps,
         step_constraints: constraints.step(),
@@ -729,19 +627,14 @@ fn measure(
 }
 
 /// Results of ReLU and of tables in the body of a program, which runs once for each frame.
-fn activations(program: &Program) -> Option<u64> {
+fn activations(program: &Program) -> u64 {
     let shapes = program.register_shapes();
-    let mut count = 0;
-    for (k, operation) in program.operations().iter().enumerate() {
-        match operation {
-            Operation::Layer { .. } => return None,
-            Operation::Relu { .. } | Operation::Table { .. } => {
-                count += shapes[Register::result_of(k).index()].len as u64;
-            }
-            _ => {}
-        }
-    }
-    Some(count)
+    let operations = program.operations().iter().enumerate();
+    let applied =
+        operations.filter(|(_, o)| matches!(o, Operation::Relu(_) | Operation::Lookup(_)));
+    applied
+        .map(|(k, _)| shapes[Register::result_of(k)].len as u64)
+        .sum()
 }
 
 /// CPU seconds of the parts of a trace, which add up to all of it.
@@ -776,8 +669,8 @@ fn table(r: &Report) -> String {
     row("schedule", r.schedule.clone());
     row("kind", r.kind.clone());
     row("weights", r.weights.to_string());
-    if let Some(activations) = r.activations {
-        row("activations", activations.to_string());
+    if r.activations > 0 {
+        row("activations", r.activations.to_string());
     }
     row("frames", r.frames.to_string());
     row("steps", r.steps.to_string());

@@ -9,8 +9,8 @@ use crate::{
     args::Inspect,
     console::{Console, Failure},
     data::Numbers,
-    model::{Float, ModelFile, Samples, planned},
-    plan::Expected,
+    model::{Float, ModelFile, Samples},
+    plan::{Expected, planned},
     progress::Progress,
 };
 
@@ -33,14 +33,13 @@ pub(crate) fn run(options: &Inspect, console: &Console) -> Result<(), Failure> {
             Some(_) => e,
             None => e.of("on random inputs, for want of --calibration FILE"),
         })?;
-    let plan = planned(&integer, options.rows, &options.wishes)?;
+    let plan = planned(integer.program(), options.rows, &options.wishes)?;
     let report = match &calibration {
         Samples::Rows(rows) => integer.report(&float.network, rows)?,
         Samples::Sequences(sequences) => integer.report(&float.network, sequences)?,
     };
     let progress = Progress::of_stages(console);
-    let program = || Ok(integer.program_with(plan.chosen.schedule)?);
-    let expected = Expected::new(&plan, options.rows, program)?;
+    let expected = Expected::new(&plan, options.rows, integer.program())?;
     drop(progress);
     let found = Found {
         float: &float,

@@ -5,17 +5,16 @@ use std::path::Path;
 use layerfold::{
     Network, Precision, Quantized,
     onnx::{self, ImportOptions, ImportReport},
-    plan::Plan,
 };
 use ndarray::Array2;
 use sha3::{Digest, Sha3_256};
 use zeroize::Zeroizing;
 
 use crate::{
-    args::{self, Wishes},
+    args::{self},
     console::{Console, Failure},
     data::Numbers,
-    files, plan,
+    files,
 };
 
 /// Longest model file.
@@ -137,12 +136,6 @@ impl Float {
         }
         Ok(quantised)
     }
-}
-
-/// The schedules for a proof of `rows` rows.
-pub(crate) fn planned(quantised: &Quantized, rows: u64, wishes: &Wishes) -> Result<Plan, Failure> {
-    let plan = quantised.plan(&plan::planner(wishes), rows);
-    plan.map_err(|e| Failure::from(e).of("no schedule"))
 }
 
 /// Draws from the standard normal distribution (Box and Muller, 1958), of a fixed seed.

@@ -4,15 +4,18 @@ use std::fmt::{self, Write};
 
 use layerfold::{
     Error, Params, ProofKind,
-    plan::{Plan, Planner},
+    plan::{Candidate, Plan, Planner},
     program::Program,
 };
 use serde_json::{Value, json};
 
-use crate::{args::Wishes, console::Failure};
+use crate::{
+    args::Wishes,
+    console::{Failure, Kind},
+};
 
 /// The library's planner, with what is asked for.
-pub(crate) fn planner(wishes: &Wishes) -> Planner {
+fn planner(wishes: &Wishes) -> Planner {
     let planner = Planner::default().constant_size(wishes.constant_size);
     match wishes.max_memory {
         Some(mib) => planner.max_peak_mib(mib),
@@ -20,10 +23,19 @@ pub(crate) fn planner(wishes: &Wishes) -> Planner {
     }
 }
 
-/// Steps of a run of so many rows.
-pub(crate) fn steps(program: &Program, rows: u64) -> u64 {
-    rows.div_ceil(program.frames_per_step().max(1).into())
-        .saturating_mul(program.steps_per_frame())
+/// The schedules for a proof of `rows` rows.
+pub(crate) fn planned(program: &Program, rows: u64, wishes: &Wishes) -> Result<Plan, Failure> {
+    let plan = planner(wishes).plan(program, rows);
+    plan.map_err(|e| Failure::new(Kind::Unsupported, format!("no schedule: {e}")))
+}
+
+/// The keys of what was chosen.
+pub(crate) fn keys(program: &Program, chosen: &Candidate) -> Result<Params, Error> {
+    match chosen.kind {
+        // A session may go over to recursion all the same.
+        ProofKind::Trace => Params::setup(program),
+        _ => Params::setup_with(program, chosen.schedule),
+    }
 }
 
 /// Largest primary circuit, `2^SIZE` constraints, whose keys are made to count its parts.
@@ -40,14 +52,10 @@ pub(crate) struct Expected<'a> {
 
 impl<'a> Expected<'a> {
     /// The keys of a step are made to count its parts.
-    pub(crate) fn new(
-        plan: &'a Plan,
-        rows: u64,
-        program: impl FnOnce() -> Result<Program, Failure>,
-    ) -> Result<Self, Failure> {
+    pub(crate) fn new(plan: &'a Plan, rows: u64, program: &Program) -> Result<Self, Failure> {
         let parts = match plan.chosen.kind {
             ProofKind::Recursive if plan.chosen.size <= MOST_COUNTED => {
-                Some(constraints(&program()?)?)
+                Some(keys(program, &plan.chosen)?.constraints()?.parts)
             }
             _ => None,
         };
@@ -109,8 +117,4 @@ impl<'a> Expected<'a> {
             "key_bytes": self.plan.chosen.key_bytes(),
         })
     }
-}
-
-fn constraints(program: &Program) -> Result<Vec<(String, usize)>, Error> {
-    Ok(Params::setup(program)?.constraints()?.parts)
 }

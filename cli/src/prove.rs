@@ -10,9 +10,7 @@ use std::{
 
 use layerfold::{
     BlindingSeed, ModelCommitment, OutputVisibility, Outputs, Params, Proof, ProofKind, Prover,
-    Scales, StageTimes, Statement, Verifier, Visibility,
-    plan::{Cost, Planner},
-    program::Emission,
+    Scales, StageTimes, Statement, Verifier, Visibility, program::Emission,
 };
 use ndarray::{Array2, ArrayView1};
 use serde_json::{Value, json};
@@ -22,7 +20,7 @@ use crate::{
     console::{Console, Failure, Kind},
     data::Numbers,
     files,
-    model::{self, Float, ModelFile, Samples},
+    model::{Float, ModelFile, Samples},
     plan,
     progress::Progress,
     published,
@@ -42,14 +40,13 @@ pub(crate) fn run(options: &Prove, console: &Console) -> Result<(), Failure> {
         None => None,
     };
     let is_new = kept.is_none();
-    let (state, input, kind) = match kept {
+    let (state, input) = match kept {
         Some(state) => {
             let q = &options.quantisation;
-            let planned = options.plan_for.is_some();
-            if q.calibration.is_some() || q.target_error.is_some() || planned {
+            if q.calibration.is_some() || q.target_error.is_some() {
                 console.warn(
-                    "program and integers are those of the state's first run: options of quantisation and \
-                     planning are not read",
+                    "program and integers are those of the state's first run: options of quantisation are \
+                     not read",
                 );
             }
             let len = state.program.frame().len as usize;
@@ -57,19 +54,24 @@ pub(crate) fn run(options: &Prove, console: &Console) -> Result<(), Failure> {
                 true => one_sequence(&numbers, numbers.sequences(len)?)?,
                 false => numbers.rows(len)?,
             };
-            let constant = options.wishes.constant_size;
-            (state, input, constant.then_some(ProofKind::Recursive))
+            (state, input)
         }
         None => first_run(options, &file, &numbers, console)?,
     };
     let model_file = file.into_digest();
 
     let rows = input.nrows() as u64;
-    let cost = planned_cost(&state, kind, rows)?;
-    let progress = Progress::of_proof(console, plan::steps(&state.program, rows), &cost);
+    let plan = plan::planned(
+        &state.program,
+        options.plan_for.unwrap_or(rows),
+        &options.wishes,
+    )?;
+    let progress = Progress::of_proof(console, plan.chosen.steps, &plan.chosen.cost);
     let started = Instant::now();
-    let params = Params::setup(&state.program)?;
-    params.prepare_prover_for(kind.unwrap_or_else(|| params.expected_kind()))?;
+    let params = plan::keys(&state.program, &plan.chosen)?;
+    // A session makes a trace by itself, and may go over to recursion.
+    let kind = (plan.chosen.kind == ProofKind::Recursive).then_some(ProofKind::Recursive);
+    params.prepare_prover_for(plan.chosen.kind)?;
     let keys = started.elapsed();
 
     let started = Instant::now();
@@ -120,36 +122,31 @@ pub(crate) fn run(options: &Prove, console: &Console) -> Result<(), Failure> {
     .tell(console)
 }
 
-/// Imports, quantises and plans; gives the input too, and the kind of proof if it is not to follow from
-/// the memory that it takes.
+/// Imports and quantises; gives the input too.
 fn first_run(
     options: &Prove,
     file: &ModelFile,
     numbers: &Numbers,
     console: &Console,
-) -> Result<(State, Array2<f32>, Option<ProofKind>), Failure> {
+) -> Result<(State, Array2<f32>), Failure> {
     let float = file.import(&options.model)?;
     for note in &float.report.notes {
         console.warn(note.as_str());
     }
     let (input, calibration) = samples(&float, options, numbers, console)?;
     let integer = float.quantise(&calibration, &options.quantisation, console)?;
-    let rows = options.plan_for.unwrap_or(input.nrows() as u64);
-    let planned = model::planned(&integer, rows, &options.wishes)?;
     let seed = match &options.blinding {
         Some(path) => seed_at(path)?,
         None => BlindingSeed::random(),
     };
     let state = State {
-        program: integer.program_with(planned.chosen.schedule)?,
+        program: integer.program().clone(),
         bank: integer.bank().clone(),
         scales: integer.scales(),
         is_sequence: float.is_sequence(),
         seed,
     };
-    // A session makes a trace by itself, and may go over to recursion.
-    let kind = (planned.chosen.kind == ProofKind::Recursive).then_some(ProofKind::Recursive);
-    Ok((state, input, kind))
+    Ok((state, input))
 }
 
 /// What is proved, and what ranges are taken from.
@@ -188,11 +185,6 @@ fn one_sequence(
             Err(numbers.fails(problem).into())
         }
     }
-}
-
-fn planned_cost(state: &State, kind: Option<ProofKind>, rows: u64) -> Result<Cost, Failure> {
-    let cost = Planner::default().kind(kind).cost(&state.program, rows);
-    cost.map_err(|e| Failure::new(Kind::Unsupported, e.to_string()))
 }
 
 /// A run that was proved.

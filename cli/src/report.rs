@@ -10,8 +10,8 @@ use crate::{
     args::{Report, Wishes},
     console::{Console, Failure, Kind},
     data::Numbers,
-    model::{ModelFile, Samples, planned},
-    plan::Expected,
+    model::{ModelFile, Samples},
+    plan::{Expected, planned},
     progress::Progress,
 };
 
@@ -51,10 +51,9 @@ pub(crate) fn run(options: &Report, console: &Console) -> Result<(), Failure> {
             ));
         }
     }
-    let plan = planned(&integer, options.rows, &Wishes::default())?;
+    let plan = planned(integer.program(), options.rows, &Wishes::default())?;
     let progress = Progress::of_stages(console);
-    let program = || Ok(integer.program_with(plan.chosen.schedule)?);
-    let expected = Expected::new(&plan, options.rows, program)?;
+    let expected = Expected::new(&plan, options.rows, integer.program())?;
     drop(progress);
     writeln!(text)?;
     expected.write_cost(&mut text)?;

@@ -65,7 +65,10 @@ pub(crate) fn run(options: &Verify, console: &Console) -> Result<(), Failure> {
     let proof = Proof::from_bytes(&bytes).map_err(|e| Failure::unreadable(&options.proof, e))?;
 
     let progress = Progress::of_stages(console);
-    let params = Params::setup(&program)?;
+    let params = match proof.schedule() {
+        Some(schedule) => Params::setup_with(&program, schedule)?,
+        None => Params::setup(&program)?,
+    };
     let mut verifier = Verifier::new(&params, commitment);
     if let Some(context) = &options.context {
         verifier = verifier.context(&context.0);
@@ -138,9 +141,9 @@ pub(crate) fn describe(text: &mut String, statement: &Statement, program: &Progr
         "program   {}: {} of {} bits → {} of {} bits",
         hex::encode(&statement.program),
         plural(input.len as u64, "number"),
-        input.width,
+        input.range.signed_bits(),
         plural(output.len as u64, "number"),
-        output.width
+        output.range.signed_bits()
     )?;
     writeln!(
         text,
@@ -175,11 +178,9 @@ pub(crate) fn program_json(program: &Program) -> Value {
     json!({
         "digest": hex::encode(&program.digest()),
         "inputs": input.len,
-        "input_bits": input.width,
+        "input_bits": input.range.signed_bits(),
         "outputs": output.len,
-        "output_bits": output.width,
-        "frames_per_step": program.frames_per_step(),
-        "steps_per_frame": program.steps_per_frame(),
+        "output_bits": output.range.signed_bits(),
     })
 }
 

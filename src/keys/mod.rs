@@ -100,6 +100,12 @@ impl Inner {
         step.as_ref().map_err(|e| Reason::Step(e.clone()).into())
     }
 
+    /// Names the keys of the recursive kind: a digest of the program, its schedule, the backend and the
+    /// version of the keys.
+    pub(crate) fn recursive_digest(&self, step: &Unrolled) -> [u8; 32] {
+        digest_of(&self.program_digest, Some(step.schedule))
+    }
+
     /// Whether keys were asked for in which layers are spread over steps.
     pub(crate) fn shares_layers(&self) -> bool {
         let layered = matches!(self.schedule, Some(Schedule::LayersPerStep(_)));
@@ -231,24 +237,7 @@ impl Params {
     ) -> Result<Self, Error> {
         program.validate()?;
         let program_digest = program.digest();
-        let mut digest = [0; 32];
-        let how = match schedule {
-            None => (0u8, 0u32),
-            Some(Schedule::WholeNetwork) => (1, 1),
-            Some(Schedule::FramesPerStep(n)) => (1, n),
-            Some(Schedule::LayersPerStep(n)) => (2, n),
-        };
-        shake(
-            "layerfold/params/2",
-            &[
-                &program_digest,
-                &[DefaultBackend::ID],
-                &KEYS.to_le_bytes(),
-                &[how.0],
-                &how.1.to_le_bytes(),
-            ],
-            &mut digest,
-        );
+        let digest = digest_of(&program_digest, schedule);
         // Loaded while the directory is known: provers and verifiers of models need them.
         generators::with_directory(directory, || {
             // As many as are kept in a file at least: rows of a trace may be longer.
@@ -404,6 +393,30 @@ impl Params {
             primary.max(vars_1).next_power_of_two() + secondary.max(vars_2).next_power_of_two();
         postcard::experimental::serialized_size(public).unwrap_or(0) + POINT * points
     }
+}
+
+/// `Digest("layerfold/params/2"; program, backend, version, schedule)`; the schedule is five bytes: 0
+/// for none, 1 and frames, or 2 and layers.
+fn digest_of(program: &[u8; 32], schedule: Option<Schedule>) -> [u8; 32] {
+    let (form, count) = match schedule {
+        None => (0u8, 0u32),
+        Some(Schedule::WholeNetwork) => (1, 1),
+        Some(Schedule::FramesPerStep(n)) => (1, n),
+        Some(Schedule::LayersPerStep(n)) => (2, n),
+    };
+    let mut digest = [0; 32];
+    shake(
+        "layerfold/params/2",
+        &[
+            program,
+            &[DefaultBackend::ID],
+            &KEYS.to_le_bytes(),
+            &[form],
+            &count.to_le_bytes(),
+        ],
+        &mut digest,
+    );
+    digest
 }
 
 /// Constraints of one step of a program.

@@ -175,8 +175,6 @@ pub struct Planner {
     max_peak_mib: Option<f64>,
     kind: Option<ProofKind>,
     constant_size: bool,
-    /// Whether only what is chosen counts: no circuit is counted if a trace can be had.
-    brief: bool,
 }
 
 impl Planner {
@@ -203,12 +201,6 @@ impl Planner {
     #[must_use]
     pub fn constant_size(mut self, constant: bool) -> Self {
         self.constant_size = constant;
-        self
-    }
-
-    /// Weighs no more than is needed to choose.
-    pub(crate) fn brief(mut self) -> Self {
-        self.brief = true;
         self
     }
 
@@ -259,7 +251,7 @@ impl Planner {
     ) -> Result<Plan, ProgramError> {
         let mut search = Search::new(self, program, frames.max(1), weights);
         search.trace();
-        if search.wants_recursion() {
+        if search.planner.allows(ProofKind::Recursive) {
             let mut in_one_step = true;
             if let Ok(network) = Layers::of(program) {
                 search.layers(&network);
@@ -367,12 +359,6 @@ impl<'a> Search<'a> {
             cost,
             refused: over.then(|| format!("more than {most:.0} MiB")),
         });
-    }
-
-    /// Whether recursion is to be weighed.
-    fn wants_recursion(&self) -> bool {
-        let found = self.candidates.iter().any(|c| c.refused.is_none());
-        self.planner.allows(ProofKind::Recursive) && !(self.planner.brief && found)
     }
 
     /// Enters a schedule for recursion; gives the constraints of its step.
@@ -646,7 +632,7 @@ mod tests {
         };
         assert_eq!(frames_per_step(1), 1);
         // Steps do not matter where there is a trace.
-        let plan = Planner::default().brief().plan(&program, 100).unwrap();
+        let plan = Planner::default().plan(&program, 100).unwrap();
         assert_eq!(plan.chosen.schedule, Schedule::WholeNetwork);
         let [short, long, endless] = [32, 128, 100_000].map(frames_per_step);
         assert!(
@@ -684,16 +670,13 @@ mod tests {
                 (chosen.kind, chosen.schedule, chosen.steps),
                 (ProofKind::Trace, Schedule::WholeNetwork, 1)
             );
-            // It is compared with recursion, and chosen without if only the choice counts.
+            // It is compared with recursion.
             assert!(plan.rejected.iter().any(|c| c.kind == ProofKind::Recursive));
             let text = plan.explain();
             assert!(
                 text.contains("committed integers") && text.contains("recursive"),
                 "{text}"
             );
-            let brief = Planner::default().brief().plan(&program, 1).unwrap();
-            assert_eq!(brief.chosen, plan.chosen);
-            assert!(brief.rejected.is_empty());
             // What the planner chooses is what a session does by itself.
             let params = Params::setup(&program).unwrap();
             assert_eq!(params.expected_kind(), ProofKind::Trace);

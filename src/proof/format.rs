@@ -24,12 +24,13 @@ use crate::{
     error::DecodeError,
     keys::Compressed,
     kind::ProofKind,
+    recursive::Schedule,
     trace::TraceProof,
     weights::OpeningProof,
 };
 
 const MAGIC: &[u8; 8] = b"LFproof\0";
-const FORMAT: u16 = 3;
+const FORMAT: u16 = 4;
 const HEADER: usize = MAGIC.len() + 4;
 /// Longest context.
 pub(crate) const MAX_CONTEXT: usize = 1 << 16;
@@ -80,6 +81,8 @@ impl Argument {
 #[derive(Serialize, Deserialize)]
 #[serde(bound = "")]
 pub(crate) struct RecursiveArgument {
+    /// What its steps are; the keys say so too.
+    pub(crate) schedule: Schedule,
     pub(crate) mask: Commitment<E1>,
     pub(crate) point: Vec<F>,
     pub(crate) value: F,
@@ -120,15 +123,28 @@ impl Proof {
         self.argument.kind()
     }
 
+    /// What shares a step of a recursive proof: the [keys](crate::Params::setup_with) that verify it
+    /// are of this schedule. `None` for a trace, which has none.
+    #[must_use]
+    pub fn schedule(&self) -> Option<Schedule> {
+        match &self.argument {
+            Argument::Recursive(argument) => Some(argument.schedule),
+            Argument::Trace(_) => None,
+        }
+    }
+
     /// The canonical bytes.
     #[must_use]
+    #[expect(
+        clippy::expect_used,
+        reason = "serialising to memory fails for no value of these types"
+    )]
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = MAGIC.to_vec();
         bytes.extend(FORMAT.to_le_bytes());
         bytes.extend([DefaultBackend::ID, self.kind().byte()]);
-        // Serialising to memory fails for no value of these types.
-        bytes.extend(postcard::to_stdvec(&self.public).unwrap_or_default());
-        bytes.extend(postcard::to_stdvec(&self.argument).unwrap_or_default());
+        bytes.extend(postcard::to_stdvec(&self.public).expect("a statement has bytes"));
+        bytes.extend(postcard::to_stdvec(&self.argument).expect("an argument has bytes"));
         bytes
     }
 

@@ -15,7 +15,7 @@ use crate::{
     kind::ProofKind,
     program::{Emission, Register, Shape},
     recursive::{
-        Encoding, RunState,
+        Encoding, RunState, Schedule, Unrolled,
         state::{absorb_input, absorb_output, initial_z, vector_digest},
     },
     statement::{BindingParts, Visibility},
@@ -40,6 +40,14 @@ pub enum VerifyError {
         expected: ModelDigest,
         /// The model that the proof names.
         got: ModelDigest,
+    },
+    /// The steps are of another schedule than that of the keys.
+    #[error("a step of the proof is `{got}`, and one of the keys `{expected}`")]
+    OtherSchedule {
+        /// That of the keys.
+        expected: Schedule,
+        /// That of the proof.
+        got: Schedule,
     },
     /// The run ends inside an inference, or steps and frames contradict each other.
     #[error("{steps} steps cannot be a run of {frames} frames")]
@@ -255,6 +263,13 @@ impl Verifier {
         if self.kind.is_some_and(|kind| kind != proof.kind()) {
             return Err(VerifyError::Unexpected { what: "kind" });
         }
+        if let Argument::Recursive(argument) = &proof.argument {
+            let expected = self.step()?.schedule;
+            if argument.schedule != expected {
+                let got = argument.schedule;
+                return Err(VerifyError::OtherSchedule { expected, got });
+            }
+        }
         self.check_counts(public, proof.kind())?;
         let carried = self
             .params
@@ -299,12 +314,8 @@ impl Verifier {
             }
         }
         self.check_lengths(argument)?;
-        let binding = self.binding(public, &argument.mask);
-        let step = self
-            .params
-            .0
-            .step()
-            .map_err(|_| VerifyError::ArgumentShape)?;
+        let step = self.step()?;
+        let binding = self.binding(public, &argument.mask)?;
         // Layers that share steps carry a vector that the program does not know of.
         let carried = if step.phases > 1 {
             &step.initial
@@ -423,8 +434,7 @@ impl Verifier {
                 }
                 // Whole inferences, each of one frame or more: at least one in a step, and not more
                 // than the step takes.
-                let step = self.params.0.step();
-                let step = step.map_err(|_| VerifyError::ArgumentShape)?;
+                let step = self.step()?;
                 let per_frame = step.phases;
                 let inferences = public.steps / per_frame;
                 let most = inferences.checked_mul(step.frames() as u64);
@@ -476,16 +486,27 @@ impl Verifier {
     }
 
     /// What every step of the run must be bound to.
-    pub(crate) fn binding(&self, public: &PublicPart, mask: &Commitment<E1>) -> F {
-        BindingParts {
-            params: self.params.digest(),
+    pub(crate) fn binding(
+        &self,
+        public: &PublicPart,
+        mask: &Commitment<E1>,
+    ) -> Result<F, VerifyError> {
+        let keys = &self.params.0;
+        let binding = BindingParts {
+            params: &keys.recursive_digest(self.step()?),
             program: &self.params.0.program_digest,
             model: &self.digest,
             mask,
             visibility: visibility(&public.inputs, &public.outputs),
             context: &public.context,
-        }
-        .digest()
+        };
+        Ok(binding.digest())
+    }
+
+    /// A step of the recursive kind: a proof of that kind has no other shape if there is none.
+    fn step(&self) -> Result<&Unrolled, VerifyError> {
+        let step = self.params.0.step();
+        Ok(step.map_err(|_| VerifyError::ArgumentShape)?)
     }
 
     /// The state that the run must have ended in, if the statement is true: what the last state of the
@@ -496,11 +517,7 @@ impl Verifier {
         binding: F,
         claim: WeightClaim,
     ) -> Result<RunState, VerifyError> {
-        let step = self
-            .params
-            .0
-            .step()
-            .map_err(|_| VerifyError::ArgumentShape)?;
+        let step = self.step()?;
         let input = *step.encoding(Register::Frame);
         let output = step.output_encoding();
         Ok(RunState {

@@ -116,9 +116,11 @@ impl Unrolled {
             Schedule::LayersPerStep(slots) => Self::of_layers(program, slots)?,
             Schedule::WholeNetwork | Schedule::FramesPerStep(_) => None,
         };
-        let mut step = match whole {
-            Some(step) => step,
-            None => Self::of_frames(program, schedule.frames_per_step())?,
+        // One name for schedules that are the same.
+        let (mut step, schedule) = match (whole, schedule.frames_per_step()) {
+            (Some(step), _) => (step, schedule),
+            (None, 1) => (Self::of_frames(program, 1)?, Schedule::WholeNetwork),
+            (None, frames) => (Self::of_frames(program, frames)?, schedule),
         };
         step.schedule = schedule;
         step.bound = step.bound_registers();

@@ -57,8 +57,9 @@ impl Folded {
         let step = params.0.step()?.clone();
         let carried = step.initial_with(program, &fixed.parameters)?;
         let mask_commitment = mask.commit(bank.key());
+        let keys = params.0.recursive_digest(&step);
         let binding = BindingParts {
-            params: params.digest(),
+            params: &keys,
             program: &params.0.program_digest,
             model: &bank.commitment().digest(),
             mask: &mask_commitment,
@@ -271,6 +272,7 @@ impl Folded {
         let digest = |d| Vectors::Digest(element_bytes(d));
         Ok(Proved {
             argument: Argument::Recursive(Box::new(RecursiveArgument {
+                schedule: self.step.schedule,
                 mask: self.mask_commitment,
                 point: state.claim.point.clone(),
                 value: state.claim.value,

@@ -682,7 +682,9 @@ fn verifier_statement(proof: &Proof) -> OwnedStatement {
     OwnedStatement {
         model: honest().prover.model_commitment(),
         mask: proof.recursive().mask,
-        binding: verifier().binding(&proof.public, &proof.recursive().mask),
+        binding: verifier()
+            .binding(&proof.public, &proof.recursive().mask)
+            .unwrap(),
         claim: claim_of(proof),
     }
 }

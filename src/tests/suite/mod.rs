@@ -361,11 +361,6 @@ impl Net {
         self.push(Concat { inputs })
     }
 
-    /// The same values, not as an accumulator.
-    fn copy(&mut self, input: Register) -> Register {
-        self.polynomial(0, &[(1, input, None)])
-    }
-
     /// The program with all of `output` as its output.
     fn case(mut self, name: &str, output: Register, frames: Vec<Vec<i64>>) -> Case {
         if !self.in_head {
