@@ -33,7 +33,7 @@ fn read(folder: &Path) -> Result<(Verifier, Proof), String> {
     let program = part(folder, "program.bin", Program::from_bytes)?;
     let commitment = part(folder, "model.bin", ModelCommitment::from_bytes)?;
     let proof = part(folder, "proof.bin", Proof::from_bytes)?;
-    let params = Params::setup(&program).map_err(|e| e.to_string())?;
+    let params = Params::for_proof(&program, &proof).map_err(|e| e.to_string())?;
     Ok((Verifier::new(&params, commitment), proof))
 }
 

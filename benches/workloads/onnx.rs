@@ -24,22 +24,14 @@ pub(crate) fn case(file: &str, input: &str) -> Result<Case, Failure> {
     let len = model.input_len();
     if !model.has_state() {
         let inputs = numbers.rows(len)?;
-        return Ok(Case::Feedforward {
-            calibration: inputs.clone(),
-            model,
-            inputs,
-        });
+        return Case::new(&model, &inputs, inputs.clone());
     }
     let sequences = match &numbers {
         Input::File(numbers) => numbers.sequences(len)?,
         Input::List(_) => vec![numbers.rows(len)?],
     };
     let inputs = sequences.first().ok_or("no sequence")?.clone();
-    Ok(Case::Sequence {
-        model,
-        calibration: sequences,
-        inputs,
-    })
+    Case::new(&model, &sequences, inputs)
 }
 
 /// Where the numbers are from.

@@ -65,10 +65,7 @@ pub(crate) fn run(options: &Verify, console: &Console) -> Result<(), Failure> {
     let proof = Proof::from_bytes(&bytes).map_err(|e| Failure::unreadable(&options.proof, e))?;
 
     let progress = Progress::of_stages(console);
-    let params = match proof.schedule() {
-        Some(schedule) => Params::setup_with(&program, schedule)?,
-        None => Params::setup(&program)?,
-    };
+    let params = Params::for_proof(&program, &proof)?;
     let mut verifier = Verifier::new(&params, commitment);
     if let Some(context) = &options.context {
         verifier = verifier.context(&context.0);

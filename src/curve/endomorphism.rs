@@ -12,7 +12,7 @@ use halo2curves::{
     pasta::{PallasAffine, VestaAffine},
 };
 
-use super::points::BaseField;
+use super::base_field::BaseField;
 
 /// Curves `y² = x³ + b` of odd prime order over a field with cube roots of unity.
 pub(crate) trait EndoCurve: CurveAffine<Base: BaseField> {

@@ -10,94 +10,13 @@
 use rayon::prelude::*;
 
 use super::{
+    challenge::{Challenge, recode},
     endomorphism::EndoCurve,
-    points::{BaseField, Batch, Form, Point},
+    points::Form,
 };
 
 /// Outputs that are worked out together: their points, multiples and denominators stay in cache.
 const CHUNK: usize = 1024;
-
-/// The two halves of a challenge `a + b·λ`, not both zero.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Challenge {
-    a: u64,
-    b: u64,
-}
-
-impl Challenge {
-    /// The challenge of these 128 bits, `a` being the low half; `None` if they are all zero.
-    pub(crate) fn new(bits: u128) -> Option<Self> {
-        let (a, b) = (bits as u64, (bits >> 64) as u64);
-        (bits != 0).then_some(Self { a, b })
-    }
-
-    /// `a + b·λ`. Never zero, and different for different challenges: the norm of a difference
-    /// is below `3·2^128`, and not divisible by the group order.
-    pub(crate) fn scalar<C: EndoCurve>(&self) -> C::ScalarExt {
-        C::ScalarExt::from(self.a) + C::endomorphism().lambda() * C::ScalarExt::from(self.b)
-    }
-}
-
-/// `±λ^power·(1 − λ)^ramified`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Digit {
-    pub(super) negative: bool,
-    pub(super) power: usize,
-    pub(super) ramified: usize,
-}
-
-impl Digit {
-    const ALL: [Self; 12] = {
-        let mut all = [Self {
-            negative: false,
-            power: 0,
-            ramified: 0,
-        }; 12];
-        let mut i = 0;
-        while i < 12 {
-            all[i] = Self {
-                negative: i % 2 == 1,
-                power: i / 2 % 3,
-                ramified: i / 6,
-            };
-            i += 1;
-        }
-        all
-    };
-
-    /// The coordinates over `1, λ`, with `λ² = −1 − λ`.
-    fn value(self) -> (i128, i128) {
-        let (mut a, mut b) = if self.ramified == 1 { (1, -1) } else { (1, 0) };
-        for _ in 0..self.power {
-            (a, b) = (-b, a - b);
-        }
-        if self.negative { (-a, -b) } else { (a, b) }
-    }
-}
-
-/// The digits of a challenge in base 2, the lowest first; of two neighbours one is `None`.
-fn recode(challenge: Challenge) -> Vec<Option<Digit>> {
-    let (mut a, mut b) = (i128::from(challenge.a), i128::from(challenge.b));
-    let mut digits = Vec::with_capacity(68);
-    while (a, b) != (0, 0) {
-        let digit = if a & 1 == 0 && b & 1 == 0 {
-            None
-        } else {
-            // One of the digits is congruent modulo 4.
-            Digit::ALL.into_iter().find(|digit| {
-                let (x, y) = digit.value();
-                (a - x) & 3 == 0 && (b - y) & 3 == 0
-            })
-        };
-        if let Some(digit) = digit {
-            let (x, y) = digit.value();
-            (a, b) = (a - x, b - y);
-        }
-        digits.push(digit);
-        (a, b) = (a / 2, b / 2);
-    }
-    digits
-}
 
 /// `left[i] + u·right[i]` for all `i`. The slices must be of the same length.
 pub(crate) fn fold<C: EndoCurve, A: Form<C::Base>>(
@@ -118,109 +37,6 @@ pub(crate) fn fold<C: EndoCurve, A: Form<C::Base>>(
     out
 }
 
-/// Working memory of [`fold`] by scalar code.
-pub(crate) struct Folding<F> {
-    batch: Batch<F>,
-    sums: Vec<Point<F>>,
-    /// `x`, `βx`, `β²x` and `y`, for `P` and for `(1 − λ)P`.
-    multiples: [Multiples<F>; 2],
-}
-
-struct Multiples<F> {
-    x: [Vec<F>; 3],
-    y: Vec<F>,
-}
-
-impl<F: BaseField> Multiples<F> {
-    fn new() -> Self {
-        Self {
-            x: [Vec::new(), Vec::new(), Vec::new()],
-            y: Vec::new(),
-        }
-    }
-
-    fn set(&mut self, points: &[Point<F>]) {
-        let [x, x1, x2] = &mut self.x;
-        x.clear();
-        x1.clear();
-        x2.clear();
-        self.y.clear();
-        for p in points {
-            let rotated = p.x * F::ZETA;
-            x.push(p.x);
-            x1.push(rotated);
-            // 1 + β + β² = 0
-            x2.push(-(p.x + rotated));
-            self.y.push(p.y);
-        }
-    }
-
-    #[inline(always)]
-    fn get(&self, digit: Digit, i: usize) -> Point<F> {
-        let (x, y) = (self.x[digit.power][i], self.y[i]);
-        Point {
-            x,
-            y: if digit.negative { -y } else { y },
-        }
-    }
-}
-
-impl<F: BaseField> Folding<F> {
-    pub(super) fn new() -> Self {
-        Self {
-            batch: Batch::new(),
-            sums: Vec::new(),
-            multiples: [Multiples::new(), Multiples::new()],
-        }
-    }
-
-    /// `left[i] += u·right[i]`.
-    pub(super) fn fold(
-        &mut self,
-        left: &mut [Point<F>],
-        right: &[Point<F>],
-        digits: &[Option<Digit>],
-    ) {
-        let Self {
-            batch,
-            sums,
-            multiples,
-        } = self;
-        batch.begin(left.iter().chain(right));
-        multiples[0].set(right);
-        // (1 − λ)P = P − φ(P)
-        let minus_lambda = Digit {
-            negative: true,
-            power: 1,
-            ramified: 0,
-        };
-        sums.clear();
-        sums.extend_from_slice(right);
-        batch.add_assign(sums, |i| multiples[0].get(minus_lambda, i));
-        multiples[1].set(sums);
-
-        // The highest digit is not zero.
-        let Some((highest, lower)) = digits.split_last() else {
-            return;
-        };
-        if let Some(digit) = highest {
-            let multiples = &multiples[digit.ramified];
-            sums.clear();
-            sums.extend((0..right.len()).map(|i| multiples.get(*digit, i)));
-        }
-        for digit in lower.iter().rev() {
-            match digit {
-                None => batch.double(sums),
-                Some(digit) => {
-                    let multiples = &multiples[digit.ramified];
-                    batch.double_add(sums, |i| multiples.get(*digit, i));
-                }
-            }
-        }
-        batch.add_assign(left, |i| sums[i]);
-    }
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
@@ -234,6 +50,7 @@ mod tests {
     use rand_core::{RngCore, SeedableRng};
 
     use super::*;
+    use crate::curve::challenge::Digit;
     use crate::curve::points::{Plain, Source, with_every_form};
 
     fn challenges() -> Vec<Challenge> {

@@ -31,8 +31,8 @@ use crate::{
         generators::{Affine, IPA_LABEL},
     },
     curve::{
+        challenge::Challenge,
         endomorphism::{EndoCurve, limbs},
-        fold::Challenge,
     },
 };
 

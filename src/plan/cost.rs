@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::program::{Operation, Program, Shape};
 
+/// Nova's own constraints in the primary circuit.
+pub(super) const NOVA_CONSTRAINTS: usize = crate::keys::NOVA_CONSTRAINTS.0;
+
 /// Expected cost of one proof.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Cost {
@@ -184,7 +187,7 @@ impl CostModel {
     /// many weights.
     #[must_use]
     pub fn of(&self, constraints: usize, steps: u64, weights: u64) -> Cost {
-        let step = constraints.saturating_sub(super::NOVA_CONSTRAINTS);
+        let step = constraints.saturating_sub(NOVA_CONSTRAINTS);
         let each = self.fold + self.per_constraint * step as f64;
         let size = constraints.next_power_of_two();
         Cost {

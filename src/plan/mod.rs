@@ -27,10 +27,8 @@ use crate::{
     session::DEFAULT_MEMORY_LIMIT,
     trace::TraceKey,
 };
-use cost::TraceSize;
+use cost::{NOVA_CONSTRAINTS, TraceSize};
 
-/// Nova's own constraints in the primary circuit.
-pub(crate) const NOVA_CONSTRAINTS: usize = crate::keys::NOVA_CONSTRAINTS.0;
 /// Sizes of the circuit that are tried, as powers of two.
 const SIZES: std::ops::RangeInclusive<u32> = 13..=20;
 /// Memory beyond which no recursive proof is chosen unasked, in MiB: steps of up to `2^17` constraints.

@@ -4,8 +4,8 @@ use std::{borrow::Cow, ops::Range, sync::Arc};
 
 use zeroize::Zeroize;
 
+use super::BankDimensions;
 use crate::error::{Error, Reason};
-use crate::program::{BankDimensions, Operation, Program};
 
 /// An affine map `x ↦ W·x + b` over the integers, stored dense or sparse.
 ///
@@ -478,63 +478,6 @@ impl WeightBank {
     #[must_use]
     pub fn weight_count(&self) -> usize {
         self.maps.iter().map(|m| m.weights_stored().len()).sum()
-    }
-
-    /// Checks that the maps have the shapes of the program and that no sum can leave its
-    /// range, whatever the inputs within theirs.
-    ///
-    /// # Errors
-    /// If a shape differs, or the sums of a row can be further from 0 than its operation promises.
-    pub fn check(&self, program: &Program) -> Result<(), Error> {
-        if self.maps.len() != program.maps().len() {
-            return Err(Reason::Shape {
-                what: "affine maps",
-                expected: program.maps().len(),
-                got: self.maps.len(),
-            }
-            .into());
-        }
-        for (map, shape) in self.maps.iter().zip(program.maps()) {
-            for (what, expected, got) in [
-                ("rows of an affine map", shape.rows, map.rows),
-                ("columns of an affine map", shape.columns, map.columns),
-            ] {
-                if expected as usize != got {
-                    return Err(Reason::Shape {
-                        what,
-                        expected: expected as usize,
-                        got,
-                    }
-                    .into());
-                }
-            }
-        }
-        let shapes = program.register_shapes();
-        for operation in program.all_operations() {
-            let Operation::Affine(affine) = operation else {
-                continue;
-            };
-            let rows = affine
-                .terms
-                .first()
-                .map_or(0, |t| self.maps[t.map as usize].rows);
-            for i in 0..rows {
-                let reach = affine.terms.iter().enumerate().map(|(k, term)| {
-                    let entries = shapes[term.input].range.reach();
-                    self.maps[term.map as usize].reach(i, k == 0, entries.into())
-                });
-                let (reach, limit) = (reach.sum::<i128>(), i128::from(affine.reach));
-                if reach > limit {
-                    return Err(Reason::Reach {
-                        map: affine.terms.first().map_or(0, |t| t.map as usize),
-                        reach,
-                        limit,
-                    }
-                    .into());
-                }
-            }
-        }
-        Ok(())
     }
 
     /// All rows in at most `count` parts of about the same work.

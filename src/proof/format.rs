@@ -21,9 +21,10 @@ use serde::{Deserialize, Serialize};
 use super::Vectors;
 use crate::{
     backend::{Backend, Commitment, DefaultBackend, E1, F},
-    error::DecodeError,
-    keys::Compressed,
+    error::{DecodeError, Error},
+    keys::{Compressed, Params},
     kind::ProofKind,
+    program::Program,
     recursive::Schedule,
     trace::TraceProof,
     weights::OpeningProof,
@@ -110,6 +111,20 @@ impl fmt::Debug for Proof {
     }
 }
 
+impl Params {
+    /// The keys of a program that verify a proof, whatever [schedule](Proof::schedule) its prover chose:
+    /// the statement is the same under all of them. Of the proof nothing else is read.
+    ///
+    /// # Errors
+    /// As [`setup`](Self::setup).
+    pub fn for_proof(program: &Program, proof: &Proof) -> Result<Self, Error> {
+        match proof.schedule() {
+            Some(schedule) => Self::setup_with(program, schedule),
+            None => Self::setup(program),
+        }
+    }
+}
+
 impl Proof {
     /// Steps that the proof claims; not verified.
     #[must_use]
@@ -123,8 +138,8 @@ impl Proof {
         self.argument.kind()
     }
 
-    /// What shares a step of a recursive proof: the [keys](crate::Params::setup_with) that verify it
-    /// are of this schedule. `None` for a trace, which has none.
+    /// What shares a step of a recursive proof: the [keys](Params::for_proof) that verify it are of this
+    /// schedule. `None` for a trace, which has none.
     #[must_use]
     pub fn schedule(&self) -> Option<Schedule> {
         match &self.argument {

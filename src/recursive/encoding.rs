@@ -6,7 +6,8 @@
 //! have room for whatever values they can have.
 
 use crate::program::{
-    Combine, Operation, Program, ProgramError, Range, Register, Registers, Table, VectorShape,
+    Accumulate, Combine, Operation, Program, ProgramError, Range, Register, Registers, Table,
+    VectorShape,
 };
 
 /// Largest width of a sum that is no accumulator.
@@ -278,7 +279,17 @@ impl Encoder<'_> {
                 }
                 Encoding::bits(of(a.input).len)
             }
-            Operation::Accumulate(a) => Encoding::of(self.program.carried[a.part as usize].shape),
+            Operation::Accumulate(a) => {
+                // The range of the program may rest on what is promised of weights alone.
+                let part = &self.program.carried[a.part as usize];
+                if !Accumulate::fits(part, self.enforced[a.input], self.program.frame_limit) {
+                    return fail(
+                        "adds sums over frames that may leave their register if weights are larger than \
+                         the program says",
+                    );
+                }
+                Encoding::of(part.shape)
+            }
             Operation::Slice(s) => Encoding {
                 len: s.len as usize,
                 ..of(s.input)
@@ -376,4 +387,40 @@ fn narrow(least: i128, most: i128) -> Option<Range> {
         least: i64::try_from(least).ok()?,
         most: i64::try_from(most).ok()?,
     })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::program::{Affine, Builder};
+
+    /// Sums that are promised to be small, added up in `width` bits over 100 frames; a circuit holds
+    /// them with `2 + shift` bits or more, and enforces no less.
+    fn summed(reach: u64, shift: u8, width: u8) -> Program {
+        let mut builder = Builder::new(1, 8);
+        let total = builder.state(vec![0], width).unwrap();
+        let map = builder.map(1, 1);
+        let sums = builder.affine(&[(map, Register::Frame)], reach).unwrap();
+        let rounded = builder.requantize(sums, shift, 8).unwrap();
+        let next = builder
+            .push(Accumulate {
+                part: 0,
+                input: sums,
+            })
+            .unwrap();
+        builder.carry(total, next);
+        builder.limit_frames(100);
+        let program = builder.finish(rounded).unwrap();
+        assert!(Affine::reach_of(2 + shift, shift) >= reach);
+        program
+    }
+
+    #[test]
+    fn sums_over_frames_have_room_for_what_a_circuit_enforces() {
+        assert!(encode(&summed(1, 4, 16)).is_ok());
+        // In the program's own terms there is room.
+        let refused = encode(&summed(1, 20, 8));
+        assert!(matches!(refused, Err(ProgramError::Operation { .. })));
+    }
 }

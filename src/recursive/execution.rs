@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use super::{
+    nodes::{Node, Unrolled},
     schedule::Activation,
-    unroll::{Node, Unrolled},
 };
 use crate::{
     error::{Error, Reason},

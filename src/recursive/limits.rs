@@ -2,8 +2,8 @@
 
 use super::{
     encoding::Encoding,
+    nodes::{Node, Unrolled},
     schedule::{Layers, Placement},
-    unroll::{Node, Unrolled},
 };
 use crate::program::{Operation, Program, ProgramError, Register, Registers, within};
 

@@ -13,8 +13,8 @@ use layerfold_gadgets::{
 };
 
 use super::{
-    Encoding, Node, Unrolled, encoding::table_width, execution::activate, schedule::Activation,
-    unroll::SlotUse,
+    Encoding, Node, Unrolled, encoding::table_width, execution::activate, nodes::SlotUse,
+    schedule::Activation,
 };
 use crate::{
     backend::F,

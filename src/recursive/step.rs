@@ -10,9 +10,9 @@ use layerfold_gadgets::{Entry, Kind, num, packing::pack, poseidon::hash};
 
 use super::{
     Encoding, Node, Unrolled,
+    nodes::Route,
     operations::{self, Inputs, Registers, Selectors},
     state::StepWitness,
-    unroll::Route,
 };
 use crate::{
     backend::F,

@@ -20,10 +20,11 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::{
     Prover, Session,
+    fixed::Fixed,
     folded::{Claims, Folded},
     folder::Folder,
     kept::Kept,
-    session::{Fixed, Way},
+    session::Way,
 };
 use crate::{
     backend::{Backend, DefaultBackend, F},

@@ -6,9 +6,8 @@ use std::{
 };
 
 use super::{
-    StageTimes,
+    fixed::{Fixed, NO_FRAME, Proved, StageTimes},
     folder::Folder,
-    session::{Fixed, NO_FRAME, Proved},
 };
 use crate::{
     backend::{Commitment, E1},

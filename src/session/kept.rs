@@ -2,7 +2,7 @@
 
 use zeroize::Zeroize;
 
-use super::session::{Fixed, NO_FRAME, Proved};
+use super::fixed::{Fixed, NO_FRAME, Proved};
 use crate::{
     error::Error,
     program::Emission,

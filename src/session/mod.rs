@@ -3,6 +3,7 @@
 mod attestation;
 mod checkpoint;
 mod digest;
+mod fixed;
 mod folded;
 mod folder;
 mod kept;
@@ -14,5 +15,6 @@ pub use attestation::Attestation;
 #[cfg(test)]
 pub(crate) use checkpoint::check_for_test as checkpoint_check_for_test;
 pub use digest::{DigestBuilder, digest_of_frames, frame_digest};
+pub use fixed::StageTimes;
 pub use prover::Prover;
-pub use session::{DEFAULT_MEMORY_LIMIT, Session, StageTimes};
+pub use session::{DEFAULT_MEMORY_LIMIT, Session};

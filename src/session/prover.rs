@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use super::{Session, session::Fixed};
+use super::{Session, fixed::Fixed};
 use crate::{
     error::Error,
     keys::Params,

@@ -2,53 +2,36 @@
 
 use std::{
     fmt,
-    sync::{Arc, PoisonError},
+    sync::PoisonError,
     time::{Duration, Instant},
 };
 
 use ndarray::{Array1, ArrayView1};
 
-use super::{folded::Folded, kept::Kept};
+use super::{
+    fixed::{Fixed, StageTimes},
+    folded::Folded,
+    kept::Kept,
+};
 use crate::{
     error::Error,
-    keys::Params,
     kind::ProofKind,
     network::Scales,
     program::{Emission, interpreter::check_vector},
-    proof::{Argument, Proof, PublicPart, Vectors},
+    proof::{Proof, PublicPart, Vectors},
     statement::{
-        InputVisibility, OutputVisibility, Visibility,
-        salts::{Salt, SaltKey, Salts},
+        InputVisibility, OutputVisibility,
+        salts::{Salt, SaltKey},
     },
-    weights::CommittedBank,
 };
 
 /// Bytes of memory that the proof of a trace may take, if no other limit is
 /// [set](Session::set_memory_limit): 1 GiB.
 pub const DEFAULT_MEMORY_LIMIT: u64 = 1 << 30;
 
-pub(super) const NO_FRAME: &str = "a session needs a frame before it can be finished";
 const FOLDED: &str = "frames of this session are folded already: it ends in a recursive proof";
 const TRACE_TOO_LONG: &str = "the trace of the run would take more memory than is allowed: raise the limit with `set_memory_limit`, allow another kind of proof, or prove the run in parts";
 const NO_ROOM: &str = "the trace of the run would take more memory than is allowed, and a step is too large for recursion: raise the limit with `set_memory_limit`, prove the run in parts, or spread the layers over steps";
-
-/// Wall-clock time spent in each stage of a session. If [steps are folded beside
-/// others](Session::set_overlap), the sum may be more than the time that has passed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct StageTimes {
-    /// Inference on integers.
-    pub inference: Duration,
-    /// Proofs of traces, all of their parts.
-    pub prove: Duration,
-    /// Sumchecks over the weights, of steps that are folded.
-    pub sumcheck: Duration,
-    /// Folding: witness, commitments, cross terms.
-    pub fold: Duration,
-    /// The SNARK at the end of what was folded.
-    pub compress: Duration,
-    /// Opening of the weight claim of what was folded.
-    pub opening: Duration,
-}
 
 /// A run in progress.
 ///
@@ -86,33 +69,6 @@ pub(super) enum Way {
     Kept(Kept),
     /// Steps on the way.
     Folded(Box<Folded>),
-}
-
-/// What a run is begun with. Salts that others chose for frames are added.
-pub(super) struct Fixed {
-    pub(super) params: Params,
-    pub(super) bank: Arc<CommittedBank>,
-    pub(super) visibility: Visibility,
-    pub(super) context: Vec<u8>,
-    pub(super) parameters: Vec<i64>,
-    pub(super) salts: Salts,
-    /// Whether proofs of traces are to be fast rather than small.
-    pub(super) fast: bool,
-}
-
-impl Fixed {
-    /// Whether every vector of a trace needs a digest of its own: if somebody vouches for one.
-    pub(super) fn own_rows(&self) -> bool {
-        !self.salts.given.is_empty()
-    }
-}
-
-/// A proof without the rest of its statement.
-pub(super) struct Proved {
-    pub(super) argument: Argument,
-    /// What is shown of inputs and outputs, unless they are public.
-    pub(super) inputs: Option<Vectors>,
-    pub(super) outputs: Option<Vectors>,
 }
 
 impl fmt::Debug for Session {

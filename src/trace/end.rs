@@ -9,8 +9,8 @@ use rayon::prelude::*;
 
 use super::{
     TraceError,
-    key::MessageKey,
-    message::{Channel, ROW},
+    key::{MessageKey, ROW},
+    message::Channel,
     point::{LinearEquation, Point},
     system::bits_for,
 };

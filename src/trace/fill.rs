@@ -1,6 +1,6 @@
 //! How a prover computes committed integers and the rows of lookups from the registers of a run.
 
-use super::system::{Size, Table};
+use super::size::{Size, Table};
 use crate::program::{Register, Registers as ByRegister};
 
 /// Integers of a box.

@@ -6,7 +6,7 @@ use ff::{Field, PrimeField};
 use halo2curves::{group::Curve, pasta::PallasAffine};
 use rayon::prelude::*;
 
-use super::{digest::DIGEST_ROW_BITS, message::ROW};
+use super::digest::DIGEST_ROW_BITS;
 use crate::{
     backend::{
         CommitmentKey, E1, F,
@@ -25,6 +25,8 @@ pub(crate) struct MessageKey {
     multiples: Multiples,
 }
 
+/// Scalars in a row of messages.
+pub(crate) const ROW: usize = 16;
 /// Place of `H` among the multiples.
 const BLINDING: usize = ROW;
 /// Place of `U`.

@@ -7,14 +7,15 @@ use ff::Field;
 use halo2curves::{group::GroupEncoding, pasta::PallasAffine};
 use rand_core::OsRng;
 
-use super::{TraceError, key::MessageKey, transcript::Transcript};
+use super::{
+    TraceError,
+    key::{MessageKey, ROW},
+    transcript::Transcript,
+};
 use crate::{
     backend::F,
     weights::{element_from_bytes, point_from_bytes},
 };
-
-/// Scalars in a row of messages.
-pub(crate) const ROW: usize = 16;
 
 /// A linear form in all scalars that were sent, and a constant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -20,6 +20,7 @@ mod lower;
 mod message;
 mod point;
 mod products;
+mod size;
 mod system;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic)]

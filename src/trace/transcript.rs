@@ -7,7 +7,7 @@ use sha3::{
     digest::{ExtendableOutput, Update, XofReader},
 };
 
-use crate::{backend::F, curve::fold::Challenge, weights::element_bytes};
+use crate::{backend::F, curve::challenge::Challenge, weights::element_bytes};
 
 /// SHAKE256 of everything said so far, every part with its name and the length of both.
 #[derive(Clone)]

@@ -1,11 +1,14 @@
 //! Sums of many points.
 
 use super::{
-    Packed, Wide,
     field::{Element, Lanes, Loose, Points},
     inversion::{Denominators, resize},
+    wide::{Packed, Wide},
 };
-use crate::curve::points::{BaseField, Batch, Form, Point};
+use crate::curve::{
+    base_field::BaseField,
+    points::{Batch, Form, Point},
+};
 
 /// Two neighbours to be added, and where the sum goes.
 #[derive(Clone, Copy)]

@@ -9,7 +9,10 @@ use std::arch::x86_64::__m512i;
 
 use pulp::bytemuck::Zeroable;
 
-use super::modulus::Modulus;
+use crate::curve::modulus::Modulus;
+
+/// In the last word of a point: it is the opposite of what the other bits say.
+pub(super) const SIGN: u64 = 1 << 63;
 
 pulp::simd_type! {
     /// Proof that the processor has 52-bit multiplication in vectors of 512 bits.
@@ -401,7 +404,7 @@ impl Lanes {
             |row| pulp::cast(**row),
         ));
         let signs = Signs(self.simd.double._mm512_movepi64_mask(y3));
-        let y3 = self.and(y3, self.simd.all(!super::SIGN));
+        let y3 = self.and(y3, self.simd.all(!SIGN));
         let points = Points {
             x: self.unpack([x0, x1, x2, x3]),
             y: self.unpack([y0, y1, y2, y3]),

@@ -1,15 +1,16 @@
 //! Folding; the counterpart of the parent's [`fold`](crate::curve::fold), eight outputs in a vector.
 
 use super::{
-    Packed, Wide,
     batch::chord,
     field::{Element, Lanes, Points},
     inversion::{Denominators, resize, scaled_words},
-    rows,
+    wide::rows,
+    wide::{Packed, Wide},
 };
 use crate::curve::{
-    fold::{Digit, Folding},
-    points::{BaseField, Form, Plain},
+    base_field::BaseField,
+    challenge::Digit,
+    points::{Folding, Form, Plain},
 };
 
 /// Multiples of points that digits ask for.

@@ -1,11 +1,10 @@
 //! Montgomery's trick: many inverses for one.
 
 use super::{
-    Wide,
     field::{Element, Lanes},
-    modulus::limbs,
+    wide::Wide,
 };
-use crate::curve::points::BaseField;
+use crate::curve::{base_field::BaseField, modulus::limbs};
 
 /// Makes room for `length` entries, whose values do not matter.
 pub(super) fn resize<T: Copy>(memory: &mut Vec<T>, length: usize, fill: T) {

@@ -23,93 +23,20 @@ mod batch;
 mod field;
 mod fold;
 mod inversion;
-mod modulus;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
 mod tests;
+mod wide;
 
-use std::{marker::PhantomData, sync::OnceLock};
-
-use self::{
-    batch::LaneBatch,
-    field::{Ifma, Lanes},
-    fold::LaneFolding,
-    inversion::scaled_words,
-};
+use self::{batch::LaneBatch, field::SIGN, fold::LaneFolding, inversion::scaled_words};
 use super::{
-    fold::Digit,
-    points::{BaseField, Form, Point, Source},
+    base_field::BaseField,
+    challenge::Digit,
+    points::{Form, Point, Source},
 };
 
-pub(crate) use modulus::Modulus;
-
-/// In the last word of a point: it is the opposite of what the other bits say.
-const SIGN: u64 = 1 << 63;
-
-/// A point at rest; see the module.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(align(64))]
-pub(crate) struct Packed<F> {
-    words: [u64; 8],
-    field: PhantomData<F>,
-}
-
-impl<F: BaseField> Packed<F> {
-    pub(super) const IDENTITY: Self = Self::of([0; 8]);
-
-    const fn of(words: [u64; 8]) -> Self {
-        Self {
-            words,
-            field: PhantomData,
-        }
-    }
-
-    #[inline(always)]
-    fn is_identity(&self) -> bool {
-        let [.., y0, y1, y2, y3] = self.words;
-        y0 | y1 | y2 | y3 << 1 == 0
-    }
-}
-
-/// The arithmetic of this module, where the processor and the field are fit for it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Wide<F> {
-    simd: Ifma,
-    modulus: &'static Modulus,
-    field: PhantomData<F>,
-}
-
-impl<F: BaseField> Wide<F> {
-    /// `None` if the processor has not the instructions, or the modulus not the form, or if the
-    /// environment asks for scalar code, to measure what this saves. The results are the same.
-    pub(crate) fn available() -> Option<Self> {
-        static SCALAR: OnceLock<bool> = OnceLock::new();
-        if *SCALAR.get_or_init(|| std::env::var("LAYERFOLD_SCALAR").is_ok_and(|v| v == "1")) {
-            return None;
-        }
-        Some(Self {
-            simd: Ifma::try_new()?,
-            modulus: F::LANES?,
-            field: PhantomData,
-        })
-    }
-
-    /// To be called where the processor's features are enabled.
-    #[inline(always)]
-    fn lanes(self) -> Lanes {
-        Lanes::new(self.simd, self.modulus)
-    }
-}
-
-/// The words of up to eight points; what is missing of eight is the first again.
-#[inline(always)]
-fn rows<F>(points: &[Packed<F>]) -> [&[u64; 8]; 8] {
-    let mut rows = [&points[0].words; 8];
-    for (row, point) in rows.iter_mut().zip(points) {
-        *row = &point.words;
-    }
-    rows
-}
+use wide::rows;
+pub(crate) use wide::{Packed, Wide};
 
 /// Multiplies the abscissae by `β`.
 struct Rotate<'a, F> {

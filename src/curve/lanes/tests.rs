@@ -7,14 +7,10 @@ use proptest::prelude::*;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
 
-use super::{
-    field::Element,
-    inversion::Denominators,
-    modulus::{MASK, limbs},
-    *,
-};
+use super::{field::Element, inversion::Denominators, *};
 use crate::curve::{
     endomorphism::EndoCurve,
+    modulus::{MASK, limbs},
     points::{Plain, wide_or_note},
 };
 

@@ -18,8 +18,9 @@ use rayon::prelude::*;
 
 use self::terms::{Classified, Entry, Term, bits, classify, digit, windows};
 use super::{
+    base_field::BaseField,
     endomorphism::{EndoCurve, Signed},
-    points::{BaseField, Batch, Form, Point, Source, Sum, with_best_form},
+    points::{Batch, Form, Point, Source, Sum, with_best_form},
 };
 
 /// Points whose tree sums are worked out together; in cache, and many enough to batch well.

@@ -4,8 +4,9 @@ use ff::Field;
 use rayon::prelude::*;
 
 use crate::curve::{
+    base_field::BaseField,
     endomorphism::{EndoCurve, Signed, U256, limbs},
-    points::{BaseField, Form, Source},
+    points::{Form, Source},
 };
 
 /// `multiplier·points[point]`.

@@ -8,6 +8,7 @@
 //! should. They are rare, and dealt with one by one.
 
 mod batch;
+mod folding;
 mod form;
 mod sum;
 #[cfg(test)]
@@ -19,11 +20,12 @@ use ff::Field;
 use super::endomorphism::EndoCurve;
 
 pub(crate) use batch::Batch;
+pub(crate) use folding::Folding;
 #[cfg(all(test, target_arch = "x86_64"))]
 pub(crate) use form::wide_or_note;
 #[cfg(test)]
 pub(crate) use form::with_every_form;
-pub(crate) use form::{BaseField, Form, Plain, Source, with_best_form};
+pub(crate) use form::{Form, Plain, Source, with_best_form};
 pub(crate) use sum::Sum;
 
 /// An affine point; `(0, 0)` is the identity. One line of the cache.

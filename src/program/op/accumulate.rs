@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 use super::{Op, Scope, Values, fit};
 use crate::{
     error::Error,
-    program::{ProgramError, Range, Register, Shape},
+    program::{Carried, ProgramError, Range, Register, Shape},
 };
 
 /// `carried[part] + x`, the next value of that part.
@@ -16,6 +16,24 @@ pub struct Accumulate {
     pub part: u32,
     /// A register of the same length.
     pub input: Register,
+}
+
+impl Accumulate {
+    /// Whether a part of the carried vector has room for sums over so many frames, each of which adds a
+    /// value in `each`.
+    pub(crate) fn fits(part: &Carried, each: Range, frame_limit: u64) -> bool {
+        // From where it begins, as often as there are frames what one frame adds, on each side; once
+        // more for a slot of a recursive step that has no frame.
+        let own = Range::signed(part.shape.width);
+        let times = i128::from(frame_limit) + 1;
+        let begin = Range::of(part.initial.iter().map(|v| i64::from(*v)));
+        let add = |begin: i64, each: i64| {
+            i128::from(begin).saturating_add(i128::from(each).saturating_mul(times))
+        };
+        let least = add(begin.least, each.least.min(0));
+        let most = add(begin.most, each.most.max(0));
+        i128::from(own.least) <= least && most <= i128::from(own.most)
+    }
 }
 
 impl Op for Accumulate {
@@ -34,22 +52,12 @@ impl Op for Accumulate {
         if carried.shape.len as usize != read.len {
             return scope.fail("adds a register of another length");
         }
-        // From where it begins, as often as there are frames what one frame adds, on each side; once
-        // more for a slot of a recursive step that has no frame.
-        let own = Range::signed(carried.shape.width);
-        let times = i128::from(scope.frame_limit) + 1;
-        let begin = Range::of(carried.initial.iter().map(|v| i64::from(*v)));
-        let add = |begin: i64, each: i64| {
-            i128::from(begin).saturating_add(i128::from(each).saturating_mul(times))
-        };
-        let least = add(begin.least, read.range.least.min(0));
-        let most = add(begin.most, read.range.most.max(0));
-        if least < own.least.into() || most > own.most.into() {
+        if !Self::fits(carried, read.range, scope.frame_limit) {
             return scope.fail("a sum over the frames can leave its register");
         }
         Ok(Shape {
             len: read.len,
-            range: own,
+            range: Range::signed(carried.shape.width),
         })
     }
 
