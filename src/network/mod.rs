@@ -45,6 +45,7 @@
 //! ```
 
 mod builder;
+mod bytes;
 mod calibration;
 mod float;
 mod form;
