@@ -176,6 +176,16 @@ impl Builder {
         }
     }
 
+    /// The result of an operation that is there already; in the head, of one of the head.
+    pub(crate) fn find(&self, operation: &Operation) -> Option<Register> {
+        let (first, list) = match self.in_head {
+            true => (self.program.operations.len(), &self.program.head),
+            false => (0, &self.program.operations),
+        };
+        let at = list.iter().position(|known| known == operation)?;
+        Some(Register::result_of(first + at))
+    }
+
     /// `Σ A·x` of maps and registers, with the bias of the first map; the weights promise that no
     /// sum is further from 0 than `reach`.
     ///

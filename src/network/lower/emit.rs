@@ -2,17 +2,23 @@
 
 use std::collections::BTreeMap;
 
-use super::{dimension, fit::Encoding};
+use super::fit::Encoding;
 use crate::{
     error::Error,
+    network::limit,
     program::{
-        Affine, AffineMap, ArgMax, Builder, Combine, Dot, Emission, Operation, Program,
+        Affine, AffineMap, ArgMax, Builder, Combine, Concat, Dot, Emission, Operation, Program,
         ProgramError, Range, Register, Relu, Requantize, Slice, Table, VectorShape,
     },
 };
 
 /// `coefficient·left·right`, or `coefficient·left`.
 pub(super) type Summand = (i32, Register, Option<Register>);
+
+/// A length in a program.
+pub(super) fn dimension(n: usize) -> Result<u32, Error> {
+    u32::try_from(n).map_err(|_| limit("quantisation", format!("a length of {n}")))
+}
 
 /// A program that is being written.
 pub(super) struct Emit {
@@ -21,6 +27,13 @@ pub(super) struct Emit {
     shifts: BTreeMap<Register, u8>,
     pub(super) maps: Vec<AffineMap>,
     /// The first rule of the language that was broken.
+    error: Option<ProgramError>,
+}
+
+/// A place in a program.
+pub(super) struct Mark {
+    builder: Builder,
+    maps: usize,
     error: Option<ProgramError>,
 }
 
@@ -55,6 +68,22 @@ impl Emit {
     fn push(&mut self, operation: impl Into<Operation>) -> Register {
         let register = self.builder.push(operation);
         self.keep(register)
+    }
+
+    /// Where the program is.
+    pub(super) fn mark(&self) -> Mark {
+        Mark {
+            builder: self.builder.clone(),
+            maps: self.maps.len(),
+            error: self.error.clone(),
+        }
+    }
+
+    /// Forgets what was pushed since a mark.
+    pub(super) fn go_back(&mut self, mark: Mark) {
+        self.builder = mark.builder;
+        self.maps.truncate(mark.maps);
+        self.error = mark.error;
     }
 
     /// Sets what a part of the carried vector becomes.
@@ -189,6 +218,21 @@ impl Emit {
         }
     }
 
+    /// One register after the other.
+    pub(super) fn concat(&mut self, inputs: Vec<Register>) -> Register {
+        if let [only] = inputs.as_slice() {
+            return *only;
+        }
+        // Several maps may read the same.
+        let known = self.builder.find(
+            &Concat {
+                inputs: inputs.clone(),
+            }
+            .into(),
+        );
+        known.unwrap_or_else(|| self.push(Concat { inputs }))
+    }
+
     /// A register times 1, under another name: none is multiplied with itself.
     pub(super) fn copy(&mut self, register: Register) -> Register {
         self.polynomial(0, &[(1, register, None)])
@@ -228,7 +272,7 @@ impl Emit {
 }
 
 /// Bits of the integers of a range, and whether they have a sign.
-pub(super) fn width_of(range: Range) -> (u8, bool) {
+pub(in crate::network) fn width_of(range: Range) -> (u8, bool) {
     let signed = range.least < 0;
     let width = range.signed_bits() - u32::from(!signed);
     (u8::try_from(width.max(1)).unwrap_or(u8::MAX), signed)
