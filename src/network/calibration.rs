@@ -33,6 +33,8 @@ impl Range {
 #[derive(Clone, Debug)]
 pub(super) struct StageRanges {
     pub(super) arguments: Vec<Range>,
+    /// Of the products of the first argument.
+    pub(super) products: Vec<Range>,
     pub(super) result: Range,
 }
 
@@ -60,6 +62,10 @@ impl Ranges {
                 .iter()
                 .map(|s| StageRanges {
                     arguments: vec![Range::NONE; s.arguments.len()],
+                    products: vec![
+                        Range::NONE;
+                        s.arguments.first().map_or(0, |a| a.products.len())
+                    ],
                     result: Range::NONE,
                 })
                 .collect(),
@@ -72,12 +78,18 @@ impl Ranges {
                 let input = network.checked(frame)?;
                 ranges.input.add(&input);
                 let stages = &mut ranges.stages;
-                let sums = network.step(&mut state, input, |k, arguments, result| {
-                    for (range, values) in stages[k].arguments.iter_mut().zip(arguments) {
-                        range.add(values);
-                    }
-                    stages[k].result.add(result.iter());
-                })?;
+                let sums =
+                    network.step_with(&mut state, input, |k, registers, arguments, result| {
+                        let products = network.stages[k].arguments.first();
+                        let products = products.into_iter().flat_map(|a| &a.products);
+                        for (range, product) in stages[k].products.iter_mut().zip(products) {
+                            range.add(&product.evaluate(registers));
+                        }
+                        for (range, values) in stages[k].arguments.iter_mut().zip(arguments) {
+                            range.add(values);
+                        }
+                        stages[k].result.add(result.iter());
+                    })?;
                 ranges.output.add(&sums);
             }
             ranges.add_states(&state);

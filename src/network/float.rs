@@ -79,6 +79,18 @@ impl Network {
         input: Vec<f64>,
         mut observe: impl FnMut(usize, &[Vec<f64>], &mut [f64]),
     ) -> Result<Vec<f64>, Error> {
+        self.step_with(state, input, |k, _, arguments, result| {
+            observe(k, arguments, result);
+        })
+    }
+
+    /// The same; `observe` is given all registers before the stage too.
+    pub(super) fn step_with(
+        &self,
+        state: &mut Vec<Vec<f64>>,
+        input: Vec<f64>,
+        mut observe: impl FnMut(usize, &[Vec<f64>], &[Vec<f64>], &mut [f64]),
+    ) -> Result<Vec<f64>, Error> {
         let mut registers = vec![input];
         registers.append(state);
         for (k, stage) in self.stages.iter().enumerate() {
@@ -95,7 +107,7 @@ impl Network {
                     format!("a value of stage {k} ({}) is not finite", stage.name()),
                 ));
             }
-            observe(k, &arguments, &mut result);
+            observe(k, &registers, &arguments, &mut result);
             registers.push(result);
         }
         let y = self.output.evaluate(&registers);

@@ -1,11 +1,15 @@
-//! General networks: convolutions, residual sums, pooling, products, functions.
+//! Networks on floats, and on integers.
 //!
-//! A value is kept as an affine form of what was computed before, `Σ_b A_b·r_b + c`, over the input
-//! and the results of functions, with sparse matrices `A_b`. Convolution, batch normalisation, average
-//! pooling, sums, concatenation and everything else that is linear composes matrices, exactly; in a
-//! proof that costs no constraint. Only a function, a product of two values or a maximum needs the
-//! value itself, as integers: then the form becomes one affine operation of the program, with a term
-//! for each register that it reads.
+//! A [`NetworkBuilder`] takes operations on values: convolutions, residual sums, pooling, products,
+//! functions, and *states*, which one frame leaves to the next; recurrent layers are made of these.
+//! [`Network::sequential`] is short for chains. [`Network::quantize`] makes a [`Quantized`] network of
+//! integers, whose program is what a proof is about, and [`Quantized::report`] says how far it is from the
+//! floats.
+//!
+//! A value is kept as an affine form of what was computed before, `Σ_b A_b·r_b + c`, over the input, the
+//! states and the results of functions, with sparse matrices `A_b`, and products of entries of registers
+//! with such forms. Everything that is linear composes matrices, exactly. Only a function, a maximum, a state
+//! or a product that is read by more than a sum needs the value itself, as integers: a *stage*.
 //!
 //! # Integers
 //!
@@ -19,12 +23,17 @@
 //! | clip | saturation: the ends of the integers are the ends of the function |
 //! | other functions, 8 bits | a table of 256 values; units are powers of two |
 //! | other functions, more bits | linear between 256 values, see [`Precision`] |
-//! | product | `⌊a·b / 2^t⌉`, both factors as registers |
+//! | products and sums of them | `⌊Σ k·a·b / 2^t⌉`, `a` registers, `b` registers or exact sums: rounded once |
 //! | maximum | `b + max(0, a − b)`, all of one unit, exact |
+//! | state | the integers of the value that it becomes; if products read it 16 bits, of which linear maps read the upper `w` |
 //! | output | the exact sums; with more than 10 bits these, rounded to 16; or the result of a stage |
 //!
-//! Scales come from the largest values seen in calibration; they are enlarged where a sum could leave
-//! its accumulator for any inputs, so that none ever does.
+//! A GRU is so `n = tanh[⌊(2^t·a_x + r·a_h) / 2^(s+t)⌉]` and `h' = ⌊(2^12·n + z·h − z·n) / 2^12⌉`, with
+//! `r`, `z` of 13 bits, `n` and `h` of 16.
+//!
+//! Scales come from the largest values seen in calibration, those of bounded states from their bounds; they
+//! are enlarged where a sum could leave its accumulator for any inputs, so that none ever does. With
+//! [`Precision::standard`] all that is public follows from the shape.
 //!
 //! ```
 //! use layerfold::network::{Conv, Function, NetworkBuilder, Pool};
@@ -45,7 +54,9 @@
 //! ```
 
 mod builder;
+mod bytes;
 mod calibration;
+mod compose;
 mod float;
 mod form;
 mod function;

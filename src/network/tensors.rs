@@ -344,7 +344,7 @@ mod tests {
         fails(
             Network::from_safetensors(&dense(), &[]),
             ErrorKind::Input,
-            "model is empty",
+            "network is empty",
         );
     }
 

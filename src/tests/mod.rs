@@ -41,9 +41,9 @@ mod completeness;
 mod counts;
 mod fixtures;
 mod formats;
-mod graphs;
 mod hiding;
 mod kinds;
+mod networks;
 #[cfg(feature = "onnx")]
 mod onnx;
 mod proof_attacks;

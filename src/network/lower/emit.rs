@@ -149,6 +149,19 @@ impl Emit {
         Register::result_of(self.operations.len() - 1)
     }
 
+    /// Where the program is.
+    pub(super) fn mark(&self) -> (usize, usize) {
+        (self.operations.len(), self.maps.len())
+    }
+
+    /// Forgets what was pushed since a mark.
+    pub(super) fn go_back(&mut self, (operations, maps): (usize, usize)) {
+        self.operations.truncate(operations);
+        self.bounds.truncate(operations + 2);
+        self.formats.truncate(operations + 2);
+        self.maps.truncate(maps);
+    }
+
     /// Sets what a part of the carried vector becomes.
     pub(super) fn carry(&mut self, part: usize, next: Register) {
         if let Some(carried) = self.carried.get_mut(part) {
@@ -324,6 +337,49 @@ impl Emit {
             return self.requantize(sums, 0, 16);
         }
         self.polynomial(0, &sum)
+    }
+
+    /// The same integers in a register that may be carried.
+    pub(super) fn signed(&mut self, register: Register) -> Register {
+        let Format { width, signed, .. } = self.format(register);
+        let known = self.operations.get(register.index().wrapping_sub(2));
+        let is_polynomial = matches!(known, Some(Operation::Polynomial { .. }));
+        let width = width + u8::from(!signed);
+        if !is_polynomial {
+            return register;
+        }
+        match self.combine(0, &[(1, register, None)], 0) {
+            Some((sums, _)) => self.requantize(sums, 0, width.min(16)),
+            None => register,
+        }
+    }
+
+    /// One register after the other; they are held alike.
+    pub(super) fn concat(&mut self, inputs: Vec<Register>) -> Register {
+        if let [only] = inputs.as_slice() {
+            return *only;
+        }
+        let operation = Operation::Concat { inputs };
+        // Several maps may read the same.
+        let first = self.body.unwrap_or(0);
+        let known = self.operations[first..]
+            .iter()
+            .position(|o| *o == operation);
+        if let Some(at) = known {
+            return Register::result_of(first + at);
+        }
+        let mut bound = Bound::of(0);
+        let mut format = Format::signed(0, 1);
+        for register in operation.reads() {
+            let own = self.format(register);
+            format = Format {
+                len: format.len + own.len,
+                ..own
+            };
+            bound.include(self.bound(register).least);
+            bound.include(self.bound(register).most);
+        }
+        self.push(operation, bound, format)
     }
 
     /// A register times 1, under another name: none is multiplied with itself.

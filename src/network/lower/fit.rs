@@ -97,6 +97,8 @@ pub(super) struct Formats {
     pub(super) fixed_bits: bool,
     /// The most of all.
     pub(super) most: u8,
+    /// Whether one map is to read several registers that are held alike.
+    pub(super) join: bool,
     /// Whether the shift is carried out: there is no rounding term otherwise.
     pub(super) rounded: bool,
 }
@@ -114,8 +116,8 @@ pub(super) struct Fitted {
     pub(super) max_weight: u16,
     /// Entries that are not zero.
     pub(super) nonzeros: usize,
-    /// Registers that are read, with the map of each; the first has the bias.
-    pub(super) maps: Vec<(usize, AffineMap)>,
+    /// Maps, with the registers that each is applied to, one after the other; the first has the bias.
+    pub(super) maps: Vec<(Vec<usize>, AffineMap)>,
 }
 
 /// `5 + ⌈log2(n)/2⌉`, at least 8, for the most entries `n` of a row; more if what is read has more than
@@ -302,7 +304,8 @@ pub(super) fn fit(
         let least = (shift + 2..=most).find(|bits| sum <= limit_of(*bits));
         least.unwrap_or(most)
     };
-    let maps = maps(blocks, registers, &units, shift).map_err(|e| fail(&e.to_string()))?;
+    let maps =
+        maps(blocks, registers, &units, shift, formats.join).map_err(|e| fail(&e.to_string()))?;
     let enlarged = units.iter().zip(blocks).map(|(u, b)| u / b.unit);
     #[expect(
         clippy::cast_possible_truncation,
@@ -325,13 +328,15 @@ pub(super) fn fit(
     })
 }
 
-/// One map for every register that a block reads.
+/// One map for every register that a block reads; or one for all, if these are to be joined and are held
+/// alike.
 fn maps(
     blocks: &[Block<'_>],
     registers: &[Encoding],
     units: &[f64],
     shift: u8,
-) -> Result<Vec<(usize, AffineMap)>, Error> {
+    join: bool,
+) -> Result<Vec<(Vec<usize>, AffineMap)>, Error> {
     let mut read: Vec<usize> = blocks
         .iter()
         .flat_map(|b| b.form.terms.iter().map(|t| t.0))
@@ -343,44 +348,60 @@ fn maps(
         read.push(0);
     }
     let rows: usize = blocks.iter().map(|b| b.form.len).sum();
-    let mut integers: Vec<IntegerMatrix> = read
+    let held = |register: usize| (registers[register].width, registers[register].signed);
+    let join = join && read.iter().all(|r| held(*r) == held(read[0]));
+    // Which map reads each register, and its first column there.
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    let mut columns: Vec<usize> = Vec::new();
+    let mut place = Vec::new();
+    for register in &read {
+        if groups.is_empty() || !join {
+            groups.push(Vec::new());
+            columns.push(0);
+        }
+        let map = groups.len() - 1;
+        groups[map].push(*register);
+        place.push((map, columns[map]));
+        columns[map] += registers[*register].len;
+    }
+    let mut integers: Vec<IntegerMatrix> = groups
         .iter()
-        .map(|register| {
-            let nonzeros = blocks.iter().flat_map(|b| &b.form.terms);
-            let nonzeros = nonzeros.filter(|t| t.0 == *register);
-            let capacity = nonzeros.map(|t| t.1.nonzeros()).sum();
-            IntegerMatrix::new(registers[*register].len, rows, capacity)
+        .zip(&columns)
+        .map(|(group, columns)| {
+            let terms = blocks.iter().flat_map(|b| &b.form.terms);
+            let terms = terms.filter(|t| group.contains(&t.0));
+            let capacity = terms.map(|t| t.1.nonzeros()).sum();
+            IntegerMatrix::new(*columns, rows, capacity)
         })
         .collect();
     let mut biases = Zeroizing::new(Vec::with_capacity(rows));
     for (block, unit) in blocks.iter().zip(units) {
         let factors = block.factors(registers, *unit, shift);
-        let places: Vec<usize> = block
-            .form
-            .terms
-            .iter()
-            .map(|t| read.partition_point(|r| *r < t.0))
+        let terms = block.form.terms.iter();
+        let places: Vec<(usize, usize)> = terms
+            .map(|t| place[read.partition_point(|r| *r < t.0)])
             .collect();
         for i in 0..block.form.len {
             let bias = block.row(i, registers, &factors, |t, j, w| {
                 #[expect(clippy::cast_possible_truncation, reason = "at most 2^15")]
-                integers[places[t]].push(j, w as i16);
+                integers[places[t].0].push(places[t].1 + j, w as i16);
             });
             #[expect(clippy::cast_possible_truncation, reason = "an integer that fits")]
             biases.push(bias as i64);
             integers.iter_mut().for_each(IntegerMatrix::end_row);
         }
     }
-    read.into_iter()
+    groups
+        .into_iter()
         .zip(integers)
         .enumerate()
-        .map(|(k, (register, integers))| {
+        .map(|(k, (group, integers))| {
             let bias = if k == 0 {
                 biases.to_vec()
             } else {
                 vec![0; rows]
             };
-            Ok((register, integers.into_map(bias)?))
+            Ok((group, integers.into_map(bias)?))
         })
         .collect()
 }

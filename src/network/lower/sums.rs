@@ -1,20 +1,26 @@
 //! Sums of a linear form and of products, exact until they are rounded once.
 
+use std::sync::Arc;
+
 use super::{
     Lowerer, SumsReport, Wish,
     emit::Summand,
     exp2,
     fit::{Block, Encoding, Enlarging},
+    full, scale_of,
 };
 use crate::{
     error::Error,
     network::{
+        SparseMatrix,
         form::{Form, Product},
         limit,
     },
     program::Register,
 };
 
+/// Bits of products that are rounded before they are added.
+const PRODUCT_BITS: u8 = 16;
 /// Binary digits of coefficients that no whole number is.
 const FRACTION: i32 = 10;
 
@@ -65,8 +71,54 @@ impl Lowerer<'_> {
         })
     }
 
-    /// Sums of products: all parts are brought to one unit by whole coefficients.
+    /// Sums of products: in one, if there are whole coefficients that bring all parts to one unit, or of
+    /// products that are rounded to 16 bits each.
     fn sums_of_products(&mut self, k: usize, form: &Form, wish: Wish) -> Result<Sums, Error> {
+        let (mark, nonzeros) = (self.emit.mark(), self.nonzeros);
+        if let Some(sums) = self.one_sum(k, form, wish)? {
+            return Ok(sums);
+        }
+        self.emit.go_back(mark);
+        self.nonzeros = nonzeros;
+        let known = self.registers.len();
+        let mut linear = form.linear_part();
+        for (p, product) in form.products.iter().enumerate() {
+            let one = Form {
+                len: form.len,
+                terms: Vec::new(),
+                constant: Vec::new(),
+                products: vec![product.clone()],
+            };
+            let range = self.ranges.stages.get(k).and_then(|s| s.products.get(p));
+            let own = Wish {
+                unit: scale_of(range.map_or(0.0, |r| r.reach()), full(PRODUCT_BITS)),
+                zero: 0.0,
+                fixed: false,
+                width: PRODUCT_BITS,
+            };
+            let sums = self.one_sum(k, &one, own)?.ok_or_else(|| self.no_room(k))?;
+            let register = self.emit.requantize(sums.register, 0, PRODUCT_BITS);
+            linear.terms.push((
+                self.registers.len(),
+                Arc::new(SparseMatrix::identity(form.len)?),
+            ));
+            self.registers.push(self.emit.encoding(register, sums.unit));
+        }
+        let sums = self.sums(k, &linear, wish);
+        self.registers.truncate(known);
+        sums
+    }
+
+    fn no_room(&self, k: usize) -> Error {
+        limit(
+            "quantisation",
+            format!("{}: its products do not fit an accumulator", self.label(k)),
+        )
+    }
+
+    /// All parts brought to one unit; `None` if no accumulator holds them, or their coefficients would
+    /// not follow from the shape alone, and must.
+    fn one_sum(&mut self, k: usize, form: &Form, wish: Wish) -> Result<Option<Sums>, Error> {
         let before = self.nonzeros;
         let mut parts = Vec::new();
         let mut constant = 0.0;
@@ -91,28 +143,15 @@ impl Lowerer<'_> {
         for product in &form.products {
             self.product(k, product, wish, &mut parts)?;
         }
-        let least = parts
-            .iter()
-            .map(|p| p.real.abs())
-            .fold(f64::INFINITY, f64::min);
+        let reals = parts.iter().map(|p| p.real.abs());
+        let least = reals.fold(f64::INFINITY, f64::min);
         if !(least > 0.0 && least.is_finite()) {
-            return Err(limit(
-                "quantisation",
-                format!(
-                    "{}: the units of its products are out of range",
-                    self.label(k)
-                ),
-            ));
+            return Err(self.no_room(k));
         }
         let standard = self.precision.is_standard();
-        if standard && !wish.fixed && parts.len() > 1 && !parts.iter().all(|p| is_power(p.real)) {
-            return Err(limit(
-                "quantisation",
-                format!(
-                    "{}: standard precision cannot add products of values whose scales come from calibration",
-                    self.label(k)
-                ),
-            ));
+        let is_free = !wish.fixed && parts.len() == 1 && constant == 0.0;
+        if standard && !is_free && !parts.iter().all(|p| is_power(p.real)) {
+            return Ok(None);
         }
         // The shift from the finest part to what is wanted.
         let mut shift = (wish.unit / least).log2().ceil().max(0.0);
@@ -120,8 +159,10 @@ impl Lowerer<'_> {
         if !wish.fixed {
             if standard {
                 // As much as keeps all sums from saturating.
-                let summands = coefficients(&parts, least);
-                let (bits, _) = self.emit.range(0, &summands.unwrap_or_default()).register();
+                let Some(summands) = coefficients(&parts, least) else {
+                    return Ok(None);
+                };
+                let (bits, _) = self.emit.range(0, &summands).register();
                 shift = f64::from(bits.saturating_sub(wish.width));
             }
             unit = least * shift.exp2();
@@ -132,29 +173,22 @@ impl Lowerer<'_> {
             shift += f64::from(FRACTION);
             each = unit / shift.exp2();
         }
-        let fail = || {
-            limit(
-                "quantisation",
-                format!("{}: its products do not fit an accumulator", self.label(k)),
-            )
+        let constant = (constant / each).round();
+        let summands = coefficients(&parts, each);
+        let (Some(summands), true) = (summands, shift < 60.0 && constant.abs() < 2f64.powi(60))
+        else {
+            return Ok(None);
         };
-        let summands = coefficients(&parts, each).ok_or_else(fail)?;
-        #[expect(clippy::cast_possible_truncation, reason = "checked by the range")]
-        let constant = (constant / each).round() as i64;
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
-            reason = "clamped"
+            reason = "bounded"
         )]
-        let shift = shift.clamp(0.0, 60.0) as u8;
-        let combined = self.emit.combine(constant, &summands, shift);
-        let Some((register, bits)) = combined else {
-            return Err(limit(
-                "quantisation",
-                format!("{}: its products do not fit an accumulator", self.label(k)),
-            ));
+        let (shift, constant) = (shift as u8, constant as i64);
+        let Some((register, bits)) = self.emit.combine(constant, &summands, shift) else {
+            return Ok(None);
         };
-        Ok(Sums {
+        Ok(Some(Sums {
             register,
             shift,
             unit,
@@ -165,7 +199,7 @@ impl Lowerer<'_> {
                 max_weight: 0,
                 nonzeros: self.nonzeros - before,
             },
-        })
+        }))
     }
 
     /// The parts of a product: those of its right factor, each times the left.
