@@ -723,6 +723,24 @@ fn all_unsupported_nodes_at_once() {
     );
 }
 
+/// Weights that are not read are constants all the same.
+#[test]
+fn obstacles_among_constants() {
+    let nodes = [
+        Message::node("DequantizeLinear", &["w", "s"], &["v"]),
+        Message::node("Transpose", &["v"], &["t"]),
+        Message::node("MatMul", &["x", "t"], &["y"]),
+    ];
+    let tensors = [
+        Message::tensor("w", &[4, 4], &[1.0; 16]),
+        Message::tensor("s", &[], &[1.0]),
+    ];
+    assert_eq!(
+        refused(graph(&nodes, &tensors)),
+        "a part of the model is not supported:\n  `the DequantizeLinear` (DequantizeLinear): the model is quantised; export it in floats: the integers are chosen here"
+    );
+}
+
 #[test]
 fn softmax_is_left_out_on_request() {
     let softmax = |name: &str| refused(one(name, &["x"], &[]));

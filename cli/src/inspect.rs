@@ -9,7 +9,7 @@ use crate::{
     args::Inspect,
     console::{Console, Failure},
     data::Numbers,
-    model::{Float, ModelFile, Samples},
+    model::{Float, ModelFile},
     plan::{Expected, planned},
     progress::Progress,
 };
@@ -34,10 +34,7 @@ pub(crate) fn run(options: &Inspect, console: &Console) -> Result<(), Failure> {
             None => e.of("on random inputs, for want of --calibration FILE"),
         })?;
     let plan = planned(integer.program(), options.rows, &options.wishes)?;
-    let report = match &calibration {
-        Samples::Rows(rows) => integer.report(&float.network, rows)?,
-        Samples::Sequences(sequences) => integer.report(&float.network, sequences)?,
-    };
+    let report = integer.report(&float.network, &calibration)?;
     let progress = Progress::of_stages(console);
     let expected = Expected::new(&plan, options.rows, integer.program())?;
     drop(progress);
@@ -83,7 +80,7 @@ impl Found<'_> {
         )?;
         match producer.trim() {
             "" => writeln!(text)?,
-            producer => writeln!(text, ", by {}", printable(producer))?,
+            producer => writeln!(text, ", by {}", short(producer))?,
         }
         writeln!(text, "          {input_shape:?} → {output_shape:?}")?;
         let operators: Vec<String> = operators.iter().map(counted).collect();
@@ -156,12 +153,12 @@ impl Found<'_> {
 /// An operator and how many nodes are of it.
 fn counted((operator, nodes): (&String, &usize)) -> String {
     match nodes {
-        1 => printable(operator),
-        n => format!("{n} {}", printable(operator)),
+        1 => short(operator),
+        n => format!("{n} {}", short(operator)),
     }
 }
 
-/// Text from a file, without what a terminal would obey.
-fn printable(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(80).collect()
+/// The beginning of a text from the file; what a terminal would obey is escaped already.
+fn short(text: &str) -> String {
+    text.chars().take(80).collect()
 }

@@ -6,7 +6,7 @@ use layerfold::{
     Network, Precision, Quantized,
     onnx::{self, ImportOptions, ImportReport},
 };
-use ndarray::Array2;
+use ndarray::{Array2, Axis};
 use sha3::{Digest, Sha3_256};
 use zeroize::Zeroizing;
 
@@ -38,11 +38,8 @@ pub(crate) struct Float {
     pub(crate) report: ImportReport,
 }
 
-/// Inputs that ranges are taken from.
-pub(crate) enum Samples {
-    Rows(Array2<f32>),
-    Sequences(Vec<Array2<f32>>),
-}
+/// Inputs, each of its frames; of one frame without state.
+pub(crate) type Samples = Vec<Array2<f32>>;
 
 impl ModelFile {
     pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
@@ -88,8 +85,16 @@ impl Float {
     /// Inputs, or sequences, of a file.
     pub(crate) fn samples(&self, numbers: &Numbers) -> Result<Samples, Failure> {
         Ok(match self.is_sequence() {
-            false => Samples::Rows(numbers.inputs(&self.report.input_shape)?),
-            true => Samples::Sequences(numbers.sequences(self.network.input_len())?),
+            false => self.of_rows(numbers.inputs(&self.report.input_shape)?),
+            true => numbers.sequences(self.network.input_len())?,
+        })
+    }
+
+    /// The rows that a proof is about: inputs, or the frames of one sequence.
+    pub(crate) fn rows(&self, numbers: &Numbers) -> Result<Array2<f32>, Failure> {
+        Ok(match self.is_sequence() {
+            false => numbers.inputs(&self.report.input_shape)?,
+            true => numbers.one_sequence(self.network.input_len())?,
         })
     }
 
@@ -103,8 +108,11 @@ impl Float {
     /// These rows as inputs, or as one sequence.
     pub(crate) fn of_rows(&self, rows: Array2<f32>) -> Samples {
         match self.is_sequence() {
-            false => Samples::Rows(rows),
-            true => Samples::Sequences(vec![rows]),
+            false => {
+                let each = rows.axis_chunks_iter(Axis(0), 1);
+                each.map(|row| row.to_owned()).collect()
+            }
+            true => vec![rows],
         }
     }
 
@@ -119,10 +127,7 @@ impl Float {
         if let Some(error) = options.target_error {
             precision = precision.target_error(error);
         }
-        let quantised = match samples {
-            Samples::Rows(rows) => self.network.quantize(rows, &precision),
-            Samples::Sequences(sequences) => self.network.quantize(sequences, &precision),
-        }?;
+        let quantised = self.network.quantize(samples, &precision)?;
         let error = quantised.calibration_error().unwrap_or(0.0);
         if let Some(error) = quantised.missed_target() {
             console.warn(format!(

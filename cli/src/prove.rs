@@ -51,7 +51,7 @@ pub(crate) fn run(options: &Prove, console: &Console) -> Result<(), Failure> {
             }
             let len = state.program.frame().len as usize;
             let input = match state.is_sequence {
-                true => one_sequence(&numbers, numbers.sequences(len)?)?,
+                true => numbers.one_sequence(len)?,
                 false => numbers.rows(len)?,
             };
             (state, input)
@@ -156,10 +156,7 @@ fn samples(
     numbers: &Numbers,
     console: &Console,
 ) -> Result<(Array2<f32>, Samples), Failure> {
-    let input = match float.samples(numbers)? {
-        Samples::Rows(rows) => rows,
-        Samples::Sequences(sequences) => one_sequence(numbers, sequences)?,
-    };
+    let input = float.rows(numbers)?;
     let calibration = match &options.quantisation.calibration {
         Some(path) => float.samples(&Numbers::read(path)?)?,
         None => {
@@ -171,20 +168,6 @@ fn samples(
         }
     };
     Ok((input, calibration))
-}
-
-/// The only sequence of a file.
-fn one_sequence(
-    numbers: &Numbers,
-    mut sequences: Vec<Array2<f32>>,
-) -> Result<Array2<f32>, Failure> {
-    match (sequences.pop(), sequences.len()) {
-        (Some(only), 0) => Ok(only),
-        (_, more) => {
-            let problem = format!("holds {} sequences; a proof is about one", more + 1);
-            Err(numbers.fails(problem).into())
-        }
-    }
 }
 
 /// A run that was proved.

@@ -246,7 +246,7 @@ impl Importer<'_> {
                 Ok(self.builder.constant(array.view()))
             }
             Term::Computed(c) => self.lower(c.base, &c.function),
-            Term::Missing => Err(Failure::unsupported("its data is in another file")),
+            Term::Missing => Err(Failure::unsupported("a constant is not read")),
             Term::Unknown => Err(Failure::unsupported(
                 "it depends on a second output of `Dropout`, `MaxPool` or `BatchNormalization`",
             )),

@@ -15,9 +15,13 @@ impl Importer<'_> {
     /// Defines the outputs of a node that is not supported, so that what is behind it can be looked
     /// at: the first as a value of its shape, if that is known.
     pub(super) fn go_on(&mut self, node: &Node, inputs: &[Option<Stamped>]) {
-        let mut stand_in = self.stand_in(node, inputs);
+        let lost = lost(inputs);
+        let mut stand_in = match lost {
+            Term::Unknown => self.stand_in(node, inputs),
+            _ => None,
+        };
         for name in &node.outputs {
-            let value = stand_in.take().unwrap_or_else(|| Term::Unknown.into());
+            let value = stand_in.take().unwrap_or_else(|| lost.clone().into());
             self.define(name, value);
         }
     }
@@ -84,10 +88,14 @@ impl Importer<'_> {
 
     /// The outputs of a node behind one that is not supported, or whose constants are not read: an
     /// error if it is not supported either, whatever it reads.
-    pub(super) fn behind(&mut self, node: &Node, inputs: &[Option<Term>]) -> Outcome<Vec<Stamped>> {
+    pub(super) fn behind(
+        &mut self,
+        node: &Node,
+        inputs: &[Option<Stamped>],
+    ) -> Outcome<Vec<Stamped>> {
         let is_computed = |k: usize| {
             let input = inputs.get(k).and_then(Option::as_ref);
-            matches!(input, Some(Term::Computed(_) | Term::Unknown))
+            input.is_some_and(|i| matches!(i.term, Term::Computed(_) | Term::Unknown))
         };
         match node.operator.as_str() {
             "MatMul" | "Gemm" if is_computed(0) && is_computed(1) => {
@@ -99,12 +107,18 @@ impl Importer<'_> {
             operator if !is_known(operator) => return Err(unknown_operator(operator)),
             _ => {}
         }
-        let term = if (0..inputs.len()).any(is_computed) {
-            Term::Unknown
-        } else {
-            Term::Missing
-        };
-        Ok(node.outputs.iter().map(|_| term.clone().into()).collect())
+        let lost = lost(inputs);
+        Ok(node.outputs.iter().map(|_| lost.clone().into()).collect())
+    }
+}
+
+/// What the outputs are of a node that cannot be computed: constants, if it reads nothing else.
+pub(super) fn lost(inputs: &[Option<Stamped>]) -> Term {
+    let is_constant = |i: &Stamped| matches!(i.term, Term::Constant(_) | Term::Missing);
+    if inputs.iter().flatten().all(is_constant) {
+        Term::Missing
+    } else {
+        Term::Unknown
     }
 }
 

@@ -8,7 +8,7 @@ use super::{
     file::Node,
     fold::{shape_of, size_of},
     movement::{Context, Entries, movement, moves},
-    obstacles::{has_more_outputs, unknown_operator},
+    obstacles::{has_more_outputs, lost, unknown_operator},
     recurrent::is_recurrent,
     tensor::{Data, Tensor},
     time::{OPEN_FRAMES, Time, counts},
@@ -64,8 +64,9 @@ impl Importer<'_> {
                 }
                 // It may be so only because of what stands in for something that is not supported.
                 Err(Failure::Malformed(_) | Failure::Model(_)) if !self.unsupported.is_empty() => {
+                    let lost = lost(&inputs);
                     for name in &node.outputs {
-                        self.define(name, Term::Unknown.into());
+                        self.define(name, lost.clone().into());
                     }
                 }
                 Err(other) => return Err(settle(other, &node.operator, &node.name)),
@@ -132,7 +133,7 @@ impl Importer<'_> {
             .iter()
             .any(|i| matches!(i, Some(Term::Unknown | Term::Missing)))
         {
-            return self.behind(node, &inputs);
+            return self.behind(node, stamped);
         }
         let (outputs, time) = match node.operator.as_str() {
             "Shape" | "Size" => {

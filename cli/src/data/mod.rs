@@ -148,6 +148,18 @@ impl Numbers {
         Ok(sequences.map(|s| s.to_owned()).collect())
     }
 
+    /// The only sequence of frames of `len` entries.
+    pub(crate) fn one_sequence(&self, len: usize) -> Result<Array2<f32>, Unusable> {
+        let mut sequences = self.sequences(len)?;
+        match (sequences.pop(), sequences.len()) {
+            (Some(only), 0) => Ok(only),
+            (_, more) => {
+                let problem = format!("holds {} sequences; a proof is about one", more + 1);
+                Err(self.fails(problem))
+            }
+        }
+    }
+
     /// Rows of `len` integers each.
     pub(crate) fn integers(&self, len: usize) -> Result<Vec<Vec<i64>>, Unusable> {
         self.rows_of(len)?;
