@@ -38,19 +38,10 @@
 //! # }
 //! ```
 //!
-//! Modules, in the order of the pipeline:
-//!
-//! - [`network`]: networks on floats, with or without state, from arrays or `safetensors`; the same on
-//!   integers, calibration, and a report against the floats;
-//! - [`program`]: the integer semantics of a step, and the reference interpreter;
-//! - `recursive`: steps of a program as circuits, their state, the bridge to Nova;
-//! - `ivc`: keys, sessions, the folding of long runs;
-//! - `trace`: the argument about all integers of a run at once, without a circuit;
-//! - `proof`: bytes, statements, the verifier;
-//!
-//! and beside them [`weights`] (bank, commitment, mask, sumcheck, opening), `ipa` (openings of
-//! Pedersen commitments, curve arithmetic in batches) and `backend` (curves, generators,
-//! commitments). What is proved and why it should be believed is in [`notes`].
+//! A model is first a [`Network`] of floats, then a [`Quantized`] one of integers, whose [`program`] says
+//! what is computed and nothing of how it is proved. Two arguments are about runs of a program: of all
+//! integers at once, and of steps that are folded ([`Schedule`] says what shares one). What is proved and
+//! why it should be believed is in [`notes`].
 #![forbid(unsafe_code)]
 
 mod backend;
@@ -104,3 +95,7 @@ mod tests;
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/guide.md")]
+struct Guide;

@@ -378,8 +378,9 @@ impl Claiming {
             return Err(ProgramError::Structure("the claim has no sum"));
         };
         let room = (1u64 << (width - 1)) - 1;
-        // One frame less: a slot of a step without a frame adds too, to what nobody sees.
-        let most = (room / each.max(1)).saturating_sub(1);
+        // Sums are held in whole bits. One frame less: a slot of a step without a frame adds too, to
+        // what nobody sees.
+        let most = (room / each.max(1).next_power_of_two()).saturating_sub(1);
         self.builder.limit_frames(most);
         self.builder.push(Accumulate { part, input })
     }

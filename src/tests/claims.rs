@@ -448,7 +448,7 @@ fn more_frames_than_a_sum_has_room_for_are_refused() {
         ErrorKind::Usage
     );
     // A limit that does not keep the sums in their register is no program.
-    program.frame_limit = most + 2;
+    program.frame_limit = 2 * most;
     assert!(program.validate().is_err());
 }
 
