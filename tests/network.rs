@@ -581,7 +581,7 @@ fn errors_name_shapes() {
     );
     fails(
         &|g, x| g.reshape(x, &[5]),
-        "reshape: the shape [2, 3] has not as many entries as [5]",
+        "reshape: the shape [2, 3] does not have as many entries as [5]",
     );
     fails(
         &|g, x| g.transpose(x, &[0, 0]),
