@@ -71,13 +71,6 @@ fn scales_are_enlarged_until_the_sums_fit() {
     // Not the sums are changed, only their resolution.
     let y = q.infer(arr1(&[1.0, -1.0]).view()).unwrap()[0];
     assert!((y - 20.0).abs() < 0.4, "{y}");
-    let error = network
-        .quantize(
-            &samples,
-            &Precision::default().shift(9).accumulator_bits(11),
-        )
-        .unwrap_err();
-    assert!(error.to_string().contains("rounded to zero"), "{error}");
 }
 
 /// A recurrent layer of ReLU that grows by a tenth in each frame: its unit is that of what it becomes.
