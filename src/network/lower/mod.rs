@@ -106,7 +106,7 @@ pub(super) struct Lowering {
     /// Real value of one unit of the output.
     pub(super) output_unit: f64,
     pub(super) output: Option<SumsReport>,
-    /// The output's form, rounded as it stands.
+    /// Number of weights.
     pub(super) nonzeros: usize,
 }
 
