@@ -101,8 +101,15 @@ impl Lowerer<'_> {
                 fixed: true,
                 width,
             };
-            let sums = self.sums(k, form, wish)?;
-            return Ok((sums, Grid { unit, zero, width }));
+            let mark = self.emit.mark();
+            match self.sums(k, form, wish) {
+                Ok(sums) => return Ok((sums, Grid { unit, zero, width })),
+                Err(_) if !form.products.is_empty() && !self.precision.is_standard() => {
+                    self.emit.go_back(mark);
+                    unit *= 2.0;
+                }
+                Err(e) => return Err(e),
+            }
         }
         Err(limit(
             "quantisation",

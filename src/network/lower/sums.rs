@@ -6,7 +6,7 @@ use super::{
     Lowerer, SumsReport, Wish,
     emit::Summand,
     exp2,
-    fit::{Block, Encoding, Enlarging},
+    fit::{Block, Encoding, Enlarging, fit},
     full, scale_of,
 };
 use crate::{
@@ -21,6 +21,8 @@ use crate::{
 
 /// Bits of products that are rounded before they are added.
 const PRODUCT_BITS: u8 = 16;
+/// The least shift of sums whose unit is what it is.
+const LEAST_SHIFT: u8 = 4;
 /// Binary digits of coefficients that no whole number is.
 const FRACTION: i32 = 10;
 
@@ -56,6 +58,16 @@ impl Lowerer<'_> {
             zero: wish.zero,
             enlarging: Enlarging::Freely,
         };
+        if wish.fixed && !formats.fixed_shift && self.prescribed(k).is_none() {
+            // Weights lose bits rather than that the unit would not do.
+            let blocks = std::slice::from_ref(&block);
+            while formats.shift > LEAST_SHIFT
+                && fit(&self.label(k), blocks, &self.registers, formats)?.enlarged > 1.0
+            {
+                formats.shift -= 1;
+                formats.common = formats.shift;
+            }
+        }
         let (register, fitted) = self.affine(k, &[block], formats)?;
         if wish.fixed && fitted.enlarged > 1.0 {
             self.unfit = self
@@ -75,7 +87,7 @@ impl Lowerer<'_> {
     /// products that are rounded to 16 bits each.
     fn sums_of_products(&mut self, k: usize, form: &Form, wish: Wish) -> Result<Sums, Error> {
         let (mark, nonzeros) = (self.emit.mark(), self.nonzeros);
-        if let Some(sums) = self.one_sum(k, form, wish)? {
+        if let Some(sums) = self.one_sum(k, form, wish, false)? {
             return Ok(sums);
         }
         self.emit.go_back(mark);
@@ -96,7 +108,15 @@ impl Lowerer<'_> {
                 fixed: false,
                 width: PRODUCT_BITS,
             };
-            let sums = self.one_sum(k, &one, own)?.ok_or_else(|| self.no_room(k))?;
+            let mark = self.emit.mark();
+            let sums = match self.one_sum(k, &one, own, false)? {
+                Some(sums) => sums,
+                None => {
+                    self.emit.go_back(mark);
+                    let sums = self.one_sum(k, &one, own, true)?;
+                    sums.ok_or_else(|| self.no_room(k))?
+                }
+            };
             let register = self.emit.requantize(sums.register, 0, PRODUCT_BITS);
             linear.terms.push((
                 self.registers.len(),
@@ -117,8 +137,14 @@ impl Lowerer<'_> {
     }
 
     /// All parts brought to one unit; `None` if no accumulator holds them, or their coefficients would
-    /// not follow from the shape alone, and must.
-    fn one_sum(&mut self, k: usize, form: &Form, wish: Wish) -> Result<Option<Sums>, Error> {
+    /// not follow from the shape alone, and must. With `exact` right factors are sums of any scale.
+    fn one_sum(
+        &mut self,
+        k: usize,
+        form: &Form,
+        wish: Wish,
+        exact: bool,
+    ) -> Result<Option<Sums>, Error> {
         let before = self.nonzeros;
         let mut parts = Vec::new();
         let mut constant = 0.0;
@@ -132,7 +158,8 @@ impl Lowerer<'_> {
                 constant = own - wish.zero;
             }
             None => {
-                let (left, real) = self.accumulate(k, form, wish.unit, wish.zero, wish.width)?;
+                let unit = (wish.unit, wish.zero);
+                let (left, real) = self.accumulate(k, form, unit, wish.width, exact)?;
                 parts.push(Part {
                     real,
                     left,
@@ -141,7 +168,7 @@ impl Lowerer<'_> {
             }
         }
         for product in &form.products {
-            self.product(k, product, wish, &mut parts)?;
+            self.product(k, product, wish, exact, &mut parts)?;
         }
         let reals = parts.iter().map(|p| p.real.abs());
         let least = reals.fold(f64::INFINITY, f64::min);
@@ -208,6 +235,7 @@ impl Lowerer<'_> {
         k: usize,
         product: &Product,
         wish: Wish,
+        exact: bool,
         parts: &mut Vec<Part>,
     ) -> Result<(), Error> {
         let Product {
@@ -220,7 +248,7 @@ impl Lowerer<'_> {
             None => {
                 // Not zero at zero: as an exact sum.
                 let unit = left.terms.first().map_or(1.0, |t| self.registers[t.0].unit);
-                let (register, real) = self.accumulate(k, left, unit, 0.0, wish.width)?;
+                let (register, real) = self.accumulate(k, left, (unit, 0.0), wish.width, true)?;
                 Some((real, register))
             }
         };
@@ -228,7 +256,11 @@ impl Lowerer<'_> {
             return Err(limit("quantisation", "a product of nothing"));
         };
         let factor = factor * left_unit;
-        match self.addends(right)? {
+        let addends = match exact {
+            true => None,
+            false => self.addends(right)?,
+        };
+        match addends {
             Some((addends, constant)) => {
                 for (real, register) in addends {
                     let right = match register == left {
@@ -254,7 +286,7 @@ impl Lowerer<'_> {
                 // The unit of what is wanted, but for a power of two.
                 let unit = wish.unit / factor.abs();
                 let unit = unit * factor.abs().log2().round().exp2();
-                let (right, real) = self.accumulate(k, right, unit, 0.0, wish.width)?;
+                let (right, real) = self.accumulate(k, right, (unit, 0.0), wish.width, exact)?;
                 parts.push(Part {
                     real: factor * real,
                     left,
@@ -291,14 +323,15 @@ impl Lowerer<'_> {
         Ok(Some((addends, constant)))
     }
 
-    /// The linear part of a form as an exact sum, and the real value of its unit.
+    /// The linear part of a form as an exact sum, and the real value of its unit; that is larger than asked
+    /// for, if it must be and may.
     fn accumulate(
         &mut self,
         k: usize,
         form: &Form,
-        unit: f64,
-        zero: f64,
+        (unit, zero): (f64, f64),
         width: u8,
+        may_be_larger: bool,
     ) -> Result<(Register, f64), Error> {
         let linear = form.linear_part();
         let mut formats = self.formats([&linear], width, true);
@@ -310,7 +343,7 @@ impl Lowerer<'_> {
             enlarging: Enlarging::Doubling,
         };
         let (register, fitted) = self.affine(k, &[block], formats)?;
-        if fitted.enlarged > 1.0 && self.precision.is_standard() {
+        if fitted.enlarged > 1.0 && self.precision.is_standard() && !may_be_larger {
             return Err(self.too_small(k));
         }
         Ok((register, fitted.units[0] / exp2(fitted.shift)))
