@@ -4,7 +4,8 @@
 use layerfold::{
     ErrorKind, Outputs, Params, Proof, ProofKind, Prover, Schedule, Verifier, Visibility,
     network::{
-        Conv, Function, Network, NetworkBuilder, Pool, Precision, Quantized, SparseMatrix, Value,
+        Conv, Function, Network, NetworkBuilder, Pool, Precision, Quantized, RecurrentWeights,
+        SparseMatrix, Value,
     },
     plan::Planner,
 };
@@ -580,7 +581,7 @@ fn errors_name_shapes() {
     );
     fails(
         &|g, x| g.reshape(x, &[5]),
-        "reshape: the shape [2, 3] has not as many entries as [5]",
+        "reshape: the shape [2, 3] does not have as many entries as [5]",
     );
     fails(
         &|g, x| g.transpose(x, &[0, 0]),
@@ -1200,6 +1201,67 @@ fn a_target_error_is_reached() {
     let after = fine.report(&graph, &samples).unwrap();
     assert!(after.max_error <= target * after.output_range, "{after}");
     assert!(fine.stage_bits().iter().any(|b| *b > 8));
+}
+
+/// An LSTM, a product with the frame before, and a dense layer on the last of them.
+#[test]
+fn a_network_with_state_is_proved_in_steps_and_whole() {
+    let w = |seed, rows: usize, columns: usize| {
+        let w = random(&[rows, columns], seed).into_dimensionality::<ndarray::Ix2>();
+        w.unwrap() * 0.5
+    };
+    let weights = RecurrentWeights {
+        input: w(1, 16, 3),
+        hidden: w(2, 16, 4),
+        input_bias: w(3, 1, 16).row(0).to_owned(),
+        hidden_bias: w(4, 1, 16).row(0).to_owned(),
+    };
+    let mut g = NetworkBuilder::new([3]);
+    let x = g.input();
+    let before = g.state(&[3]).unwrap();
+    g.carry(before, x).unwrap();
+    let both = g.mul(x, before).unwrap();
+    let y = g.add(x, both).unwrap();
+    let h = g.lstm(y, &weights).unwrap();
+    let h = g.concat(&[h, x], 0).unwrap();
+    let y = g.dense(h, w(5, 2, 7).view(), None).unwrap();
+    let y = g.function(y, Function::Relu).unwrap();
+    let network = g.build_last(y).unwrap();
+    let sequence = w(6, 5, 3) * 2.0;
+    let quantized = network
+        .quantize(&[sequence.view()], &Precision::default())
+        .unwrap();
+    assert!(!quantized.program().head().is_empty());
+    let expected = quantized.infer_sequence(sequence.view()).unwrap();
+    let float = network.infer_sequence(sequence.view()).unwrap();
+    for (a, b) in expected.iter().zip(&float) {
+        assert!((a - b).abs() < 0.05, "{expected} {float}");
+    }
+    for (frames, kind) in [
+        (1, ProofKind::Trace),
+        (1, ProofKind::Recursive),
+        (2, ProofKind::Recursive),
+    ] {
+        let schedule = Schedule::FramesPerStep(frames);
+        let params = Params::setup_with(quantized.program(), schedule).unwrap();
+        let prover = Prover::new(&params, &quantized).unwrap();
+        let mut session = prover
+            .session(Visibility::private_inputs().public_outputs())
+            .unwrap();
+        session.set_kind(Some(kind)).unwrap();
+        for frame in sequence.rows() {
+            session.push(frame).unwrap();
+        }
+        let bytes = session.finish().unwrap().to_bytes();
+        let statement = Verifier::new(&params, prover.model_commitment())
+            .verify(&Proof::from_bytes(&bytes).unwrap())
+            .unwrap();
+        let Outputs::Public { vectors } = statement.outputs else {
+            panic!("outputs are public");
+        };
+        assert_eq!(vectors.len(), 1);
+        assert_eq!(quantized.dequantize_output(&vectors[0]), expected.row(0));
+    }
 }
 
 #[test]

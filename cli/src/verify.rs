@@ -59,7 +59,7 @@ pub(crate) fn run(options: &Verify, console: &Console) -> Result<(), Failure> {
     }
     let digest = program.digest();
     if options.expect_program.is_some_and(|d| d != digest) {
-        let problem = format!("program {}, not the expected one", hex::encode(&digest));
+        let problem = format!("program {}, not the expected one", hex::encode(digest));
         return Err(Failure::invalid(&from, problem));
     }
     let proof = Proof::from_bytes(&bytes).map_err(|e| Failure::unreadable(&options.proof, e))?;
@@ -136,7 +136,7 @@ pub(crate) fn describe(text: &mut String, statement: &Statement, program: &Progr
     writeln!(
         text,
         "program   {}: {} of {} bits → {} of {} bits",
-        hex::encode(&statement.program),
+        hex::encode(statement.program),
         plural(input.len as u64, "number"),
         input.range.signed_bits(),
         plural(output.len as u64, "number"),
@@ -173,7 +173,7 @@ pub(crate) fn describe(text: &mut String, statement: &Statement, program: &Progr
 pub(crate) fn program_json(program: &Program) -> Value {
     let (input, output) = (program.frame_shape(), program.output_shape());
     json!({
-        "digest": hex::encode(&program.digest()),
+        "digest": hex::encode(program.digest()),
         "inputs": input.len,
         "input_bits": input.range.signed_bits(),
         "outputs": output.len,

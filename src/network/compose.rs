@@ -16,9 +16,9 @@ use crate::{error::Error, program::Emission};
 const MAX_TERMS: usize = 32;
 /// Most products and registers of one sum of products.
 const MAX_SUMMANDS: usize = 6;
-/// A composition may have so many times the entries of its parts, and this many more.
+/// A composition may have at most `FILL_IN.0` times the entries of its parts, and `FILL_IN.1` more.
 const FILL_IN: (usize, usize) = (4, 1 << 16);
-/// A composition may take so many products of entries; that and rows and columns are counted.
+/// Most products of entries in one composition; rows and columns are counted too.
 const MAX_WORK: u64 = 1 << 32;
 
 /// What a network may cost.

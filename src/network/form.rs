@@ -319,7 +319,7 @@ impl Network {
         register.checked_sub(1).filter(|s| *s < self.states.len())
     }
 
-    /// Linear values that are computed all the same, because composing them would be dearer.
+    /// Linear values that are computed all the same, because composing them would cost more.
     #[must_use]
     pub fn fill_ins(&self) -> &[FillIn] {
         &self.fill_ins

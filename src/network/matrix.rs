@@ -30,7 +30,7 @@ pub struct SparseMatrix {
 }
 
 impl SparseMatrix {
-    /// A matrix of so many rows and columns with the entries `(row, column, value)`, in any order;
+    /// A matrix of `rows` rows and `columns` columns with the entries `(row, column, value)`, in any order;
     /// several in one place are added.
     ///
     /// # Errors
@@ -157,7 +157,7 @@ impl SparseMatrix {
         )
     }
 
-    /// Row `i` selects entry `indices[i]` of a vector of so many entries.
+    /// Row `i` selects entry `indices[i]` of a vector of `columns` entries.
     ///
     /// # Errors
     /// If a dimension is zero or over 2^24, or there is no such entry.

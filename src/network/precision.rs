@@ -113,7 +113,7 @@ impl Precision {
         self
     }
 
-    /// Accumulators of exactly `w + s` and so many more bits, whatever the weights. Scales are enlarged
+    /// Accumulators of exactly `w + s + headroom` bits, whatever the weights. Scales are enlarged
     /// where sums need more.
     pub fn headroom(mut self, headroom: u8) -> Self {
         self.headroom = Some(headroom);
@@ -183,7 +183,7 @@ impl Precision {
     }
 
     /// The most accumulator bits of sums that are rounded to `width` bits after a shift, and whether
-    /// they have exactly so many; `fixed` if their unit cannot give way.
+    /// they have exactly that many; `fixed` if their unit cannot give way.
     pub(super) fn accumulator(&self, width: u8, shift: u8, fixed: bool) -> (u8, bool) {
         let most = self.most_bits();
         let standard = match fixed {
@@ -199,7 +199,7 @@ impl Precision {
         (bits.min(most), exactly)
     }
 
-    /// Checks all numbers of bits, for so many stages.
+    /// Checks all numbers of bits, for a network of `stages` stages.
     pub(super) fn check(&self, stages: usize) -> Result<(), Error> {
         let within = |what, got: u8, range: &std::ops::RangeInclusive<u8>| {
             if range.contains(&got) {

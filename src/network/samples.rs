@@ -97,7 +97,7 @@ pub(super) fn check<S: Samples + ?Sized>(network: &Network, samples: &S) -> Resu
         }
         longest = longest.max(sample.nrows());
     }
-    if network.has_state() && longest == 1 {
+    if network.has_state() && longest == 1 && samples.count() > 1 {
         return Err(Error::usage(
             "a network with state needs sequences of more than one frame: a list of matrices [frames, inputs]",
         ));

@@ -316,3 +316,46 @@ fn states_carry_any_value() {
     let sum = g.add(open, g.input()).unwrap();
     assert!(g.build(sum).is_err());
 }
+
+/// Elementary functions may differ between platforms in the last place; standard tables, and with them
+/// programs and keys, must not.
+#[test]
+fn standard_tables_are_far_from_ties() {
+    let weights = |gates: usize| RecurrentWeights {
+        input: Array2::zeros((gates, 1)),
+        hidden: Array2::zeros((gates, 1)),
+        input_bias: Array1::zeros(gates),
+        hidden_bias: Array1::zeros(gates),
+    };
+    let chain = Network::sequential([1])
+        .rnn(&weights(1), RnnActivation::Tanh)
+        .gru(&weights(3), GruReset::After)
+        .lstm(&weights(4))
+        .sigmoid();
+    let network = chain.build().unwrap();
+    let samples = [ndarray::arr2(&[[1.0f32], [-1.0]])];
+    let q = network.quantize(&samples, &Precision::standard()).unwrap();
+    let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
+    // Of gates, of 8-bit, 12-bit and 16-bit tanh, of the memory at midpoints, of the end.
+    let known: [&dyn Fn(f64) -> f64; 6] = [
+        &|x| 4096.0 * sigmoid(x / 16.0),
+        &|x| 128.0 * (x / 32.0).tanh(),
+        &|x| 2048.0 * (x / 32.0).tanh(),
+        &|x| 32768.0 * (x / 32.0).tanh(),
+        &|x| 2048.0 * ((x + 0.5) / 32.0).tanh(),
+        &|x| 128.0 * sigmoid(x / 16.0),
+    ];
+    let points = || (-128..128).map(f64::from);
+    let tables = &q.program().tables;
+    for table in tables {
+        let found = known.iter().any(|f| {
+            let close = |(x, v): (f64, &i32)| (f(x) - f64::from(*v)).abs() <= 1.0;
+            points().zip(&table.values).all(close)
+        });
+        assert!(found, "a table that this test does not know: {table:?}");
+    }
+    assert!(tables.len() >= 5);
+    for f in known {
+        assert!(points().all(|x| (f(x).abs().fract() - 0.5).abs() > 1e-6));
+    }
+}

@@ -14,14 +14,14 @@ impl NetworkBuilder {
     /// The same entries in another shape.
     ///
     /// # Errors
-    /// If the shape has not as many entries.
+    /// If the shape does not have as many entries.
     pub fn reshape(&mut self, x: Value, shape: &[usize]) -> Result<Value, Error> {
         const NAME: &str = "reshape";
         let (node, from) = self.get(NAME, x)?;
         if shape::entries(NAME, shape)? != from.iter().product::<usize>() {
             return Err(wrong(
                 NAME,
-                format!("the shape {from:?} has not as many entries as {shape:?}"),
+                format!("the shape {from:?} does not have as many entries as {shape:?}"),
             ));
         }
         self.name(node, shape.to_vec())

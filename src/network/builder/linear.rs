@@ -57,7 +57,7 @@ impl NetworkBuilder {
     /// `W·x + b` along the last axis: `weight` is `[outputs, inputs]`, `bias` `[outputs]`.
     ///
     /// # Errors
-    /// If the last axis has not as many entries as the matrix columns, there is not one bias for each
+    /// If the last axis does not have as many entries as the matrix columns, there is not one bias for each
     /// row, or a weight is not finite.
     pub fn dense(
         &mut self,

@@ -74,7 +74,7 @@ impl NetworkBuilder {
         self
     }
 
-    /// Checks that so many rows and entries of matrices may be added.
+    /// Checks that `entries` more rows and entries of matrices may be added.
     #[cfg(feature = "onnx")]
     pub(crate) fn has_room(&self, entries: usize) -> Result<(), Error> {
         self.room(Some(entries))
@@ -189,7 +189,7 @@ impl NetworkBuilder {
         self.push(Node::Linear { terms: left, bias })
     }
 
-    /// Checks that so many entries may be added before they are.
+    /// Checks that `entries` more entries may be added, before they are.
     fn room(&self, entries: Option<usize>) -> Result<(), Error> {
         match entries.and_then(|n| n.checked_add(self.spent)) {
             Some(n) if n <= self.limits.entries => Ok(()),

@@ -23,7 +23,7 @@ use crate::{
 const LEAST_FACTOR: f64 = 1.0 + 1.0 / 256.0;
 /// Largest absolute value of a weight.
 const MAX_WEIGHT: f64 = i16::MAX as f64;
-/// A map with fewer entries than one in so many is stored sparse.
+/// A map with fewer entries than one in `DENSE_FROM` is stored sparse.
 const DENSE_FROM: usize = 4;
 /// How often a scale is enlarged at most.
 const MAX_ROUNDS: usize = 1000;
@@ -91,7 +91,7 @@ pub(super) struct Formats {
     pub(super) fixed_shift: bool,
     /// The shift that all stages have, if their weights do not stand against it.
     pub(super) common: u8,
-    /// The most accumulator bits for a shift, and whether it must be so many.
+    /// The most accumulator bits for the shift, and whether it must have just these.
     pub(super) bits: u8,
     pub(super) fixed_bits: bool,
     /// The most of all.

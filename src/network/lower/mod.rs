@@ -106,7 +106,7 @@ pub(super) struct Lowering {
     /// Real value of one unit of the output.
     pub(super) output_unit: f64,
     pub(super) output: Option<SumsReport>,
-    /// The output's form, rounded as it stands.
+    /// Number of weights.
     pub(super) nonzeros: usize,
 }
 
@@ -142,12 +142,12 @@ fn exp2(n: impl Into<f64>) -> f64 {
     n.into().exp2()
 }
 
-/// Largest integer of so many bits.
+/// Largest integer of `width` bits.
 fn full(width: u8) -> f64 {
     exp2(width - 1) - 1.0
 }
 
-/// The nearest integer of so many bits.
+/// The nearest integer of `width` bits.
 fn integer(x: f64, width: u8) -> i32 {
     let half = exp2(width - 1);
     #[expect(clippy::cast_possible_truncation, reason = "clamped")]
