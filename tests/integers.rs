@@ -132,7 +132,7 @@ fn functions_of_wide_registers_read_their_upper_bits() {
         |f: fn(&Operation) -> bool| q.program().operations().iter().filter(|o| f(o)).count();
     assert_eq!(count(|o| matches!(o, Operation::Affine { .. })), 2);
     assert_eq!(count(|o| matches!(o, Operation::Combine { .. })), 2);
-    assert_eq!(count(|o| matches!(o, Operation::Table { .. })), 3);
+    assert_eq!(count(|o| matches!(o, Operation::Lookup(_))), 3);
 }
 
 fn random(rng: &mut ChaCha20Rng, gates: usize, inputs: usize, hidden: usize) -> RecurrentWeights {
