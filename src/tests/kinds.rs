@@ -7,7 +7,7 @@ use crate::{
     ErrorKind, Params, Proof, Prover, Salt, Session, StageTimes, Statement, Verifier, VerifyError,
     Visibility, hex,
     kind::ProofKind,
-    program::{CellKind, Emission},
+    program::{CellKind, Claim, Emission},
     proof::Vectors,
     recursive::Schedule,
     weights::element_bytes,
@@ -229,13 +229,15 @@ fn a_session_that_must_be_a_trace_refuses_what_has_no_room_and_goes_on() {
 
 #[test]
 fn a_program_whose_steps_are_too_large_for_recursion_says_what_to_do() {
-    let prover = prover(&relu_network(&[128; 301]), Schedule::WholeNetwork, 1);
-    let params = prover.params();
+    // Of a network alone some layers would share a step.
+    let network = relu_network(&[128; 301]).program().unwrap();
+    let program = network.with_claim(Claim::ArgMax).unwrap();
+    let params = &Params::setup(&program).unwrap();
+    let prover = Prover::from_bank(params, bank(&program, 1)).unwrap();
     let mut session = begin(&prover);
     session.set_memory_limit(room_for(&prover, 1));
     let x = frame(128, 1);
     let y = session.push_integers(&x).unwrap();
-    let program = params.program();
     let expected = program.run(prover.bank.bank(), &mut Vec::new(), &x);
     assert_eq!(y, expected.unwrap());
     for _ in 0..2 {

@@ -52,6 +52,7 @@ in_both_kinds! {
     an_encoding_that_is_not_canonical_cannot_be_read,
     lengths_are_bounded_before_anything_is_allocated;
     recursive:
+    a_proof_of_another_schedule_is_rejected,
     one_accumulator_off_by_one_with_all_that_follows_is_rejected,
     a_run_that_stops_inside_an_inference_is_rejected,
     a_true_claim_about_another_point_is_rejected,
@@ -347,7 +348,7 @@ fn keys_of_another_program_are_rejected() {
     let mut shape = relu_network(&WIDTHS);
     shape.shift += 1;
     let program = shape.program().unwrap();
-    let params = Params::setup(&program).unwrap();
+    let params = Params::setup_with(&program, schedule_of_kind(SCHEDULE)).unwrap();
     let other = Prover::from_bank(&params, honest().prover.bank.bank().clone()).unwrap();
     let verifier = Verifier::new(&params, other.model_commitment());
     assert_eq!(
@@ -358,16 +359,34 @@ fn keys_of_another_program_are_rejected() {
     let mut proof = proof();
     proof.public.program = program.digest();
     proof.public.model = other.model_commitment().digest().0;
-    if !of_trace() {
-        assert!(matches!(
-            verifier.verify(&proof).unwrap_err(),
-            VerifyError::StepCount { .. }
-        ));
-        proof.public.steps = 6;
-        let rounds = program.bank().rounds();
-        proof.recursive_mut().point.resize(rounds, F::ZERO);
-    }
     assert_refused(verifier.verify(&proof), &VerifyError::Steps);
+}
+
+fn a_proof_of_another_schedule_is_rejected() {
+    let program = honest().prover.params().program();
+    let commitment = honest().prover.model_commitment();
+    // One commitment and one statement for every schedule, keys of each.
+    let whole = Schedule::FramesPerStep(1);
+    let verifier = Verifier::new(
+        &Params::setup_with(program, whole).unwrap(),
+        commitment.clone(),
+    );
+    let mut proof = proof();
+    assert_eq!(
+        verifier.verify(&proof),
+        Err(VerifyError::OtherSchedule {
+            expected: Schedule::WholeNetwork,
+            got: SCHEDULE
+        })
+    );
+    let params = Params::for_proof(program, &proof).unwrap();
+    let accepting = Verifier::new(&params, commitment);
+    assert!(accepting.verify(&proof).is_ok());
+    // The same proof, said to be of that schedule, with the steps that it has.
+    proof.recursive_mut().schedule = Schedule::WholeNetwork;
+    proof.public.steps = FRAMES;
+    assert_refused(verifier.verify(&proof), &VerifyError::Steps);
+    assert!(accepting.verify(&proof).is_err());
 }
 
 #[test]

@@ -541,7 +541,7 @@ fn errors_of_checkpoints_say_what_is_wrong() {
     assert_eq!(
         with(8, 9),
         DecodeError::Version {
-            expected: 3,
+            expected: 4,
             got: 9
         }
         .to_string()
