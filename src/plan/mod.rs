@@ -543,12 +543,10 @@ impl Quantized {
 #[expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 mod tests {
     use super::*;
+    use crate::tests::cells::{CellKind, CellShape, ElmanActivation, SequenceShape};
     use crate::{
         Params,
-        program::{
-            Activation, CellKind, CellShape, ElmanActivation, Emission, LayerShape, NetworkShape,
-            SequenceShape,
-        },
+        program::{Activation, Emission, LayerShape, NetworkShape},
     };
 
     fn constraints(program: &Program, schedule: Schedule) -> usize {

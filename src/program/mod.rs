@@ -14,7 +14,6 @@ mod dimensions;
 pub mod interpreter;
 pub(crate) mod op;
 mod register;
-mod sequence;
 mod validate;
 pub(crate) mod weights;
 
@@ -32,7 +31,6 @@ pub use op::{
     Relu, Requantize, Sign, Slice, Term, Zero, requantize,
 };
 pub use register::{Range, Register, Registers, Shape};
-pub use sequence::{CellKind, CellShape, ElmanActivation, SequenceShape};
 pub(crate) use validate::within;
 pub use weights::{AffineMap, Row, WeightBank};
 

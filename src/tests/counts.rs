@@ -3,8 +3,9 @@
 use expect_test::expect;
 
 use super::fixtures::relu_network;
+use crate::tests::cells::{CellKind, CellShape, ElmanActivation, SequenceShape};
 use crate::{
-    program::{CellKind, CellShape, ElmanActivation, Emission, SequenceShape},
+    program::Emission,
     recursive::{Schedule, Unrolled, count_constraints},
 };
 

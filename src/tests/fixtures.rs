@@ -9,13 +9,13 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::cheat::make_consistent;
+use crate::tests::cells::{CellKind, CellShape, SequenceShape};
 use crate::{
     Params, Prover, Session, VerifyError, Visibility,
     backend::F,
     kind::ProofKind,
     program::{
-        Activation, AffineMap, CellKind, CellShape, Emission, LayerShape, NetworkShape, Program,
-        SequenceShape, Table, WeightBank,
+        Activation, AffineMap, Emission, LayerShape, NetworkShape, Program, Table, WeightBank,
     },
     recursive::{
         Execution, Schedule, StepTrace, StepWitness, Unrolled,

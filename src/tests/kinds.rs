@@ -3,11 +3,12 @@
 use expect_test::expect;
 
 use super::fixtures::{bank, frame, prover, relu_network, sequence};
+use crate::tests::cells::CellKind;
 use crate::{
     ErrorKind, Params, Proof, Prover, Salt, Session, StageTimes, Statement, Verifier, VerifyError,
     Visibility, hex,
     kind::ProofKind,
-    program::{CellKind, Claim, Emission},
+    program::{Claim, Emission},
     proof::Vectors,
     recursive::Schedule,
     weights::element_bytes,

@@ -34,6 +34,7 @@ macro_rules! in_both_kinds {
 }
 
 mod agreement;
+pub(crate) mod cells;
 mod cheat;
 mod circuit_attacks;
 mod claims;

@@ -3,11 +3,9 @@
 use proptest::prelude::*;
 
 use super::fixtures::Bench;
+use crate::tests::cells::{CellKind, CellShape, ElmanActivation, SequenceShape};
 use crate::{
-    program::{
-        Activation, AffineMap, CellKind, CellShape, ElmanActivation, Emission, LayerShape,
-        SequenceShape, WeightBank, interpreter::Interpreter,
-    },
+    program::{Activation, AffineMap, Emission, LayerShape, WeightBank, interpreter::Interpreter},
     recursive::Schedule,
 };
 

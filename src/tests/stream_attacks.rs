@@ -3,9 +3,10 @@
 use ff::Field;
 
 use super::fixtures::{Bench, bank, frame, sequence};
+use crate::tests::cells::CellKind;
 use crate::{
     backend::F,
-    program::{CellKind, Emission, Operation, Register},
+    program::{Emission, Operation, Register},
     recursive::{
         Node, Schedule,
         state::{carried_digest, registers_digest},

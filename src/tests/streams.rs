@@ -3,11 +3,12 @@
 use std::sync::OnceLock;
 
 use super::fixtures::{assert_refused, bank, frame, of_kind, of_trace, sequence};
+use crate::tests::cells::CellKind;
 use crate::{
     BlindingSeed, DigestBuilder, ErrorKind, Inputs, Outputs, Params, Proof, Prover, Session,
     Statement, VectorDigest, Verifier, VerifyError, Visibility,
     error::DecodeError,
-    program::{CellKind, Emission, interpreter::Interpreter},
+    program::{Emission, interpreter::Interpreter},
     proof::{Argument, Vectors},
     recursive::Schedule,
 };

@@ -4,10 +4,11 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::{Case, Net, Runtime, ends, listed_frames, listed_net, most_of};
+use crate::tests::cells::{CellKind, CellShape, ElmanActivation, SequenceShape};
 use crate::{
     program::{
-        Activation, Affine, AffineMap, CellKind, CellShape, ElmanActivation, Emission, LayerShape,
-        Operation, Program, Register, SequenceShape, Table, Term, WeightBank,
+        Activation, Affine, AffineMap, Emission, LayerShape, Operation, Program, Register, Table,
+        Term, WeightBank,
     },
     recursive::Schedule,
     tests::{claims, fixtures},

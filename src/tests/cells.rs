@@ -1,4 +1,4 @@
-//! From the shape of a recurrent network to its program.
+//! Programs of recurrent networks, from their shapes.
 //!
 //! # Integers
 //!
@@ -22,7 +22,7 @@
 
 use layerfold_gadgets::Table as Values;
 
-use super::{
+use crate::program::{
     Activation, Affine, Builder, Emission, LayerShape, Program, ProgramError, Register, Requantize,
     Table,
 };
@@ -40,7 +40,7 @@ const CANDIDATE: u8 = 12;
 
 /// The activation of an Elman cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ElmanActivation {
+pub(crate) enum ElmanActivation {
     /// `max(x, 0)`.
     Relu,
     /// The hyperbolic tangent.
@@ -49,8 +49,7 @@ pub enum ElmanActivation {
 
 /// The equations of a recurrent cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum CellKind {
+pub(crate) enum CellKind {
     /// `h' = act(W_ih·x + W_hh·h + b)` (Elman 1990).
     Elman(ElmanActivation),
     /// Gated recurrent unit (Cho et al. 2014) with the reset gate after the product, as PyTorch
@@ -65,11 +64,11 @@ pub enum CellKind {
 
 /// A recurrent cell and the length of its state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct CellShape {
+pub(crate) struct CellShape {
     /// Its equations.
-    pub kind: CellKind,
+    pub(crate) kind: CellKind,
     /// Entries of its state.
-    pub hidden: u32,
+    pub(crate) hidden: u32,
 }
 
 /// The integer shape of a recurrent network: everything but the weights.
@@ -82,23 +81,23 @@ pub struct CellShape {
 /// - GRU, reset before: `r`, `z`, `n` of the input; and in a map of its own `n` of the state;
 /// - LSTM: `i`, `f`, `g`, `o`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SequenceShape {
+pub(crate) struct SequenceShape {
     /// Entries of a frame.
-    pub inputs: u32,
+    pub(crate) inputs: u32,
     /// The cells, each reading the state of the one before; at least one.
-    pub cells: Vec<CellShape>,
+    pub(crate) cells: Vec<CellShape>,
     /// Dense layers on the state of the last cell.
-    pub head: Vec<LayerShape>,
+    pub(crate) head: Vec<LayerShape>,
     /// Tables that activations of the head refer to.
-    pub tables: Vec<Table>,
+    pub(crate) tables: Vec<Table>,
     /// Whether every frame has an output, or only the last.
-    pub emission: Emission,
+    pub(crate) emission: Emission,
     /// Width of frames, and of all states but those of the table above.
-    pub width: u8,
+    pub(crate) width: u8,
     /// Requantising shift `s` of every affine operation.
-    pub shift: u8,
+    pub(crate) shift: u8,
     /// Accumulator bits `B` of every affine operation.
-    pub bits: u8,
+    pub(crate) bits: u8,
 }
 
 fn table(values: &Values) -> Table {
@@ -340,7 +339,7 @@ impl SequenceShape {
     /// # Errors
     /// [`ProgramError`] if a dimension is zero or too large, layers do not fit each other, or an
     /// activation names a table that does not exist.
-    pub fn program(&self) -> Result<Program> {
+    pub(crate) fn program(&self) -> Result<Program> {
         let mut cells = Cells {
             shape: self,
             builder: Builder::new(self.inputs, self.width),
