@@ -46,6 +46,9 @@ pub(super) struct Form {
     pub(super) products: Vec<Product>,
 }
 
+/// Multiples of consecutive entries of registers: register, start and factor.
+pub(super) type Addends = Vec<(usize, usize, f64)>;
+
 impl Form {
     pub(super) fn register(register: usize, len: usize) -> Result<Self, Error> {
         Ok(Self {
@@ -84,7 +87,7 @@ impl Form {
 
     /// The linear part as multiples of consecutive entries of registers, with register, start and factor,
     /// and one constant for all entries; `None` if it is no such sum.
-    pub(super) fn addends(&self) -> Option<(Vec<(usize, usize, f64)>, f64)> {
+    pub(super) fn addends(&self) -> Option<(Addends, f64)> {
         let constant = self.constant.first().copied().unwrap_or(0.0);
         if self.constant.iter().any(|c| *c != constant) {
             return None;

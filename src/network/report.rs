@@ -282,7 +282,7 @@ impl Quantized {
             scale: encoding.unit,
             zero: encoding.value(0),
             range: (errors.least, errors.most),
-            bits: encoding.width,
+            bits: encoding.width + u8::from(!encoding.signed),
             shift: None,
             accumulator_bits: None,
             max_weight: None,
@@ -481,7 +481,7 @@ impl StateErrors {
         let powers = (0..64).map(|k| 1usize << k).take_while(|n| *n < frames);
         StateError {
             entries: encoding.len,
-            bits: encoding.width,
+            bits: encoding.width + u8::from(!encoding.signed),
             after: powers
                 .chain([frames])
                 .filter_map(|n| Some((n, *self.by_frame.get(n.checked_sub(1)?)?)))

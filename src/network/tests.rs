@@ -343,7 +343,7 @@ fn standard_tables_are_far_from_ties() {
         &|x| 2048.0 * (x / 32.0).tanh(),
         &|x| 32768.0 * (x / 32.0).tanh(),
         &|x| 2048.0 * ((x + 0.5) / 32.0).tanh(),
-        &|x| 128.0 * sigmoid(x / 16.0),
+        &|x| 128.0 * sigmoid(x / 128.0),
     ];
     let points = || (-128..128).map(f64::from);
     let tables = &q.program().tables;

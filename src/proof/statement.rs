@@ -33,7 +33,7 @@ impl VectorDigest {
 
 impl fmt::Display for VectorDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode(&self.0))
+        f.write_str(&hex::encode(self.0))
     }
 }
 
@@ -255,7 +255,7 @@ impl Serialize for Statement {
         };
         let mut out = serializer.serialize_struct("Statement", 9)?;
         out.serialize_field("model", &self.model.to_string())?;
-        out.serialize_field("program", &hex::encode(&self.program))?;
+        out.serialize_field("program", &hex::encode(self.program))?;
         out.serialize_field("kind", &self.kind)?;
         out.serialize_field("steps", &self.steps)?;
         out.serialize_field("frames", &self.frames)?;

@@ -129,11 +129,23 @@ pub(crate) fn encode(program: &Program) -> Result<Registers<Encoding>, ProgramEr
         ),
         encodings: Registers::new(Encoding::of(program.frame), carried),
     };
+    let body = program.operations.len();
+    let mut held = Vec::new();
     for (at, operation) in program.all_operations().enumerate() {
+        // The head reads what is carried on, with the bits that it is carried on with.
+        if at == body {
+            for c in &program.carried {
+                held.push((c.next, encoder.encodings[c.next]));
+                encoder.encodings[c.next] = Encoding::of(c.shape);
+            }
+        }
         let encoding = encoder.encode(at, operation)?;
         let enforced = encoder.enforced_of(operation, &encoding);
         encoder.encodings.push(encoding);
         encoder.enforced.push(enforced);
+    }
+    for (next, own) in held.into_iter().rev() {
+        encoder.encodings[next] = own;
     }
     for (part, carried) in program.carried.iter().enumerate() {
         let own = Encoding::of(carried.shape).range();
@@ -393,12 +405,16 @@ fn narrow(least: i128, most: i128) -> Option<Range> {
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
-    use crate::program::{Affine, Builder};
+    use crate::{
+        program::{Affine, Builder},
+        recursive::{Schedule, Unrolled, step_constraints},
+    };
 
     /// Sums that are promised to be small, added up in `width` bits over 100 frames; a circuit holds
     /// them with `2 + shift` bits or more, and enforces no less.
     fn summed(reach: u64, shift: u8, width: u8) -> Program {
         let mut builder = Builder::new(1, 8);
+        builder.limit_frames(100);
         let total = builder.state(vec![0], width).unwrap();
         let map = builder.map(1, 1);
         let sums = builder.affine(&[(map, Register::Frame)], reach).unwrap();
@@ -410,15 +426,36 @@ mod tests {
             })
             .unwrap();
         builder.carry(total, next);
-        builder.limit_frames(100);
         let program = builder.finish(rounded).unwrap();
         assert!(Affine::reach_of(2 + shift, shift) >= reach);
         program
     }
 
+    /// 7 bits that are carried on with 8: what the head makes of them is held with 8.
+    #[test]
+    fn the_head_reads_what_is_carried_on_as_it_is_carried() {
+        let mut builder = Builder::new(1, 8);
+        let part = builder.state(vec![0], 8).unwrap();
+        let map = builder.map(1, 1);
+        let sums = builder
+            .affine(&[(map, Register::Frame)], Affine::reach_of(20, 4))
+            .unwrap();
+        let rounded = builder.requantize(sums, 4, 7).unwrap();
+        builder.carry(part, rounded);
+        builder.begin_head();
+        let output = builder.relu(rounded).unwrap();
+        let program = builder.finish_last(output).unwrap();
+        let encodings = encode(&program).unwrap();
+        assert_eq!(encodings[rounded], Encoding::signed(1, 7));
+        assert_eq!(encodings[output], Encoding::signed(1, 8));
+        // As the circuit has them: synthesis refuses anything else.
+        let step = Unrolled::new(&program, Schedule::WholeNetwork).unwrap();
+        assert!(step_constraints(&step) > 0);
+    }
+
     #[test]
     fn sums_over_frames_have_room_for_what_a_circuit_enforces() {
-        assert!(encode(&summed(1, 4, 16)).is_ok());
+        encode(&summed(1, 4, 16)).unwrap();
         // In the program's own terms there is room.
         let refused = encode(&summed(1, 20, 8));
         assert!(matches!(refused, Err(ProgramError::Operation { .. })));

@@ -13,6 +13,8 @@ const MAX_STEP_BITS: u64 = 1 << 20;
 const MAX_CONSTRAINTS: u64 = 1 << 22;
 /// Largest number of terms in these constraints, estimated from above.
 const MAX_TERMS: u64 = 1 << 25;
+/// Largest number of terms that the operations of a step have, as programs write them.
+const MAX_HELD: u64 = 1 << 22;
 /// Largest number of phases times entries of a step.
 const MAX_WORK: u64 = 1 << 28;
 /// Largest number of slots and routes times phases.
@@ -42,7 +44,14 @@ pub(super) fn check_work(
     let all = bits(encodings.values().iter()).saturating_mul(frames);
     within("bits of all registers", all, 1, MAX_STEP_BITS)?;
     let operations = (program.operations.len() as u64).saturating_mul(frames);
-    within("operations of a step", operations, 0, MAX_STEP_BITS)
+    within("operations of a step", operations, 0, MAX_STEP_BITS)?;
+    // Every frame has its own copy of what an operation holds.
+    let held = program.operations.iter().map(|operation| match operation {
+        Operation::Dot(dot) => 1 + dot.coefficients.len() as u64,
+        other => 1 + other.reads().len() as u64,
+    });
+    let held = held.fold(0, u64::saturating_add).saturating_mul(frames);
+    within("terms of the operations of a step", held, 0, MAX_HELD)
 }
 
 /// Before the slots of a step are written out.
@@ -131,7 +140,13 @@ fn most_terms(step: &Unrolled) -> u64 {
         let own = step.encodings[result].len as u64;
         let (times, gates) = match node {
             Node::Operation(Operation::Indicators(i)) => (u64::from(i.len), 0),
-            Node::Operation(Operation::ArgMax(a)) => (4 + len(&a.input) / 8, 0),
+            // Sums of all indicators, and of those from an entry on, for each entry.
+            Node::Operation(Operation::ArgMax(a)) => (
+                4,
+                len(&a.input)
+                    .saturating_mul(len(&a.input))
+                    .saturating_mul(2),
+            ),
             // Bits of each route's map index, a selector of every phase in it.
             Node::Affine(routes) if step.phases > 1 => {
                 let bits = u64::from(step.dimensions.lambda) + 2;

@@ -121,8 +121,8 @@ fn cells_of_64() {
     expect![[r#"
         Elman(Relu): 4928 of 16168
         Elman(Tanh): 9920 of 21160
-        Gru: 46720 of 62300
-        GruResetBefore: 50752 of 66802
+        Gru: 46528 of 62108
+        GruResetBefore: 50560 of 66610
         Lstm: 57088 of 72666"#]]
     .assert_eq(&all.join("\n"));
 }

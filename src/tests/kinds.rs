@@ -433,10 +433,10 @@ fn circuits_are_those_of_this_version_of_the_keys() {
     let params = one_step_a_frame().params().clone();
     let digests = [
         hex::encode(params.digest()),
-        hex::encode(&element_bytes(&params.0.public().unwrap().digest())),
+        hex::encode(element_bytes(&params.0.public().unwrap().digest())),
     ];
     expect![[r#"
-        852771b18bb065705880b8ecb79d507b22db21bf21557b72ea45182091438ccc
+        e7231ca97ffe998c60daef64128febcef277c4c8ddd665fb2fb7e849641ebe90
         9d18aa080b167b3d91c3616618ad0018959bd123e9c2532da3e596c6f33f2a03"#]]
     .assert_eq(&digests.join("\n"));
 }

@@ -174,9 +174,10 @@ impl Gen {
                 p.operations.push(operation.clone());
                 while p.frame_limit >= 8 {
                     match p.validate_language() {
-                        Err(ProgramError::Operation { problem, .. })
-                            if problem == "a sum over the frames can leave its register" =>
-                        {
+                        Err(ProgramError::Operation {
+                            problem: "a sum over the frames can leave its register",
+                            ..
+                        }) => {
                             p.frame_limit >>= 1;
                         }
                         Err(ProgramError::Operation { .. }) => return None,

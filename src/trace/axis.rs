@@ -53,6 +53,11 @@ impl AxisMap {
         }
     }
 
+    /// Whether it reads sums of cells.
+    pub(crate) fn is_sum(&self) -> bool {
+        matches!(self.kind, AxisKind::Prefix(_) | AxisKind::Weights(_))
+    }
+
     /// One cell for all `len` entries.
     pub(crate) fn cell(index: usize, len: usize) -> Self {
         Self {

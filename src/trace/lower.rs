@@ -31,6 +31,7 @@ const MOST_TABLE_ROWS: usize = 1 << 20;
 const MOST_TERMS_OF_FORM: usize = 1 << 10;
 const MOST_TERMS: usize = 1 << 20;
 const MOST_PARTS: usize = 1 << 13;
+const MOST_WEIGHTS: usize = 1 << 27;
 /// Most bits of the key of a table of quotients.
 const MOST_KEY_BITS: u32 = 16;
 
@@ -125,6 +126,8 @@ struct Lowering<'a> {
     siblings: BTreeMap<(Register, usize, usize), Vec<Sibling>>,
     /// Terms of all forms.
     terms: usize,
+    /// Weights of sums over frames that are read at one of them.
+    weights: usize,
     /// Whether something was read in a way that no map stands for, or the system is too large.
     unreadable: bool,
 }
@@ -135,8 +138,10 @@ struct Lowering<'a> {
 /// system is too large.
 pub(crate) fn lower(program: &Program, instance: Instance<'_>) -> Option<System> {
     // Once to count what tables would be read for, and once to choose them.
-    let first = Lowering::new(program, instance, Census::default()).run();
-    let second = Lowering::new(program, instance, first.census).run();
+    let census = Lowering::new(program, instance, Census::default())
+        .run()
+        .census;
+    let second = Lowering::new(program, instance, census).run();
     let mut system = second.system;
     if second.unreadable {
         return None;
@@ -194,6 +199,7 @@ impl<'a> Lowering<'a> {
             wide: BTreeMap::new(),
             siblings: BTreeMap::new(),
             terms: 0,
+            weights: 0,
             unreadable: false,
         }
     }
@@ -488,6 +494,14 @@ impl<'a> Lowering<'a> {
             len: linear.size.len,
         };
         let entries = AxisMap::identity(size.len);
+        // A sum over frames that is read at one of them has a weight for each.
+        let sums = linear.views.iter().filter(|v| v.time.is_sum()).count();
+        self.weights = self
+            .weights
+            .saturating_add(sums.saturating_mul(linear.size.time));
+        if self.weights > MOST_WEIGHTS {
+            return self.readable(None, size);
+        }
         if let Some(read) = linear.read(map, &entries, size) {
             return read;
         }

@@ -282,7 +282,7 @@ impl Lowerer<'_> {
         let upper = width.view.map(|view| {
             let drop = width.full - view;
             let values = values.iter().map(|v| v >> drop).collect();
-            (self.emit.table(argument.register, values), view)
+            (self.emit.table(argument.register, values), drop)
         });
         let register = self.emit.table(argument.register, values);
         let result = Encoding {
@@ -290,7 +290,7 @@ impl Lowerer<'_> {
             ..self.emit.encoding(register, unit)
         };
         Ok(Done {
-            linear: upper.map_or(result, |(r, view)| self.view(r, result, view)),
+            linear: upper.map_or(result, |(r, drop)| self.view(r, result, drop)),
             source: None,
             lowered: Lowered {
                 name: format!("{}, table", stage.name()),
@@ -348,7 +348,7 @@ impl Lowerer<'_> {
         let register = self.emit.requantize(inner, 0, width.full);
         let upper = width.view.map(|view| {
             let drop = width.full - view;
-            (self.emit.requantize(inner, drop, view), view)
+            (self.emit.requantize(inner, drop, view), drop)
         });
         let result = Encoding {
             steps,
@@ -362,7 +362,7 @@ impl Lowerer<'_> {
             wanted,
         };
         Ok(Done {
-            linear: upper.map_or(result, |(r, view)| self.view(r, result, view)),
+            linear: upper.map_or(result, |(r, drop)| self.view(r, result, drop)),
             source: Some((inner, shift)).filter(|_| steps == 0),
             lowered: Lowered {
                 name: format!("{}, interpolated", stage.name()),

@@ -224,6 +224,9 @@ pub(super) fn lower(
     ))
 }
 
+/// The stages, and the output: its register, unit and sums.
+type Run = (Vec<Option<Lowered>>, Register, (f64, Option<SumsReport>));
+
 impl<'a> Lowerer<'a> {
     fn new(
         network: &'a Network,
@@ -279,8 +282,10 @@ impl<'a> Lowerer<'a> {
             let width = widths[1 + s];
             let state = parts.next().map(|r| lowerer.emit.encoding(r, *unit));
             let Some(state) = state else { break };
-            let view = width.view.and_then(|view| Some((parts.next()?, view)));
-            let linear = view.map(|(r, view)| lowerer.view(r, state, view));
+            let view = width
+                .view
+                .and_then(|view| Some((parts.next()?, width.full - view)));
+            let linear = view.map(|(r, drop)| lowerer.view(r, state, drop));
             lowerer.full.push(state);
             lowerer.registers.push(linear.unwrap_or(state));
             lowerer.sources.push(None);
@@ -288,18 +293,16 @@ impl<'a> Lowerer<'a> {
         Ok(lowerer)
     }
 
-    /// The upper bits of a value: an integer stands for the middle of what it was cut from.
-    fn view(&self, register: Register, of: Encoding, bits: u8) -> Encoding {
-        let unit = of.unit * exp2(of.width - bits);
+    /// A value without its lowest bits: an integer stands for the middle of what it was cut from.
+    fn view(&self, register: Register, of: Encoding, drop: u8) -> Encoding {
+        let unit = of.unit * exp2(drop);
         Encoding {
             rest: unit / 2.0,
             ..self.emit.encoding(register, unit)
         }
     }
 
-    fn run(
-        &mut self,
-    ) -> Result<(Vec<Option<Lowered>>, Register, (f64, Option<SumsReport>)), Error> {
+    fn run(&mut self) -> Result<Run, Error> {
         let stages = &self.network.stages;
         let count = self.network.register_of(stages.len());
         let blank = self.full[0];

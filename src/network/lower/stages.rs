@@ -68,10 +68,11 @@ impl Lowerer<'_> {
         let (rounded, register) = round(0, width.full);
         let view = width
             .view
-            .map(|view| (round(width.full - view, view).1, view));
+            .map(|view| width.full - view)
+            .map(|drop| (round(drop, width.full - drop).1, drop));
         let result = self.emit.encoding(register, sums.unit);
         Ok(Done {
-            linear: view.map_or(result, |(r, bits)| self.view(r, result, bits)),
+            linear: view.map_or(result, |(r, drop)| self.view(r, result, drop)),
             source: Some((sums.register, sums.shift)).filter(|_| !relu),
             lowered: Lowered {
                 name: stage.name(),

@@ -1032,6 +1032,45 @@ fn heads(cases: &mut Vec<Case>) {
                 })
             }),
         );
+        let unit = vec![vec![1, 0, 0], vec![0, 1, 0], vec![0, 0, 1]];
+        // Carried with more bits than it is computed with: the head has those that it is carried with.
+        for (width, parts) in [(7, &[1][..]), (7, &[1, 1, 1]), (2, &[1, 1]), (5, &[3])] {
+            let mut net = Net::new(3, 8);
+            let before = net.state(8, &[0; 3]);
+            let y = net.affine(&[(FRAME, unit.clone())], &[0; 3], 20, 2);
+            let q = net.requantize(y, 0, width);
+            net.next(before, q);
+            net.head();
+            let mut start = 0;
+            let slices = parts.iter().map(|len| {
+                start += len;
+                net.slice(q, start - len, *len)
+            });
+            let mut slices: Vec<_> = slices.collect();
+            slices[0] = if slices.len() == 3 {
+                net.relu(slices[0])
+            } else {
+                slices[0]
+            };
+            let out = match slices.as_slice() {
+                [only] => *only,
+                several => net.concat(several),
+            };
+            let (parts, relu) = (parts.len(), parts.len() == 3);
+            let name = format!("a head on {width} bits of 8, {parts} parts, {per_step} to a step");
+            let len = start as usize;
+            cases.push(net.case(&name, out, ends(3, 8)).per_step(per_step).run(
+                0.0,
+                move |frames| {
+                    folded_over(frames, (), move |(), x| {
+                        let mut q: Vec<f64> =
+                            x[..len].iter().map(|x| rounded(*x, 2, width)).collect();
+                        q[0] = if relu { q[0].max(0.0) } else { q[0] };
+                        q
+                    })
+                },
+            ));
+        }
         // A network on what is carried on.
         let (a, b) = (weights(2, 3, 100, 14), weights(3, 2, 100, 15));
         let mut net = Net::new(3, 8);
@@ -1048,7 +1087,6 @@ fn heads(cases: &mut Vec<Case>) {
         let r = net.relu(q);
         let t = net.table(q, |x| curve(x, 8));
         let hot = net.argmax(z);
-        let hot = hot;
         let out = net.concat(&[r, t, hot, next]);
         cases.push(
             net.case(&format!("a head, {per_step} to a step"), out, ends(3, 8))
