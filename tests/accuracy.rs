@@ -49,12 +49,12 @@ fn rounded(values: &mut [f32]) {
 }
 
 /// Weights of both layers, an input, and the units of input and hidden values.
-type Layers = dyn Fn(&[f32], &[f32], ArrayView1<'_, f32>, f32, f32) -> Array1<f32>;
+type Layers<'a> = dyn Fn(&[f32], &[f32], ArrayView1<'_, f32>, f32, f32) -> Array1<f32> + 'a;
 
 /// Two layers as an 8-bit library would have them: weights rounded by tensor, inputs and hidden values by
 /// their largest in calibration, exact sums.
 fn naive(
-    layers: &Layers,
+    layers: &Layers<'_>,
     weights: (&[f32], &[f32]),
     samples: &Array2<f32>,
     hidden: f32,

@@ -36,7 +36,7 @@ impl ImportOptions {
     }
 
     /// Whether a `Softmax` or `LogSoftmax` at the end is left out: the outputs are logits then,
-    /// in the same order of size. [`ImportReport::notes`] says so.
+    /// in the same order of size. [`ImportReport::notes`](super::ImportReport::notes) says so.
     pub fn drop_softmax(mut self, drop: bool) -> Self {
         self.drop_softmax = drop;
         self

@@ -255,7 +255,7 @@ impl Program {
     /// Reads a program from the bytes that [`to_bytes`](Self::to_bytes) made, and validates it.
     ///
     /// # Errors
-    /// [`DecodeError`](crate::DecodeError) if the bytes are no program, have trailing bytes, or
+    /// [`DecodeError`] if the bytes are no program, have trailing bytes, or
     /// describe a program that is not valid.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
         // A valid program needs less; what is decoded takes some thirty-five times as much.

@@ -39,7 +39,7 @@ pub(super) struct Proved {
 }
 
 /// Wall-clock time spent in each stage of a session. If [steps are folded beside
-/// others](Session::set_overlap), the sum may be more than the time that has passed.
+/// others](crate::Session::set_overlap), the sum may be more than the time that has passed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StageTimes {
     /// Inference on integers.

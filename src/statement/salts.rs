@@ -12,7 +12,7 @@ use crate::{backend::F, hash::shake, weights::element_bytes};
 /// What the salts of a sequence of vectors are made of: 32 random bytes, one salt for each index.
 ///
 /// Secret material. Who is given the key of the inputs and knows the inputs can recompute the
-/// digest in a statement (see [`DigestBuilder`](super::DigestBuilder)); and can test guesses of inputs
+/// digest in a statement (see [`DigestBuilder`](crate::DigestBuilder)); and can test guesses of inputs
 /// that he does not know. The keys of inputs and outputs are independent.
 ///
 /// Salts follow from a key, rather than being drawn one by one, so that a session of any length
