@@ -191,3 +191,46 @@ fn most_terms(step: &Unrolled) -> u64 {
     }
     total
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use crate::{
+        program::{Affine, Builder, Dot, ProgramError, Register, Term},
+        recursive::{Schedule, Unrolled},
+    };
+
+    /// A schedule, which a proof names, does not multiply what a program's bytes hold beyond bounds.
+    #[test]
+    fn frames_of_a_step_share_a_bound_on_their_terms() {
+        let refused = |builder: Builder, frames| {
+            let program = builder.finish(Register::Frame).unwrap();
+            let step = Unrolled::new(&program, Schedule::FramesPerStep(frames));
+            matches!(step, Err(ProgramError::Dimension { what, .. }) if what.starts_with("terms of the"))
+        };
+        let mut maps = Builder::new(1, 2);
+        let map = maps.map(1, 1);
+        for _ in 0..1 << 7 {
+            let terms = vec![
+                Term {
+                    map,
+                    input: Register::Frame
+                };
+                1 << 10
+            ];
+            maps.push(Affine { terms, reach: 1 }).unwrap();
+        }
+        assert!(refused(maps, 127));
+        let mut dots = Builder::new(1 << 11, 2);
+        dots.map(1, 1 << 11);
+        for _ in 0..1 << 7 {
+            let coefficients = vec![0; 1 << 11];
+            dots.push(Dot {
+                input: Register::Frame,
+                coefficients,
+            })
+            .unwrap();
+        }
+        assert!(refused(dots, 17));
+    }
+}
