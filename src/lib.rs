@@ -69,6 +69,8 @@ pub use backend::{Backend, PallasVesta};
 pub use error::{DecodeError, Error, ErrorKind};
 pub use keys::{ConstraintReport, Params};
 pub use kind::ProofKind;
+/// Vectors and matrices of the interface are of this crate.
+pub use ndarray;
 pub use network::{Network, NetworkBuilder, Precision, Quantized, Scales, Tensors};
 pub use proof::{Inputs, Outputs, Proof, Statement, VectorDigest, Verifier, VerifyError};
 pub use recursive::Schedule;

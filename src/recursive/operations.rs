@@ -243,9 +243,11 @@ pub(super) fn synthesize<CS: ConstraintSystem<F>>(
                 context.synthesize(&mut cs, operation, shape)?
             }
         };
-        // What is hashed, and what a verifier recomputes, rests on how registers are said to be held.
+        // What is hashed, and what a verifier recomputes, rests on how registers are said to be held. What
+        // only a table reads has no entries of its own.
         let is_held = |e: &Entry<F>| (e.width(), e.offset()) == (shape.width, shape.offset);
-        if entries.len() != shape.len || !entries.iter().all(is_held) {
+        let is_fused = entries.is_empty() && only_table_reads(step, result);
+        if !is_fused && (entries.len() != shape.len || !entries.iter().all(is_held)) {
             return Err(SynthesisError::Unsatisfiable);
         }
         registers.set(result, entries);
