@@ -22,8 +22,16 @@ struct File {
 }
 
 fn is_test(attributes: &[syn::Attribute]) -> bool {
-    attributes.iter().any(|a| {
-        a.path().is_ident("cfg") && a.parse_args::<syn::Ident>().is_ok_and(|i| i == "test")
+    let mut conditions = attributes.iter().filter(|a| a.path().is_ident("cfg"));
+    conditions.any(|a| {
+        let condition = a.parse_args::<syn::Meta>().unwrap();
+        match condition {
+            syn::Meta::Path(path) => path.is_ident("test"),
+            syn::Meta::List(list) if list.path.is_ident("all") => {
+                list.tokens.to_string().starts_with("test")
+            }
+            _ => false,
+        }
     })
 }
 
@@ -117,6 +125,9 @@ impl<'a> Visit<'a> for Reader<'_> {
             }
         }
     }
+
+    /// `pub(super)` imports nothing.
+    fn visit_vis_restricted(&mut self, _: &'a syn::VisRestricted) {}
 
     fn visit_path(&mut self, path: &'a syn::Path) {
         let names: Names = path.segments.iter().map(|s| s.ident.to_string()).collect();

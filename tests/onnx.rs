@@ -9,9 +9,10 @@ mod recurrent;
 use std::{fs, path::PathBuf};
 
 use layerfold::{
-    Outputs, Params, Proof, Prover, Verifier, Visibility,
+    Outputs, Params, Proof, ProofKind, Prover, Verifier, Visibility,
     network::{Network, Precision},
     onnx::{ImportOptions, OnnxError, UnsupportedNode, from_bytes, from_bytes_with},
+    program::Claim,
 };
 use ndarray::Array2;
 use proto::Message;
@@ -1303,4 +1304,44 @@ fn a_batch_of_one_is_noted() {
         ["the first dimension of the input `x` is open, and taken for a batch of one"]
     );
     assert!(notes(&[2, 4]).is_empty());
+}
+
+/// A claim is about the outputs of any network: of convolutions, of each frame, of the last one.
+#[test]
+fn claims_are_about_the_outputs_of_any_network() {
+    for (name, kind) in [
+        ("net-lenet", ProofKind::Trace),
+        ("net-gru", ProofKind::Trace),
+        ("net-gru", ProofKind::Recursive),
+        ("net-lstm-last", ProofKind::Trace),
+    ] {
+        let case = case(name);
+        let network = from_bytes(&case.bytes).unwrap().network;
+        let len = network.input_len();
+        let sequence = |x: &Vec<f32>| Array2::from_shape_vec((x.len() / len, len), x.clone());
+        let sequences: Result<Vec<_>, _> = case.inputs.iter().map(sequence).collect();
+        let sequences = sequences.unwrap();
+        let quantized = network.quantize(&sequences, &Precision::default()).unwrap();
+        let program = quantized.program().with_claim(Claim::ArgMax).unwrap();
+        let params = Params::setup(&program).unwrap();
+        let prover = Prover::new(&params, &quantized).unwrap();
+        let visibility = Visibility::private_inputs().public_outputs();
+        let mut session = prover.session(visibility).unwrap();
+        session.set_kind(Some(kind)).unwrap();
+        for frame in sequences[0].rows() {
+            session.push(frame).unwrap();
+        }
+        let proof = Proof::from_bytes(&session.finish().unwrap().to_bytes()).unwrap();
+        let params = Params::for_proof(&program, &proof).unwrap();
+        let verifier = Verifier::new(&params, prover.model_commitment()).kind(kind);
+        let Outputs::Public { vectors } = verifier.verify(&proof).unwrap().outputs else {
+            panic!("outputs are public");
+        };
+        let outputs = quantized.infer_sequence(sequences[0].view()).unwrap();
+        let largest = outputs.rows().into_iter().map(|y| {
+            let most = y.iter().copied().fold(f32::MIN, f32::max);
+            vec![y.iter().position(|v| *v == most).unwrap() as i64]
+        });
+        assert_eq!(vectors, largest.collect::<Vec<_>>(), "{name}");
+    }
 }
