@@ -275,8 +275,8 @@ fn secrets_are_secret(_: &Path) {}
 fn a_sequence_is_proved_with_kept_blinds() {
     let folder = folder();
     let (_, inspected) = json(&folder, &["inspect", "net-gru.onnx", "--rows", "5"]);
-    assert_eq!(inspected["network"]["kind"], "sequence", "{inspected}");
-    let width = inspected["network"]["cells"][0]["inputs"].as_u64().unwrap();
+    assert_eq!(inspected["network"]["states"], 2, "{inspected}");
+    let width = inspected["scales"]["inputs"].as_u64().unwrap();
     let row: Vec<String> = (0..width).map(|k| format!("0.{k}")).collect();
     let rows = vec![row.join(","); 5].join("\n");
     fs::write(folder.path().join("frames.csv"), rows).unwrap();
@@ -313,7 +313,7 @@ fn a_sequence_is_proved_with_kept_blinds() {
     let (code, report) = json(&folder, &report);
     assert_eq!(code, 0);
     assert_eq!(report["report"]["frames"], 5);
-    assert_eq!(report["report"]["states"].as_array().unwrap().len(), 1);
+    assert_eq!(report["report"]["states"].as_array().unwrap().len(), 2);
     assert!(report["expected"]["cpu_s"].as_f64().unwrap() > 0.01);
     assert_eq!(report["expected"]["kind"], "trace");
 }
