@@ -151,9 +151,10 @@ fn prove(
     // The verifier has three files and nothing else.
     let program = Program::from_bytes(&fs::read(out.join("program.bin"))?)?;
     let commitment = ModelCommitment::from_bytes(&fs::read(out.join("model.bin"))?)?;
-    let verifier = Verifier::new(&Params::setup(&program)?, commitment);
+    let proof = Proof::from_bytes(&fs::read(out.join("proof.bin"))?)?;
+    let verifier = Verifier::new(&Params::for_proof(&program, &proof)?, commitment);
     let started = Instant::now();
-    let statement = verifier.verify(&Proof::from_bytes(&fs::read(out.join("proof.bin"))?)?)?;
+    let statement = verifier.verify(&proof)?;
     println!("verify    {:.2?}", started.elapsed());
 
     let Outputs::Public { vectors } = &statement.outputs else {
