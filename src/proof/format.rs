@@ -115,6 +115,10 @@ impl Params {
     /// The keys of a program that verify a proof, whatever [schedule](Proof::schedule) its prover chose:
     /// the statement is the same under all of them. Of the proof nothing else is read.
     ///
+    /// The prover chooses how large a step is, and so what the keys cost: up to `2^22` constraints, minutes
+    /// and gigabytes. Whoever verifies proofs of strangers says which schedule is accepted with
+    /// [`setup_with`](Self::setup_with), or takes traces only, with [`Verifier::kind`](crate::Verifier::kind).
+    ///
     /// # Errors
     /// As [`setup`](Self::setup).
     pub fn for_proof(program: &Program, proof: &Proof) -> Result<Self, Error> {
