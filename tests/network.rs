@@ -1316,7 +1316,7 @@ fn nothing_is_divided_by_zero() {
     let zeros = vec![Array1::zeros(3)];
     let quantized = graph.quantize(&zeros, &Precision::default()).unwrap();
     let y = quantized.infer(arr1(&[0.0, 0.0, 0.0]).view()).unwrap();
-    assert!((y[0] - 0.5).abs() < 0.01, "{y}");
+    assert!((y[0] - 0.5).abs() < 0.02, "{y}");
     quantized.report(&graph, &zeros).unwrap();
 }
 

@@ -286,11 +286,12 @@ impl WeightBank {
                 .first()
                 .map_or(0, |t| self.maps()[t.map as usize].rows());
             for i in 0..rows {
-                let reach = affine.terms.iter().enumerate().map(|(k, term)| {
-                    let entries = shapes[term.input].range.reach();
-                    self.maps()[term.map as usize].reach(i, k == 0, entries.into())
+                let terms = affine.terms.iter().enumerate().map(|(k, term)| {
+                    let entries = shapes[term.input].range;
+                    self.maps()[term.map as usize].extent(i, k == 0, entries)
                 });
-                let (reach, limit) = (reach.sum::<i128>(), i128::from(affine.reach));
+                let (least, most) = terms.fold((0, 0), |(l, m), e| (l + e.0, m + e.1));
+                let (reach, limit) = (most.max(-least), i128::from(affine.reach));
                 if reach > limit {
                     return Err(Reason::Reach {
                         map: affine.terms.first().map_or(0, |t| t.map as usize),

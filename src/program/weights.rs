@@ -1,10 +1,10 @@
 //! The integers of a model: its affine maps, as the bank `W(l, i, j)` of the protocol notes, 3.
 
-use std::{borrow::Cow, ops::Range, sync::Arc};
+use std::{borrow::Cow, ops, sync::Arc};
 
 use zeroize::Zeroize;
 
-use super::BankDimensions;
+use super::{BankDimensions, Range};
 use crate::error::{Error, Reason};
 
 /// An affine map `x ↦ W·x + b` over the integers, stored dense or sparse.
@@ -67,7 +67,7 @@ impl<'a> Row<'a> {
     }
 
     /// The weights of the columns in `range`.
-    pub(crate) fn stretch(&self, range: Range<usize>) -> Stretch<'a> {
+    pub(crate) fn stretch(&self, range: ops::Range<usize>) -> Stretch<'a> {
         let first = range.start;
         let row = match *self {
             Self::Dense(weights) => Self::Dense(&weights[range]),
@@ -337,17 +337,22 @@ impl AffineMap {
         }
     }
 
-    /// The largest `|b_i| + Σ_j |w_ij|·reach` over the rows, the bias counted if `with_bias`.
-    pub(crate) fn reach(&self, i: usize, with_bias: bool, input_reach: i128) -> i128 {
-        let weights = self.row(i).weights().iter();
-        // Less than 2^32 of them.
-        let l1: u64 = weights.map(|w| u64::from(w.unsigned_abs())).sum();
-        let bias = if with_bias {
-            i128::from(self.bias[i].unsigned_abs())
-        } else {
-            0
-        };
-        bias + i128::from(l1) * input_reach
+    /// The least and the largest value of row `i` for entries in `range`, the bias counted if
+    /// `with_bias`.
+    pub(crate) fn extent(&self, i: usize, with_bias: bool, range: Range) -> (i128, i128) {
+        // Less than 2^32 weights.
+        let (mut positive, mut negative) = (0i64, 0i64);
+        for w in self.row(i).weights() {
+            positive += i64::from(*w.max(&0));
+            negative += i64::from(*w.min(&0));
+        }
+        let (positive, negative) = (i128::from(positive), i128::from(negative));
+        let (least, most) = (i128::from(range.least), i128::from(range.most));
+        let bias = if with_bias { self.bias[i].into() } else { 0 };
+        (
+            bias + positive * least + negative * most,
+            bias + positive * most + negative * least,
+        )
     }
 }
 
@@ -395,7 +400,7 @@ pub(crate) struct Rows<'a> {
     /// Index of the map.
     pub(crate) l: usize,
     pub(crate) map: &'a AffineMap,
-    pub(crate) rows: Range<usize>,
+    pub(crate) rows: ops::Range<usize>,
 }
 
 /// Cuts rows into at most `count` parts of about the same work, and into fewer if there is little.

@@ -152,7 +152,8 @@ fn sums_and_reaches_are_equal() {
                 }
             }
             for i in 0..a.rows() {
-                assert_eq!(a.reach(i, true, 128), b.reach(i, true, 128));
+                let range = crate::program::Range::signed(8);
+                assert_eq!(a.extent(i, true, range), b.extent(i, true, range));
             }
         }
     }

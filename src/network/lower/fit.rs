@@ -43,12 +43,13 @@ pub(in crate::network) struct Encoding {
 }
 
 impl Encoding {
-    /// The largest absolute value of an integer, as the bound on sums counts it.
-    pub(in crate::network) fn reach(&self) -> f64 {
+    /// The least and the largest integer.
+    pub(in crate::network) fn ends(&self) -> (f64, f64) {
         if self.signed {
-            f64::from(self.width - 1).exp2()
+            let half = f64::from(self.width - 1).exp2();
+            (-half, half - 1.0)
         } else {
-            f64::from(self.width).exp2() - 1.0
+            (0.0, f64::from(self.width).exp2() - 1.0)
         }
     }
 
@@ -208,20 +209,18 @@ impl Block<'_> {
 
     fn extent(&self, registers: &[Encoding], unit: f64, shift: u8) -> Extent {
         let factors = self.factors(registers, unit, shift);
-        let reach: Vec<f64> = self
-            .form
-            .terms
-            .iter()
-            .map(|t| registers[t.0].reach())
-            .collect();
+        let terms = self.form.terms.iter();
+        let ends: Vec<(f64, f64)> = terms.map(|t| registers[t.0].ends()).collect();
         let mut extent = Extent::default();
         for i in 0..self.form.len {
-            let mut sum = 0.0;
+            let (mut low, mut high) = (0.0, 0.0);
             let bias = self.row(i, registers, &factors, |t, _, w| {
                 extent.weight = extent.weight.max(w.abs());
-                sum += w.abs() * reach[t];
+                let (least, most) = (w * ends[t].0, w * ends[t].1);
+                low += least.min(most);
+                high += least.max(most);
             });
-            extent.sum = extent.sum.max(sum + bias.abs());
+            extent.sum = extent.sum.max((bias + high).max(-(bias + low)));
         }
         extent
     }
