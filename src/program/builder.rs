@@ -199,6 +199,7 @@ impl Builder {
         let terms = terms.iter().map(|(map, input)| Term {
             map: *map,
             input: *input,
+            window: None,
         });
         self.push(Affine {
             terms: terms.collect(),

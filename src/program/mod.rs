@@ -16,6 +16,7 @@ pub(crate) mod op;
 mod register;
 mod validate;
 pub(crate) mod weights;
+pub(crate) mod window;
 
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +34,7 @@ pub use op::{
 pub use register::{Range, Register, Registers, Shape};
 pub(crate) use validate::within;
 pub use weights::{AffineMap, Row, WeightBank};
+pub use window::{Order, Window, WindowAxis};
 
 /// Rows and columns of an affine map, the bias column not counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -1,7 +1,7 @@
 //! Validity of a program: every reference, size and range that the arguments rely on.
 
 use super::{
-    Emission, Operation, Program, Range, Register, Registers, Shape, WeightBank, op::Scope,
+    Emission, Operation, Program, Range, Register, Registers, Shape, WeightBank, Window, op::Scope,
 };
 use crate::error::{Error, ProgramError, Reason};
 
@@ -287,7 +287,11 @@ impl WeightBank {
                 .map_or(0, |t| self.maps()[t.map as usize].rows());
             for i in 0..rows {
                 let terms = affine.terms.iter().enumerate().map(|(k, term)| {
-                    let entries = shapes[term.input].range;
+                    let mut entries = shapes[term.input].range;
+                    if term.window.as_ref().is_some_and(Window::reads_outside) {
+                        entries.least = entries.least.min(0);
+                        entries.most = entries.most.max(0);
+                    }
                     self.maps()[term.map as usize].extent(i, k == 0, entries)
                 });
                 let (least, most) = terms.fold((0, 0), |(l, m), e| (l + e.0, m + e.1));

@@ -4,7 +4,7 @@ use std::{borrow::Cow, ops, sync::Arc};
 
 use zeroize::Zeroize;
 
-use super::{BankDimensions, Range};
+use super::{BankDimensions, Range, Window};
 use crate::error::{Error, Reason};
 
 /// An affine map `x ↦ W·x + b` over the integers, stored dense or sparse.
@@ -333,6 +333,34 @@ impl AffineMap {
             *y += i128::from(self.row(i).dot(x));
             if with_bias {
                 *y += i128::from(self.bias[i]);
+            }
+        }
+    }
+
+    /// The same at every position of a window, if there is one; `y` has an entry for each row and
+    /// position.
+    pub(crate) fn accumulate_at(
+        &self,
+        window: Option<&Window>,
+        x: &[i64],
+        with_bias: bool,
+        y: &mut [i128],
+    ) {
+        let Some(window) = window else {
+            return self.accumulate(x, with_bias, y);
+        };
+        let (of_row, of_position) = window.strides(self.rows);
+        let mut under = vec![0i64; self.columns];
+        for p in 0..window.positions() {
+            for (column, entry) in window.at(p) {
+                under[column] = entry.map_or(0, |at| x[at]);
+            }
+            for i in 0..self.rows {
+                let y = &mut y[i * of_row + p * of_position];
+                *y += i128::from(self.row(i).dot(&under));
+                if with_bias {
+                    *y += i128::from(self.bias[i]);
+                }
             }
         }
     }

@@ -214,7 +214,8 @@ mod tests {
             let terms = vec![
                 Term {
                     map,
-                    input: Register::Frame
+                    input: Register::Frame,
+                    window: None,
                 };
                 1 << 10
             ];

@@ -109,6 +109,7 @@ impl Gen {
                     terms.push(Term {
                         map: map as u32,
                         input,
+                        window: None,
                     });
                 }
                 let reach = Affine::reach_of(rng.gen_range(36..=44), 25);

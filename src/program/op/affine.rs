@@ -4,21 +4,26 @@ use super::{Op, Scope, Values, fit};
 use crate::{
     error::Error,
     program::{
-        ProgramError, Range, Register, Shape,
+        ProgramError, Range, Register, Shape, Window,
         validate::{MAX_ENTRIES, MAX_FACTOR, within},
     },
 };
 
-/// One product `A·x`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// One product `A·x`, or one for every position of a window.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Term {
     /// Index of the map.
     pub map: u32,
     /// The register it is applied to.
     pub input: Register,
+    /// What of the register, if not all of it, once.
+    pub window: Option<Window>,
 }
 
 /// `y = Σ_b A_b·x_b`, the bias of the first term's map included.
+///
+/// With windows, which all terms have then, of as many positions and one order, `y` has an entry for
+/// each row of the maps and each position; the bias of a row is added at every position.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Affine {
     /// The products that are summed.
@@ -53,7 +58,7 @@ impl Op for Affine {
             1 << 10,
         )?;
         within("reach of an affine operation", self.reach, 1, (1 << 61) - 1)?;
-        let mut rows = None;
+        let (mut rows, mut layout) = (None, None);
         for term in &self.terms {
             let Some(map) = scope.maps.get(term.map as usize) else {
                 return scope.fail("names a map that does not exist");
@@ -63,14 +68,26 @@ impl Op for Affine {
             if read.range.reach() > MAX_FACTOR {
                 return scope.fail("multiplies entries of more than 16 bits with a map");
             }
-            if map.columns as usize != read.len || *rows.get_or_insert(map.rows) != map.rows {
+            let columns = match &term.window {
+                None => read.len,
+                Some(window) => {
+                    window.check(read.len)?;
+                    window.columns()
+                }
+            };
+            if map.columns as usize != columns || *rows.get_or_insert(map.rows) != map.rows {
                 return scope.fail("has a map that does not fit what it reads, or another map");
             }
+            let own = term.window.as_ref().map(|w| (w.positions(), w.order));
+            if *layout.get_or_insert(own) != own {
+                return scope.fail("has terms of several numbers of positions, or orders");
+            }
         }
-        let rows = rows.unwrap_or(0);
-        within("rows of an affine operation", rows.into(), 1, MAX_ENTRIES)?;
+        let positions = layout.flatten().map_or(1, |(positions, _)| positions);
+        let len = u64::from(rows.unwrap_or(0)).saturating_mul(positions as u64);
+        within("rows of an affine operation", len, 1, MAX_ENTRIES)?;
         Ok(Shape {
-            len: rows as usize,
+            len: len as usize,
             range: Range::within(self.reach),
         })
     }
@@ -78,7 +95,8 @@ impl Op for Affine {
     fn evaluate(&self, values: &Values<'_>, shape: &Shape) -> Result<Vec<i64>, Error> {
         let mut y = vec![0i128; shape.len];
         for (k, term) in self.terms.iter().enumerate() {
-            values.bank.maps()[term.map as usize].accumulate(values.of(term.input), k == 0, &mut y);
+            let map = &values.bank.maps()[term.map as usize];
+            map.accumulate_at(term.window.as_ref(), values.of(term.input), k == 0, &mut y);
         }
         fit(y, shape.range)
     }

@@ -269,7 +269,11 @@ impl Net {
             let map = AffineMap::new(columns, weights.concat(), bias_of).unwrap();
             bias_of = vec![0; bias.len()];
             let map = self.map(map);
-            all.push(Term { map, input: *input });
+            all.push(Term {
+                map,
+                input: *input,
+                window: None,
+            });
         }
         let sums = self.push(Affine {
             terms: all,

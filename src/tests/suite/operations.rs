@@ -98,7 +98,7 @@ fn affine(cases: &mut Vec<Case>) {
     let terms = [(first, a.clone()), (FRAME, b.clone()), (last, a.clone())];
     let y = net.affine(&terms, &[70, -80], 30, 0);
     if let Some(Operation::Affine(affine)) = net.program.operations.last_mut() {
-        let again = affine.terms[0];
+        let again = affine.terms[0].clone();
         affine.terms.push(again);
     }
     cases.push(
@@ -115,7 +115,11 @@ fn affine(cases: &mut Vec<Case>) {
     let map = AffineMap::sparse(5, rows, vec![0, 3, 0]).unwrap();
     let map = net.map(map);
     let y = net.push(Affine {
-        terms: vec![Term { map, input: FRAME }],
+        terms: vec![Term {
+            map,
+            input: FRAME,
+            window: None,
+        }],
         reach: 1 << 23,
     });
     cases.push(

@@ -22,6 +22,7 @@ fn program(len: u32, more: Vec<Operation>, output: Output) -> Program {
     let terms = vec![Term {
         map: 0,
         input: FIRST,
+        window: None,
     }];
     let reach = Affine::reach_of(30, 4);
     let mut operations = vec![slice(Register::FRAME, 0, 1), Affine { terms, reach }.into()];

@@ -61,7 +61,11 @@ pub(crate) fn program(
 /// A map of a register, whose sums have `bits` bits after rounding by `shift` of them.
 pub(crate) fn affine(map: u32, input: Register, bits: u8, shift: u8) -> Operation {
     let reach = Affine::reach_of(bits, shift);
-    let terms = vec![Term { map, input }];
+    let terms = vec![Term {
+        map,
+        input,
+        window: None,
+    }];
     Affine { terms, reach }.into()
 }
 
