@@ -200,6 +200,13 @@ impl Window {
         all
     }
 
+    /// Cells and positions of all axes times offsets of one: about what a point of the map costs.
+    pub(crate) fn work(&self) -> usize {
+        let cells = self.axes.iter().map(|a| a.size.max(a.positions) as usize);
+        let offsets = self.axes.iter().map(|a| a.offsets as usize);
+        cells.product::<usize>().saturating_mul(offsets.sum())
+    }
+
     /// Checks sizes; `len` is that of the register.
     pub(super) fn check(&self, len: usize) -> Result<(), ProgramError> {
         within("axes of a window", self.axes.len() as u64, 1, MAX_AXES)?;

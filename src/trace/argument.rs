@@ -228,7 +228,7 @@ pub(crate) fn run(
     let more = point_bits(system, layout) - layout.leaf_bits;
     let mut rho = channel.transcript.point("rho", more);
     rho.extend(&leaves.point);
-    let mut axes = Axes::at(rho);
+    let mut axes = Axes::at(rho, system);
     let equation = info_span!("functional")
         .in_scope(|| Equation::new(system, layout, &mut axes, &fingerprint, delta));
     let sum = leaves.q.plus(&leaves.p, delta);
@@ -378,8 +378,8 @@ fn leaves(prepared: &Prepared, witness: &Witness, denominators: &[Vec<F>]) -> Ve
         let rows = witness.rows[group.lookup].chunks(size.len);
         for (t, rows) in rows.enumerate() {
             let at = group.offset + t * stride;
-            for (leaf, row) in out[at..].iter_mut().zip(rows) {
-                *leaf = of_table[*row as usize];
+            for (i, row) in rows.iter().enumerate() {
+                out[at + size.padded(i)] = of_table[*row as usize];
             }
         }
     }

@@ -15,26 +15,62 @@ use super::{
     axis::AxisMap,
     layout::Layout,
     system::{Form, Linear, Size, Source, System, View, bits_for},
+    window,
 };
-use crate::{backend::F, weights::from_i64};
+use crate::{
+    backend::F,
+    program::{Order, Window},
+    weights::from_i64,
+};
+
+/// `eq` of `bits` coordinates of a point above its `low` lowest, over `size` entries in rows of `inner`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Stretch {
+    low: usize,
+    size: Size,
+}
+
+impl Stretch {
+    /// One row of entries.
+    fn flat(low: usize, size: usize) -> Self {
+        let size = Size::flat(1, size);
+        Self { low, size }
+    }
+
+    /// Those of the rows, and of the entries of one: the weights are their products.
+    fn split(self) -> (Self, Self) {
+        let (low, inner) = (self.low, self.size.inner_bits());
+        (
+            Self::flat(low + inner, self.size.outer()),
+            Self::flat(low, self.size.inner),
+        )
+    }
+
+    fn weights(self, point: &[F]) -> Vec<F> {
+        let (end, bits) = (point.len() - self.low, self.size.len_bits());
+        let mut all = eq_evals(&point[end - bits..end]);
+        if self.size.outer() > 1 {
+            return (0..self.size.len)
+                .map(|i| all[self.size.padded(i)])
+                .collect();
+        }
+        all.truncate(self.size.len);
+        all
+    }
+}
 
 /// Which weights the entries of an axis have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Base {
-    /// `eq` of coordinates of `ρ`, the lowest `low` and `bits` more, over `size` entries.
-    Rho {
-        low: usize,
-        bits: usize,
-        size: usize,
-    },
-    /// The same of the challenges of the sumcheck of products.
-    Rounds {
-        low: usize,
-        bits: usize,
-        size: usize,
-    },
+    /// Those of coordinates of `ρ`.
+    Rho(Stretch),
+    /// Those of the challenges of the sumcheck of products.
+    Rounds(Stretch),
     /// `eq(r_j, x + 1)` over `size` inputs of a map.
     Inputs { size: usize },
+    /// What the entries under a window are weighted with, if positions have weights of `ρ` and columns
+    /// of the map those of `r_j`.
+    Window { window: usize, positions: Stretch },
 }
 
 /// A vector over the cells of an axis of a column; an index.
@@ -47,19 +83,17 @@ pub(crate) struct Axes {
     pub(crate) rounds: Vec<F>,
     /// `r_j`.
     pub(crate) inputs: Vec<F>,
+    windows: Arc<Vec<Window>>,
     bases: HashMap<Base, Arc<Vec<F>>>,
     known: HashMap<(Base, AxisMap, usize), Axis>,
     pub(crate) vectors: Vec<Arc<Vec<F>>>,
 }
 
-fn coordinates(point: &[F], low: usize, bits: usize) -> &[F] {
-    &point[point.len() - low - bits..point.len() - low]
-}
-
 impl Axes {
-    pub(crate) fn at(rho: Vec<F>) -> Self {
+    pub(crate) fn at(rho: Vec<F>, system: &System) -> Self {
         Self {
             rho,
+            windows: system.windows.clone(),
             ..Self::default()
         }
     }
@@ -70,15 +104,11 @@ impl Axes {
             return known.clone();
         }
         let vector = match base {
-            Base::Rho { low, bits, size } => {
-                let mut vector = eq_evals(coordinates(&self.rho, low, bits));
-                vector.truncate(size);
-                vector
-            }
-            Base::Rounds { low, bits, size } => {
-                let mut vector = eq_evals(coordinates(&self.rounds, low, bits));
-                vector.truncate(size);
-                vector
+            Base::Rho(stretch) => stretch.weights(&self.rho),
+            Base::Rounds(stretch) => stretch.weights(&self.rounds),
+            Base::Window { window, positions } => {
+                let positions = self.base(Base::Rho(positions));
+                window::entries(&self.windows[window], &positions, &self.inputs)
             }
             Base::Inputs { size } => {
                 let mut vector = eq_evals(&self.inputs);
@@ -128,38 +158,25 @@ pub(crate) struct Bases {
 }
 
 impl Bases {
+    fn of(size: Size, base: fn(Stretch) -> Base) -> Self {
+        let features = Size { time: 1, ..size };
+        Self {
+            time: base(Stretch::flat(size.len_bits(), size.time)),
+            entry: base(Stretch {
+                low: 0,
+                size: features,
+            }),
+        }
+    }
+
     /// Those of a box at the end of `ρ`.
     pub(crate) fn rho(size: Size) -> Self {
-        let (time, entry) = (size.time_bits(), size.len_bits());
-        Self {
-            time: Base::Rho {
-                low: entry,
-                bits: time,
-                size: size.time,
-            },
-            entry: Base::Rho {
-                low: 0,
-                bits: entry,
-                size: size.len,
-            },
-        }
+        Self::of(size, Base::Rho)
     }
 
     /// Those of a box at the end of the challenges of products.
     pub(crate) fn rounds(size: Size) -> Self {
-        let (time, entry) = (size.time_bits(), size.len_bits());
-        Self {
-            time: Base::Rounds {
-                low: entry,
-                bits: time,
-                size: size.time,
-            },
-            entry: Base::Rounds {
-                low: 0,
-                bits: entry,
-                size: size.len,
-            },
-        }
+        Self::of(size, Base::Rounds)
     }
 }
 
@@ -256,7 +273,30 @@ pub(crate) struct AffineTerm {
     pub(crate) bias: bool,
     /// Weights of the frames.
     pub(crate) time: Base,
+    /// A window, and which weights its positions have.
+    pub(crate) window: Option<(usize, Stretch)>,
     pub(crate) factor: F,
+}
+
+impl AffineTerm {
+    /// Which weights the entries of the input have.
+    pub(crate) fn entries(&self, system: &System) -> Base {
+        match self.window {
+            Some((window, positions)) => Base::Window { window, positions },
+            None => Base::Inputs {
+                size: system.inputs[self.input].size.len,
+            },
+        }
+    }
+
+    /// Weights of all biases.
+    pub(crate) fn bias(&self, axes: &mut Axes) -> F {
+        let time: F = axes.base(self.time).iter().sum();
+        match self.window {
+            Some((_, positions)) => time * axes.base(Base::Rho(positions)).iter().sum::<F>(),
+            None => time,
+        }
+    }
 }
 
 /// The right side of the equation.
@@ -302,7 +342,7 @@ struct Builder<'a> {
     axes: &'a mut Axes,
     equation: Equation,
     pairs: HashMap<Pair, usize>,
-    affines: HashMap<(usize, usize, bool, Base), usize>,
+    affines: HashMap<(usize, usize, bool, Base, Option<(usize, Stretch)>), usize>,
 }
 
 impl Builder<'_> {
@@ -311,7 +351,24 @@ impl Builder<'_> {
         (self.equation.linear).add(self.system, self.axes, &form.linear, bases, factor);
         for affine in &form.affines {
             let cells = self.system.map_rows[affine.map];
-            let rows = self.axes.axis(bases.entry, &affine.rows, cells);
+            let window = affine.window.map(|window| {
+                let features = Size {
+                    time: 1,
+                    ..form.size()
+                };
+                let (outer, inner) = Stretch {
+                    low: 0,
+                    size: features,
+                }
+                .split();
+                match self.system.windows[window].order {
+                    Order::Rows => (outer, (window, inner)),
+                    Order::Positions => (inner, (window, outer)),
+                }
+            });
+            let entry = window.map_or(bases.entry, |(rows, _)| Base::Rho(rows));
+            let window = window.map(|(_, positions)| positions);
+            let rows = self.axes.axis(entry, &affine.rows, cells);
             let pair = Pair {
                 map: affine.map,
                 rows,
@@ -321,7 +378,7 @@ impl Builder<'_> {
             if index == count {
                 self.equation.pairs.push(pair);
             }
-            let key = (index, affine.input, affine.bias, bases.time);
+            let key = (index, affine.input, affine.bias, bases.time, window);
             let factor = factor * from_i128(affine.factor);
             let count = self.affines.len();
             let at = *self.affines.entry(key).or_insert(count);
@@ -331,6 +388,7 @@ impl Builder<'_> {
                     input: affine.input,
                     bias: affine.bias,
                     time: bases.time,
+                    window,
                     factor: F::ZERO,
                 });
             }

@@ -55,7 +55,7 @@ impl Registers {
 
 impl Operand {
     fn row(&self, registers: &Registers, t: usize, size: Size, out: &mut Vec<i128>) {
-        let Size { time, len } = size;
+        let Size { time, len, .. } = size;
         match self {
             Self::Entries { register, start } => {
                 let x = &registers.frame(*register, t, time)[*start..*start + len];

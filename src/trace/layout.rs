@@ -30,7 +30,7 @@ impl Place {
 
     /// Index in the trace of entry `i` of frame `t`.
     pub(crate) fn cell(&self, t: usize, i: usize) -> usize {
-        self.at((t << self.size.len_bits()) | i)
+        self.at((t << self.size.len_bits()) | self.size.padded(i))
     }
 }
 
@@ -97,13 +97,10 @@ impl Layout {
             return Err(TraceError::Shape);
         }
         let columns = system.columns.iter().map(|c| (c.size, c.digest));
-        let tables = system.tables.iter().map(|t| {
-            let size = Size {
-                time: 1,
-                len: t.rows.len(),
-            };
-            (size, None)
-        });
+        let tables = system
+            .tables
+            .iter()
+            .map(|t| (Size::flat(1, t.rows.len()), None));
         let mut places: Vec<Place> = columns
             .chain(tables)
             .map(|(size, digest)| {
@@ -170,10 +167,12 @@ fn present_rows(
     }
     let mut present = vec![None; 1 << (trace_bits - row_bits)];
     for place in places {
-        for t in 0..place.size.time {
+        let (inner, rows) = (place.size.inner, place.size.time * place.size.outer());
+        for row in 0..rows {
+            let (t, first) = (row / place.size.outer(), row % place.size.outer() * inner);
             let mut i = 0;
-            while i < place.size.len {
-                let at = place.cell(t, i);
+            while i < inner {
+                let at = place.cell(t, first + i);
                 present[at >> row_bits] = Some(place.digest);
                 // The next entry in another row.
                 let stretch = 1usize << row_bits.min(place.low);

@@ -15,7 +15,9 @@ use super::{
         System, Table, View, times,
     },
 };
-use crate::program::{Emission, Monomial, Operation, Program, Register, Registers, Shape};
+use crate::program::{
+    Emission, Monomial, Operation, Order, Program, Register, Registers, Shape, Window,
+};
 
 /// A digit of a number that is split has at most this many bits.
 const DIGIT: u32 = 8;
@@ -179,7 +181,7 @@ impl<'a> Lowering<'a> {
             map_rows: program.maps.iter().map(|m| m.rows as usize).collect(),
             // Public vector 0 is the number 1.
             publics: vec![Public {
-                size: Size { time: 1, len: 1 },
+                size: Size::flat(1, 1),
                 values: Arc::new(vec![1]),
             }],
             ..System::default()
@@ -280,10 +282,7 @@ impl<'a> Lowering<'a> {
     }
 
     fn each(&self, len: usize) -> Size {
-        Size {
-            time: self.instance.frames,
-            len,
-        }
+        Size::flat(self.instance.frames, len)
     }
 
     /// The number 1 in some entries.
@@ -446,7 +445,12 @@ impl<'a> Lowering<'a> {
     ) -> Linear {
         let size = form.size();
         let fill = Fill::digit(operand.clone(), 0, 0, 64);
-        let column = self.digested(size, fill, digest);
+        // A digest is of features in one row.
+        let own = match digest {
+            Some(_) => Size::flat(size.time, size.len),
+            None => size,
+        };
+        let column = self.digested(own, fill, digest);
         if digest.is_some() {
             let (width, offset) = shape.held();
             let number = Number {
@@ -456,19 +460,14 @@ impl<'a> Lowering<'a> {
             };
             self.range(&number, width);
         }
-        let mut identity = Form::of(column.clone());
+        let mut identity = Form::of(column.clone().in_box(size));
         identity.add(&form, -1);
         self.system.identities.push(identity);
         column
     }
 
     fn value(&self, register: Register) -> Value {
-        let empty = || {
-            Value::Form(Form::of(Linear::zero(Size {
-                time: self.instance.frames,
-                len: 0,
-            })))
-        };
+        let empty = || Value::Form(Form::of(Linear::zero(self.each(0))));
         self.values[register].clone().unwrap_or_else(empty)
     }
 
@@ -489,10 +488,7 @@ impl<'a> Lowering<'a> {
     /// A register as a linear form, read through a map of the frames.
     fn linear_at(&mut self, register: Register, map: &AxisMap, time: usize) -> Linear {
         let linear = self.linear_of(register);
-        let size = Size {
-            time,
-            len: linear.size.len,
-        };
+        let size = Size::flat(time, linear.size.len);
         let entries = AxisMap::identity(size.len);
         // A sum over frames that is read at one of them has a weight for each.
         let sums = linear.views.iter().filter(|v| v.time.is_sum()).count();
@@ -529,7 +525,10 @@ impl<'a> Lowering<'a> {
 
     /// A form whose entries are those of another, by a map; products are of what they are read from.
     fn map_entries(&mut self, form: &Form, map: &AxisMap, len: usize) -> Option<Form> {
-        let size = Size { len, ..form.size() };
+        let size = Size::flat(form.size().time, len);
+        if form.has_windows() {
+            return None;
+        }
         let time = AxisMap::identity(size.time);
         let mut out = Form::of(form.linear.read(&time, map, size)?);
         for affine in &form.affines {
@@ -578,25 +577,34 @@ impl<'a> Lowering<'a> {
         let shape = self.shapes[register];
         let operand = Operand::Entries { register, start: 0 };
         let column = self.commit_to(form, operand, &shape, None);
-        let size = Size { time, len };
+        let size = Size::flat(time, len);
         let read = column.read(&AxisMap::identity(time), map, size);
         Form::of(self.readable(read, size))
     }
 
     fn operation(&mut self, register: Register, operation: &Operation, time: usize) -> Value {
         let shape = self.shapes[register];
-        let size = Size {
-            time,
-            len: shape.len,
-        };
+        let size = Size::flat(time, shape.len);
         match operation {
             Operation::Affine(affine) => {
+                let rows = self.program.maps[affine.terms[0].map as usize].rows as usize;
+                let size = match affine.terms[0].window.as_ref().map(|w| w.order) {
+                    None => size,
+                    Some(Order::Rows) => Size::rows(time, rows, size.len / rows),
+                    Some(Order::Positions) => Size::rows(time, size.len / rows, rows),
+                };
                 let mut form = Form::of(Linear::zero(size));
                 for (k, term) in affine.terms.iter().enumerate() {
                     let map = self.program.maps[term.map as usize];
                     let input = self.read_linear(term.input, time);
-                    let input = self.widened(&input, map.columns as usize);
+                    let columns = match term.window {
+                        None => map.columns as usize,
+                        Some(_) => input.size.len,
+                    };
+                    let input = self.widened(&input, columns);
+                    let window = term.window.as_ref().map(|w| self.window(w));
                     form.affines.push(Affine {
+                        window,
                         map: term.map as usize,
                         rows: AxisMap::slice(0, map.rows as usize),
                         input,
@@ -648,7 +656,7 @@ impl<'a> Lowering<'a> {
                 let (width, offset) = self.shapes[i.input].held();
                 let len = i.len as usize;
                 let mut form = self.mapped(i.input, &AxisMap::cell(0, len), len, time);
-                let indexes = self.public(Size { time: 1, len }, (0..len as i64).collect());
+                let indexes = self.public(Size::flat(1, len), (0..len as i64).collect());
                 form.linear.views.push(View {
                     source: indexes,
                     time: AxisMap::cell(0, time),
@@ -743,32 +751,74 @@ impl<'a> Lowering<'a> {
 
     /// `Σ` of products and linear terms.
     fn sum(&mut self, constant: i64, monomials: &[Monomial], size: Size) -> Form {
-        let mut form = Form::of(self.constant(size, i128::from(constant)));
+        // The box of what has windows is that of the sum; what has others is committed to.
+        let mut addends = Vec::with_capacity(monomials.len());
         for m in monomials {
+            let alone = m.right.is_none().then(|| self.read_form(m.left, size.time));
+            addends.push((m, alone));
+        }
+        let boxed = addends.iter().flat_map(|(_, form)| form);
+        let size = boxed
+            .into_iter()
+            .find(|f| f.has_windows())
+            .map_or(size, Form::size);
+        let mut form = Form::of(self.constant(size, i128::from(constant)));
+        for (m, alone) in addends {
             let factor = i128::from(m.coefficient);
-            match m.right {
-                None => {
-                    let left = self.read_form(m.left, size.time);
+            match (alone, m.right) {
+                (Some(left), _) => {
+                    let left = self.in_box(left, m.left, size);
                     form.add(&left, factor);
                 }
-                Some(right) => {
-                    let left = self.read_linear(m.left, size.time);
-                    let right = self.read_linear(right, size.time);
+                (None, Some(right)) => {
+                    let left = self.read_linear(m.left, size.time).in_box(size);
+                    let right = self.read_linear(right, size.time).in_box(size);
                     let kind = ProductKind::Entries;
                     let product = self.product(Product { kind, left, right });
                     form.add_products(std::iter::once((product, factor)));
                 }
+                (None, None) => {}
             }
         }
         form
     }
 
+    /// A form of a register with the features of another box; committed to if it is tied to its own.
+    fn in_box(&mut self, mut form: Form, register: Register, size: Size) -> Form {
+        if form.size() == size {
+            return form;
+        }
+        let is_sum = |p: &(usize, i128)| self.system.products[p.0].kind == ProductKind::Sum;
+        if form.has_windows() || form.products.iter().any(is_sum) {
+            let shape = self.shapes[register];
+            let operand = Operand::Entries { register, start: 0 };
+            form = Form::of(self.commit_to(form, operand, &shape, None));
+        }
+        for (product, _) in &mut form.products {
+            let Product { kind, left, right } = self.system.products[*product].clone();
+            *product = self.product(Product {
+                kind,
+                left: left.in_box(size),
+                right: right.in_box(size),
+            });
+        }
+        form.linear = form.linear.in_box(size);
+        form
+    }
+
+    /// The place of a window in the system.
+    fn window(&mut self, window: &Window) -> usize {
+        let windows = Arc::make_mut(&mut self.system.windows);
+        let there = windows.iter().position(|known| known == window);
+        there.unwrap_or_else(|| {
+            windows.push(window.clone());
+            windows.len() - 1
+        })
+    }
+
     /// The input of a product with a map: zero beyond its length, cut at the map's.
     fn widened(&mut self, input: &Linear, columns: usize) -> usize {
-        let size = Size {
-            len: columns,
-            ..input.size
-        };
+        let size = Size::flat(input.size.time, columns);
         let entries = AxisMap::slice(0, input.size.len.min(columns));
         let time = AxisMap::identity(size.time);
         // Slices of any map are maps.
@@ -785,7 +835,7 @@ impl<'a> Lowering<'a> {
     /// A weighted sum of the entries of a register.
     fn read_linear_committed(&mut self, input: Register, map: &AxisMap, time: usize) -> Linear {
         let linear = self.read_linear(input, time);
-        let size = Size { time, len: 1 };
+        let size = Size::flat(time, 1);
         let all = AxisMap::identity(time);
         if let Some(read) = linear.read(&all, map, size) {
             return read;
@@ -1287,7 +1337,7 @@ impl<'a> Lowering<'a> {
         let shape = self.shapes[input];
         let x = self.read_linear(input, time);
         let size = x.size;
-        let one = Size { time, len: 1 };
+        let one = Size::flat(time, 1);
         let hot_operand = Operand::Entries { register, start: 0 };
         let hot_fill = Fill::digit(hot_operand, 0, 0, 64);
         let hot = self.column(size, hot_fill.clone());
@@ -1367,8 +1417,12 @@ impl<'a> Lowering<'a> {
             Emission::Each => self.instance.frames,
             Emission::Last => 1,
         };
-        let size = Size { time, len };
-        let form = self.mapped(output.register, &AxisMap::slice(0, len), len, time);
+        let size = Size::flat(time, len);
+        let whole = len == self.shapes[output.register].len;
+        let form = match whole {
+            true => self.read_form(output.register, time),
+            false => self.mapped(output.register, &AxisMap::slice(0, len), len, time),
+        };
         match self.instance.outputs {
             Some(entries) => {
                 let source = self.public(size, entries.to_vec());
@@ -1393,11 +1447,7 @@ impl<'a> Lowering<'a> {
     /// The value of a part of the vector carried before the first frame.
     fn initial(&mut self, part: usize) -> Source {
         let values = self.instance.initial[part].clone();
-        let size = Size {
-            time: 1,
-            len: values.len(),
-        };
-        self.public(size, values)
+        self.public(Size::flat(1, values.len()), values)
     }
 
     /// Puts what the frame before left in the place of every part of the carried vector.

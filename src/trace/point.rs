@@ -16,6 +16,7 @@ use super::{
     layout::{Layout, Place},
     message::{Channel, Combination},
     products::Claim,
+    system::Size,
 };
 use crate::backend::F;
 
@@ -114,20 +115,18 @@ pub(crate) fn coefficients(functional: &Functional, axes: &Axes, layout: &Layout
 /// `v~(p)`.
 fn evaluate(functional: &Functional, axes: &Axes, layout: &Layout, point: &[F]) -> F {
     let mut tables: HashMap<Vec<usize>, Vec<F>> = HashMap::new();
-    let mut products: HashMap<(Axis, Vec<usize>), F> = HashMap::new();
-    let mut inner = |axis: Axis, coordinates: Vec<usize>| {
+    let mut products: HashMap<(Axis, Vec<usize>, Size), F> = HashMap::new();
+    // Of vectors over the features of a box of this size.
+    let mut inner = |axis: Axis, coordinates: Vec<usize>, size: Size| {
         *products
-            .entry((axis, coordinates.clone()))
+            .entry((axis, coordinates.clone(), size))
             .or_insert_with(|| {
                 let table = tables.entry(coordinates).or_insert_with_key(|coordinates| {
                     let point: Vec<F> = coordinates.iter().map(|k| point[*k]).collect();
                     eq_evals(&point)
                 });
-                axes.vector(axis)
-                    .iter()
-                    .zip(table)
-                    .map(|(a, b)| *a * *b)
-                    .sum()
+                let vector = axes.vector(axis).iter().enumerate();
+                vector.map(|(i, a)| *a * table[size.padded(i)]).sum()
             })
     };
     let mut sum = F::ZERO;
@@ -145,7 +144,14 @@ fn evaluate(functional: &Functional, axes: &Axes, layout: &Layout, point: &[F]) 
             .chain(gap.end..layout.trace_bits)
             .collect();
         let (times, entries) = cell.split_at(place.size.time_bits());
-        sum += weight * inner(*time, times.to_vec()) * inner(*entry, entries.to_vec());
+        let frames = Size::flat(1, place.size.time);
+        let features = Size {
+            time: 1,
+            ..place.size
+        };
+        sum += weight
+            * inner(*time, times.to_vec(), frames)
+            * inner(*entry, entries.to_vec(), features);
     }
     sum
 }

@@ -11,6 +11,7 @@ use super::{
     message::{Channel, Combination, Gate},
     system::{ProductKind, Size, Source, System},
     tree::bind,
+    window,
 };
 use crate::{
     backend::F,
@@ -273,8 +274,8 @@ fn padded<T>(size: Size, values: &[T], element: impl Fn(&T) -> F) -> Vec<F> {
     let stride = 1usize << size.len_bits();
     let mut out = vec![F::ZERO; 1 << size.bits()];
     for (row, to) in values.chunks(size.len).zip(out.chunks_mut(stride)) {
-        for (x, to) in row.iter().zip(to) {
-            *to = element(x);
+        for (i, x) in row.iter().enumerate() {
+            to[size.padded(i)] = element(x);
         }
     }
     out
@@ -284,7 +285,7 @@ fn padded<T>(size: Size, values: &[T], element: impl Fn(&T) -> F) -> Vec<F> {
 fn weights_of(axes: &mut Axes, kind: ProductKind, size: Size) -> (Vec<F>, Vec<F>) {
     let bases = Bases::rho(match kind {
         ProductKind::Entries => size,
-        ProductKind::Sum => Size { len: 1, ..size },
+        ProductKind::Sum => Size::flat(size.time, 1),
     });
     let (time, entry) = (axes.base(bases.time), axes.base(bases.entry));
     (time.to_vec(), entry.to_vec())
@@ -356,12 +357,20 @@ impl Tables {
                 }
                 x
             });
-            for (to, x) in to[1..].iter_mut().zip(x.iter()) {
+            let under;
+            let x = match term.window {
+                None => x.as_slice(),
+                Some((window, positions)) => {
+                    let positions = axes.base(Base::Rho(positions));
+                    under = window::columns(&system.windows[window], &positions, x);
+                    under.as_slice()
+                }
+            };
+            for (to, x) in to[1..].iter_mut().zip(x) {
                 *to += term.factor * x;
             }
             if term.bias {
-                let time: F = axes.base(term.time).iter().sum();
-                to[0] += term.factor * time;
+                to[0] += term.factor * term.bias(axes);
             }
         }
         let bank = BankTables::new(&rows, inputs, column_bits, equation.pair_bits());
@@ -376,7 +385,9 @@ impl Tables {
                     let t = *t * kappa;
                     match product.kind {
                         ProductKind::Entries => {
-                            row.iter_mut().zip(&entry).for_each(|(w, e)| *w = t * e);
+                            for (i, e) in entry.iter().enumerate() {
+                                row[size.padded(i)] = t * e;
+                            }
                         }
                         ProductKind::Sum => row.fill(t),
                     }
@@ -595,14 +606,11 @@ fn bank_functional(
         let input = &system.inputs[term.input];
         let bases = Bases {
             time: term.time,
-            entry: Base::Inputs {
-                size: input.size.len,
-            },
+            entry: term.entries(system),
         };
         functional.add(system, axes, input, bases, factor);
         if term.bias {
-            let time: F = axes.base(term.time).iter().sum();
-            functional.constant += factor * bias * time;
+            functional.constant += factor * bias * term.bias(axes);
         }
     }
     functional

@@ -12,6 +12,7 @@ use std::{
 
 pub(crate) use super::size::{Size, Table, bits_for};
 use super::{axis::AxisMap, digest::RowKind, fill::Fill};
+use crate::program::Window;
 
 /// Committed integers.
 #[derive(Clone, Debug)]
@@ -57,11 +58,14 @@ pub(crate) struct Linear {
 }
 
 /// `factor·Aff`, `Aff[t, i] = bias·W(map, i', 0) + Σ_j W(map, i', j)·input[t, j − 1]`, `i'` by the map
-/// of rows.
+/// of rows; or the same for every position of a window, with what of the input is under it. Then the
+/// features of the box are rows of the map and positions, in the order of the window, and no others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Affine {
     pub(crate) map: usize,
     pub(crate) rows: AxisMap,
+    /// Index among the [windows](System::windows).
+    pub(crate) window: Option<usize>,
     /// Index among the [inputs](System::inputs) of products with the bank.
     pub(crate) input: usize,
     pub(crate) bias: bool,
@@ -143,6 +147,7 @@ pub(crate) struct System {
     pub(crate) products: Vec<Product>,
     /// What the bank is multiplied with.
     pub(crate) inputs: Vec<Linear>,
+    pub(crate) windows: Arc<Vec<Window>>,
 }
 
 /// What a factor becomes that is too large: a system with such a factor is refused.
@@ -216,6 +221,11 @@ impl Linear {
         }
     }
 
+    /// The same features as those of another box: these count as they stand.
+    pub(crate) fn in_box(self, size: Size) -> Self {
+        Self { size, ..self }
+    }
+
     pub(crate) fn add(&mut self, other: &Self, factor: i128) {
         self.add_views(other.views.iter().map(|view| View {
             factor: times(view.factor, factor),
@@ -261,14 +271,21 @@ impl Form {
         self.affines.is_empty() && self.products.is_empty()
     }
 
-    /// Adds `factor·other`; terms that differ in the factor alone become one.
+    /// Whether the features are those of rows of maps and positions of windows: these, and products,
+    /// have weights that depend on the box.
+    pub(crate) fn has_windows(&self) -> bool {
+        self.affines.iter().any(|a| a.window.is_some())
+    }
+
+    /// Adds `factor·other`, which has no windows nor products, or is of the same box; terms that differ
+    /// in the factor alone become one.
     pub(crate) fn add(&mut self, other: &Self, factor: i128) {
         self.linear.add(&other.linear, factor);
         let more = other.affines.iter().map(|affine| Affine {
             factor: times(affine.factor, factor),
             ..affine.clone()
         });
-        let key = |a: &Affine| (a.map, a.input, a.bias, a.rows.clone());
+        let key = |a: &Affine| (a.map, a.input, a.bias, a.window, a.rows.clone());
         merge(&mut self.affines, more, key, |a| &mut a.factor);
         self.add_products(
             other
@@ -356,6 +373,11 @@ impl System {
                     return false;
                 }
             }
+        }
+        const MOST_UNDER_WINDOWS: usize = 1 << 28;
+        let under = self.windows.iter().map(Window::work);
+        if under.fold(0, usize::saturating_add) > MOST_UNDER_WINDOWS {
+            return false;
         }
         let parts = self.lookups.iter().flat_map(|l| &l.parts);
         let mut forms = parts.map(|p| &p.form).chain(&self.identities);
