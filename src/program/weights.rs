@@ -338,7 +338,7 @@ impl AffineMap {
     }
 
     /// The same at every position of a window, if there is one; `y` has an entry for each row and
-    /// position.
+    /// position, or more.
     pub(crate) fn accumulate_at(
         &self,
         window: Option<&Window>,
@@ -353,7 +353,7 @@ impl AffineMap {
         let mut under = vec![0i64; self.columns];
         for p in 0..window.positions() {
             for (column, entry) in window.at(p) {
-                under[column] = entry.map_or(0, |at| x[at]);
+                under[column] = entry.and_then(|at| x.get(at)).copied().unwrap_or(0);
             }
             for i in 0..self.rows {
                 let y = &mut y[i * of_row + p * of_position];

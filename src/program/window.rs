@@ -15,7 +15,7 @@ const MAX_WORK: u64 = 1 << 28;
 
 /// One axis of a window. At position `p` the offset `d` reads the entry `stride·p + dilation·d + start`
 /// of the axis, which is zero where there is no such entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct WindowAxis {
     /// Entries of the register along the axis.
     pub size: u32,
@@ -78,7 +78,7 @@ impl WindowAxis {
 }
 
 /// How the results of a map at all positions are laid out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Order {
     /// Row by row, all positions of each: channels of an image.
     Rows,
@@ -90,7 +90,7 @@ pub enum Order {
 ///
 /// Offsets and positions count row by row, the last axis fastest, as the entries of the register do.
 /// Offset `d` is multiplied with [`column`](Self::column)`(d)` of the map; other columns are not read.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Window {
     /// The outermost first; their sizes multiply to the length of the register.
     pub axes: Vec<WindowAxis>,

@@ -7,7 +7,7 @@
 
 use crate::program::{
     Accumulate, Combine, Operation, Program, ProgramError, Range, Register, Registers, Table,
-    VectorShape,
+    VectorShape, Window,
 };
 
 /// Largest width of a sum that is no accumulator.
@@ -228,11 +228,11 @@ impl Encoder<'_> {
                 if affine.terms.iter().any(|t| wide(t.input)) {
                     return fail("multiplies entries of more than 16 bits with a map");
                 }
-                let rows = affine
-                    .terms
-                    .first()
-                    .map(|t| self.program.maps[t.map as usize].rows);
-                let (shift, rows) = (self.shift(at)?, rows.unwrap_or(0) as usize);
+                let rows = affine.terms.first().map_or(0, |t| {
+                    let positions = t.window.as_ref().map_or(1, Window::positions);
+                    self.program.maps[t.map as usize].rows as usize * positions
+                });
+                let shift = self.shift(at)?;
                 match Encoding::accumulator(rows, Range::within(affine.reach), shift) {
                     Some(encoding) => encoding,
                     None => return fail("has sums too wide for a circuit"),

@@ -228,8 +228,9 @@ impl Execution {
             }
             Node::Affine(terms) => {
                 let mut y = vec![0i128; shape.len];
-                for (l, input, with_bias) in Unrolled::products(terms, self.phase) {
-                    bank.maps()[l].accumulate(read(input), with_bias, &mut y);
+                for (l, term, with_bias) in Unrolled::products(terms, self.phase) {
+                    let window = term.window.as_ref();
+                    bank.maps()[l].accumulate_at(window, read(term.input), with_bias, &mut y);
                 }
                 let sums = y.into_iter().map(|y| {
                     let fits = i64::try_from(y).ok().filter(|y| shape.range.holds(*y));

@@ -5,7 +5,7 @@ use super::{
     nodes::{Node, Unrolled},
     schedule::{Layers, Placement},
 };
-use crate::program::{Operation, Program, ProgramError, Register, Registers, within};
+use crate::program::{Operation, Program, ProgramError, Register, Registers, Window, within};
 
 /// Largest number of bits of all registers of a step: each is a constraint or more.
 const MAX_STEP_BITS: u64 = 1 << 20;
@@ -91,11 +91,14 @@ pub(super) fn check(step: &Unrolled) -> Result<(), ProgramError> {
     let affine = step.affine_nodes().count() as u64;
     within("affine operations of a step", affine, 1, MAX_AFFINE)?;
     // The powers of ρ that separate the accumulators.
+    for (_, terms) in step.affine_nodes() {
+        step.block(terms)?;
+    }
     within(
-        "affine operations times 2^μ",
-        affine << step.dimensions.mu,
+        "affine operations times the places of their results",
+        affine << step.separation(),
         1,
-        (1 << 32) - 1,
+        (1 << 40) - 1,
     )
 }
 
@@ -104,8 +107,11 @@ fn most_constraints(step: &Unrolled, node: &Node, encoding: &Encoding) -> u64 {
     let len = encoding.len as u64;
     let each = match node {
         Node::Affine(terms) => {
-            let read = terms.iter().map(|t| step.encodings[t.input].len as u64);
-            return read.sum::<u64>().saturating_add(len);
+            let read = terms.iter().map(|t| {
+                let own = step.encodings[t.input].len as u64;
+                own.saturating_add(t.window.as_ref().map_or(0, most_under))
+            });
+            return read.fold(len, u64::saturating_add);
         }
         Node::Layer { .. } => 48 + 16 * step.tables.len() as u64,
         Node::Operation(Operation::Combine(sum)) => sum.monomials.len() as u64 + 1,
@@ -115,6 +121,17 @@ fn most_constraints(step: &Unrolled, node: &Node, encoding: &Encoding) -> u64 {
         _ => 4,
     };
     len.saturating_mul(each)
+}
+
+/// At least as many constraints as a window needs: sums over its axes, one after the other, and weights
+/// of their entries.
+fn most_under(window: &Window) -> u64 {
+    let axes = window.axes.iter().map(|axis| {
+        let (positions, offsets) = (u64::from(axis.positions), u64::from(axis.offsets));
+        let own = positions.saturating_mul(offsets) + positions + 2 * offsets;
+        own + u64::from(axis.size) + 128
+    });
+    axes.fold(2 * window.len() as u64, u64::saturating_add)
 }
 
 /// At least as many terms as the nodes of a step read: sums that are not range-checked are linear
@@ -148,12 +165,18 @@ fn most_terms(step: &Unrolled) -> u64 {
                     .saturating_mul(2),
             ),
             // Bits of each route's map index, a selector of every phase in it.
-            Node::Affine(routes) if step.phases > 1 => {
-                let bits = u64::from(step.dimensions.lambda) + 2;
+            Node::Affine(routes) => {
+                let bits = match step.phases {
+                    1 => 0,
+                    phases => (u64::from(step.dimensions.lambda) + 2).saturating_mul(phases),
+                };
+                // Weights of a point are sums, of as many terms as they have coordinates.
+                let under = routes.iter().flat_map(|r| &r.window).map(most_under);
+                let under = under.fold(0, u64::saturating_add).saturating_mul(32);
                 (
                     2,
-                    bits.saturating_mul(step.phases)
-                        .saturating_mul(routes.len() as u64),
+                    bits.saturating_mul(routes.len() as u64)
+                        .saturating_add(under),
                 )
             }
             // A gate for each kind of activation, a selector of every phase in it.

@@ -6,7 +6,10 @@ use super::{
     encoding::Encoding,
     schedule::{Activation, Schedule},
 };
-use crate::program::{BankDimensions, Emission, Operation, Program, Register, Registers, Table};
+use crate::program::{
+    BankDimensions, Emission, Operation, Order, Program, ProgramError, Register, Registers, Table,
+    Window,
+};
 
 /// What defines a register of a step.
 #[derive(Clone, Debug)]
@@ -43,6 +46,8 @@ pub(crate) enum Node {
 pub(crate) struct Route {
     /// The register that maps are applied to, zero beyond its length.
     pub(crate) input: Register,
+    /// What of it, if not all of it, once.
+    pub(crate) window: Option<Window>,
     /// For every phase the map, if there is one then.
     pub(crate) maps: Vec<Option<u32>>,
 }
@@ -95,6 +100,8 @@ pub(crate) struct Unrolled {
     pub(super) bound: Vec<Register>,
     /// See [`Unrolled::sole_reader`].
     pub(super) sole_readers: Vec<Option<usize>>,
+    /// Rows of every map.
+    pub(super) map_rows: Vec<u32>,
 }
 
 impl Unrolled {
@@ -163,14 +170,38 @@ impl Unrolled {
     pub(crate) fn products(
         terms: &[Route],
         phase: u64,
-    ) -> impl Iterator<Item = (usize, Register, bool)> {
+    ) -> impl Iterator<Item = (usize, &Route, bool)> {
         let there = terms.iter().filter_map(move |t| {
             let map = *t.maps.get(phase as usize)?;
-            Some((map? as usize, t.input))
+            Some((map? as usize, t))
         });
-        there
-            .enumerate()
-            .map(|(k, (map, input))| (map, input, k == 0))
+        there.enumerate().map(|(k, (map, t))| (map, t, k == 0))
+    }
+
+    /// If the results of an affine node stand position by position, the rows of its maps; `Err` if
+    /// they do so in some phases alone, or with several numbers of rows.
+    pub(crate) fn block(&self, terms: &[Route]) -> Result<Option<usize>, ProgramError> {
+        let mut blocks = terms.iter().flat_map(|route| {
+            let by_position = (route.window.as_ref()).is_some_and(|w| w.order == Order::Positions);
+            let maps = route.maps.iter().flatten();
+            maps.map(move |map| by_position.then(|| self.map_rows[*map as usize] as usize))
+        });
+        let first = blocks.next().flatten();
+        match blocks.all(|block| block == first) {
+            true => Ok(first),
+            false => Err(ProgramError::Structure(
+                "layers that share a slot have results in one order, and as many rows if that is position by position",
+            )),
+        }
+    }
+
+    /// `s`: the results of an affine node have `2^s` places, those of rows that the polynomial of the
+    /// weights has beyond its maps included.
+    pub(crate) fn separation(&self) -> u32 {
+        let windows = self.affine_nodes().flat_map(|(_, terms)| terms);
+        let positions = windows.flat_map(|t| &t.window).map(Window::positions);
+        let most = positions.max().unwrap_or(1);
+        self.dimensions.mu + most.next_power_of_two().trailing_zeros()
     }
 
     /// The registers that the challenge must be bound to as data: all that an affine operation

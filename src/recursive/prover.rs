@@ -168,9 +168,10 @@ impl StepContext<'_> {
             .affine_nodes()
             .map(|(_, terms)| AffineInstance {
                 products: Unrolled::products(terms, run.state.phase)
-                    .map(|(map, input, with_bias)| Product {
+                    .map(|(map, term, with_bias)| Product {
                         map: map as u64,
-                        input: trace.register(input),
+                        input: trace.register(term.input),
+                        window: term.window.as_ref(),
                         with_bias,
                     })
                     .collect(),
@@ -178,7 +179,16 @@ impl StepContext<'_> {
             .collect();
         let dimensions = self.step.dimensions;
         let claim = &run.state.claim;
-        prover::prove(self.bank, &dimensions, self.mask, claim, &operations, seed)
-            .ok_or_else(|| Error::proving("sumcheck", "the claim is of another program"))
+        let separation = self.step.separation();
+        let proof = prover::prove(
+            self.bank,
+            &dimensions,
+            self.mask,
+            claim,
+            &operations,
+            separation,
+            seed,
+        );
+        proof.ok_or_else(|| Error::proving("sumcheck", "the claim is of another program"))
     }
 }

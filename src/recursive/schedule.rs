@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::encoding::{Encoding, table_width};
-use crate::program::{Emission, Operation, Program, ProgramError, Range, Register};
+use crate::program::{Emission, Operation, Program, ProgramError, Range, Register, Window};
 
 /// How frames or layers are spread over the steps of a recursive proof.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -56,7 +56,8 @@ pub(crate) enum Activation {
 pub(crate) struct Layer {
     /// Maps, and the values that they read: value 0 is the frame, value `l` the result of layer
     /// `l − 1`. No value is read twice.
-    pub(crate) terms: Vec<(u32, usize)>,
+    pub(crate) terms: Vec<(u32, usize, Option<Window>)>,
+    /// Entries of the result.
     pub(crate) rows: u32,
     pub(crate) activation: Activation,
 }
@@ -86,6 +87,7 @@ impl Layers {
             return refuse("a network with a state has whole frames in every step");
         }
         let width = program.frame.width;
+        let shapes = program.register_shapes();
         let mut values = vec![Register::Frame];
         let mut layers = Vec::new();
         let mut shift = None;
@@ -97,13 +99,14 @@ impl Layers {
                 return refuse(OTHER);
             };
             let value = |r: Register| values.iter().position(|v| *v == r);
-            let terms = affine.terms.iter().map(|t| Some((t.map, value(t.input)?)));
+            let terms = affine
+                .terms
+                .iter()
+                .map(|t| Some((t.map, value(t.input)?, t.window.clone())));
             let Some(terms) = terms.collect::<Option<Vec<_>>>() else {
                 return refuse(OTHER);
             };
-            let Some(rows) = terms.first().map(|t| program.maps[t.0 as usize].rows) else {
-                return refuse(OTHER);
-            };
+            let rows = shapes[Register::result_of(at)].len as u32;
             // The bias is that of the first map, and of the first that is there in a phase.
             if !terms.is_sorted_by(|a, b| a.1 < b.1) {
                 return refuse(OTHER);
@@ -269,7 +272,7 @@ impl Placement {
         network: &Layers,
         selected: Register,
         end: impl Fn(usize) -> Register,
-    ) -> Option<Vec<BTreeMap<Register, Vec<Option<u32>>>>> {
+    ) -> Option<Vec<BTreeMap<(Register, Option<Window>), Vec<Option<u32>>>>> {
         let none = vec![None; self.phases.len()];
         let mut routes = vec![BTreeMap::new(); self.lengths.len()];
         for (p, phase) in self.phases.iter().enumerate() {
@@ -277,7 +280,7 @@ impl Placement {
             let begun = phase.iter().flatten().min()?;
             for (slot, layer) in phase.iter().enumerate() {
                 let Some(layer) = layer else { continue };
-                for (map, value) in &network.layers[*layer].terms {
+                for (map, value, window) in &network.layers[*layer].terms {
                     let source = if value == begun {
                         selected
                     } else {
@@ -286,8 +289,9 @@ impl Placement {
                             end(phase.iter().position(|l| *l == layer)?)
                         }
                     };
-                    let route: &mut Vec<Option<u32>> =
-                        routes[slot].entry(source).or_insert_with(|| none.clone());
+                    let route: &mut Vec<Option<u32>> = routes[slot]
+                        .entry((source, window.clone()))
+                        .or_insert_with(|| none.clone());
                     route[p] = Some(*map);
                 }
             }

@@ -202,12 +202,15 @@ pub(crate) fn synthesize<CS: ConstraintSystem<F>>(
         .map(|(at, terms)| AffineCircuit {
             products: inputs.products::<CS>(terms),
             output: registers.accumulators(Register::result_of(at)),
+            // A step in which they differ is refused.
+            block: step.block(terms).unwrap_or(None),
         })
         .collect();
     let inputs = inputs.circuits::<CS>();
     let claim = verify(
         cs.namespace(|| "sumcheck"),
         &dimensions,
+        step.separation(),
         &seed,
         &state.claim,
         &inputs,
@@ -432,7 +435,7 @@ struct ReadRegisters<'a> {
 
 impl<'a> ReadRegisters<'a> {
     /// The products of an affine operation.
-    fn products<CS: ConstraintSystem<F>>(&mut self, terms: &[Route]) -> Vec<ProductCircuit> {
+    fn products<CS: ConstraintSystem<F>>(&mut self, terms: &'a [Route]) -> Vec<ProductCircuit<'a>> {
         let lambda = self.step.dimensions.lambda as usize;
         let map_in = |b: usize, p: u64| terms[b].maps.get(p as usize).copied().flatten();
         let there = |b: usize, p: u64| map_in(b, p).is_some();
@@ -465,6 +468,7 @@ impl<'a> ReadRegisters<'a> {
                 ProductCircuit {
                     map,
                     input,
+                    window: term.window.as_ref(),
                     gate: self.selectors.gate(|p| there(b, p)),
                     front,
                 }

@@ -71,6 +71,7 @@ impl Unrolled {
             output_len: program.output.len as usize,
             bound: Vec::new(),
             sole_readers: Vec::new(),
+            map_rows: program.maps.iter().map(|m| m.rows).collect(),
         }
     }
 
@@ -103,8 +104,9 @@ impl Unrolled {
     ) -> Register {
         let node = match operation.clone().map_registers(|r| at[r]) {
             Operation::Affine(affine) => {
-                let terms = affine.terms.iter().map(|t| Route {
+                let terms = affine.terms.into_iter().map(|t| Route {
                     input: t.input,
+                    window: t.window,
                     maps: vec![Some(t.map)],
                 });
                 Node::Affine(terms.collect())
@@ -220,9 +222,11 @@ impl Unrolled {
         let routes = placement.routes(&network, selected, end).ok_or(NONE)?;
         for (slot, routes) in routes.into_iter().enumerate() {
             let len = placement.lengths[slot];
-            let terms = routes
-                .into_iter()
-                .map(|(input, maps)| Route { input, maps });
+            let terms = routes.into_iter().map(|((input, window), maps)| Route {
+                input,
+                window,
+                maps,
+            });
             let sums = Encoding {
                 len: len as usize,
                 ..network.sums

@@ -3,7 +3,7 @@
 
 use ff::Field;
 use layerfold_gadgets::{
-    mle::{eq_index_native, eq_native, evaluate_native, horner_native, power_native},
+    mle::{eq_index_native, eq_native, evaluate_native, power_native},
     sumcheck::reduce_native,
     transcript::Transcript,
 };
@@ -11,7 +11,7 @@ use layerfold_gadgets::{
 use super::fixtures::signed;
 use crate::{
     backend::F,
-    program::Register,
+    program::{Order, Register, Window},
     recursive::{
         StepTrace, Unrolled,
         prover::{PreparedStep, Run},
@@ -46,13 +46,18 @@ pub(super) fn last_check(
         registers,
     );
     let (mut transcript, rho) = Transcript::new(d.rounds() as u32, seed);
-    let block = rho.pow_vartime([1 << d.mu]);
+    let block = rho.pow_vartime([1u64 << unrolled.separation()]);
     let mut sigma = run.state.claim.value;
     let mut c = rho;
-    for (i, _) in unrolled.affine_nodes() {
-        let y = trace.register(Register::result_of(i));
-        let y: Vec<F> = y.iter().map(|y| signed(*y)).collect();
-        sigma += c * horner_native(&y, rho);
+    for (i, terms) in unrolled.affine_nodes() {
+        let y = trace.register(Register::result_of(i)).iter().enumerate();
+        // Position by position every row of the polynomial has a place.
+        let place = |n: usize| match unrolled.block(terms).unwrap() {
+            None => n,
+            Some(rows) => (n / rows << d.mu) + n % rows,
+        };
+        let weighted = y.map(|(n, y)| signed(*y) * rho.pow_vartime([place(n) as u64]));
+        sigma += c * weighted.sum::<F>();
         c *= block;
     }
     let mut challenges = Vec::new();
@@ -69,16 +74,38 @@ pub(super) fn last_check(
     let mut products = F::ZERO;
     let mut c = rho;
     for (_, terms) in unrolled.affine_nodes() {
-        for (l, input, with_bias) in Unrolled::products(terms, run.state.phase) {
-            let mut x = vec![F::from(u64::from(with_bias))];
-            let entries = trace.register(input).iter().take((1 << d.nu) - 1);
-            x.extend(entries.map(|x| signed(*x)));
-            products += c * eq_index_native(l as u64, r.l) * evaluate_native(&x, r.j);
+        for (l, term, with_bias) in Unrolled::products(terms, run.state.phase) {
+            let x = trace.register(term.input);
+            let front = F::from(u64::from(with_bias));
+            // Position by position, and for each what is under the window column by column.
+            let positions = term.window.as_ref().map_or(1, Window::positions);
+            let mut sum = F::ZERO;
+            let (mut row_stride, mut position_stride) = (1, 0);
+            for p in 0..positions {
+                let mut columns = vec![front];
+                match &term.window {
+                    None => columns.extend(x.iter().take((1 << d.nu) - 1).map(|x| signed(*x))),
+                    Some(window) => {
+                        columns.resize(1 << d.nu, F::ZERO);
+                        for (column, entry) in window.at(p) {
+                            let x = entry.and_then(|at| x.get(at)).copied();
+                            columns[1 + column] = signed(x.unwrap_or(0));
+                        }
+                        (row_stride, position_stride) = match window.order {
+                            Order::Rows => (positions as u64, 1),
+                            Order::Positions => (1, 1u64 << d.mu),
+                        };
+                    }
+                }
+                let weight = rho.pow_vartime([p as u64 * position_stride]);
+                sum += weight * evaluate_native(&columns, r.j);
+            }
+            let rows = power_native(r.i, rho.pow_vartime([row_stride]));
+            products += c * eq_index_native(l as u64, r.l) * rows * sum;
         }
         c *= block;
     }
-    let bracket = eq_native(&run.state.claim.point, &point)
-        + (F::ONE - r.t) * power_native(r.i, rho) * products;
+    let bracket = eq_native(&run.state.claim.point, &point) + (F::ONE - r.t) * products;
     LastCheck {
         sigma,
         bracket,

@@ -452,7 +452,7 @@ fn a_residual_that_is_left_out_or_counted_twice_falsifies_the_claim() {
         assert!(bench.claim_holds(&step.next.state.claim));
         for (at, terms) in bench.step.affine_nodes() {
             let read: Vec<(usize, Register)> = Unrolled::products(terms, phase)
-                .map(|(l, input, _)| (l, input))
+                .map(|(l, term, _)| (l, term.input))
                 .collect();
             if read.len() < 2 {
                 continue;

@@ -15,12 +15,11 @@ use super::{
     axis::AxisMap,
     layout::Layout,
     system::{Form, Linear, Size, Source, System, View, bits_for},
-    window,
 };
 use crate::{
     backend::F,
     program::{Order, Window},
-    weights::from_i64,
+    weights::{from_i64, window},
 };
 
 /// `eq` of `bits` coordinates of a point above its `low` lowest, over `size` entries in rows of `inner`.

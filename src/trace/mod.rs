@@ -27,7 +27,6 @@ mod system;
 pub(crate) mod tests;
 mod transcript;
 mod tree;
-mod window;
 mod witness;
 
 use serde::{Deserialize, Serialize};

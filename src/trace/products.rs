@@ -11,12 +11,11 @@ use super::{
     message::{Channel, Combination, Gate},
     system::{ProductKind, Size, Source, System},
     tree::bind,
-    window,
 };
 use crate::{
     backend::F,
     program::WeightBank,
-    weights::{combined_rows, from_i64},
+    weights::{combined_rows, from_i64, window},
 };
 
 /// `⟨functional, Z⟩ = value`.

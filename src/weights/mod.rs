@@ -13,6 +13,7 @@ pub(crate) mod sumcheck;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic)]
 mod tests;
+pub(crate) mod window;
 
 pub use crate::program::{AffineMap, Row, WeightBank};
 pub use commitment::{BlindingSeed, ModelCommitment, ModelDigest};

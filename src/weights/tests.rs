@@ -233,13 +233,23 @@ fn proofs_of_products_are_equal_and_their_claims_open() {
                     products: vec![Product {
                         map: *map,
                         input,
+                        window: None,
                         with_bias: true,
                     }],
                 })
                 .collect();
             let prove = |bank| {
                 let seed = F::from(100 + step);
-                prover::prove(bank, &dimensions, &mask, &claim, &operations, seed).unwrap()
+                prover::prove(
+                    bank,
+                    &dimensions,
+                    &mask,
+                    &claim,
+                    &operations,
+                    dimensions.mu,
+                    seed,
+                )
+                .unwrap()
             };
             let (a, b) = (prove(&dense), prove(&sparse));
             assert_eq!(a.claim, b.claim);

@@ -43,7 +43,7 @@ use crate::{
     program::{
         Accumulate, Affine, AffineMap, ArgMax, Carried, Combine, Concat, Dot, Emission, Indicators,
         Lookup, MapShape, Operation, Output, Program, Register, Relu, Requantize, Sign, Slice,
-        Table, Term, VectorShape, WeightBank, Zero,
+        Table, Term, VectorShape, WeightBank, Window, Zero,
     },
     recursive::Schedule,
 };
@@ -273,6 +273,35 @@ impl Net {
                 map,
                 input: *input,
                 window: None,
+            });
+        }
+        let sums = self.push(Affine {
+            terms: all,
+            reach: Affine::reach_of(bits, shift),
+        });
+        self.shifts.insert(sums, shift);
+        sums
+    }
+
+    /// The same at the positions of windows, of one number; weights are by row and offset.
+    fn slide(
+        &mut self,
+        terms: &[(Register, Window, Vec<Vec<i16>>)],
+        bias: &[i64],
+        bits: u8,
+        shift: u8,
+    ) -> Register {
+        let mut bias_of = bias.to_vec();
+        let mut all = Vec::new();
+        for (input, window, weights) in terms {
+            let columns: Vec<u32> = window.at(0).iter().map(|(c, _)| *c as u32).collect();
+            let rows = (weights.iter()).map(|row| columns.iter().copied().zip(row.iter().copied()));
+            let map = AffineMap::sparse(window.columns(), rows, bias_of).unwrap();
+            bias_of = vec![0; bias.len()];
+            all.push(Term {
+                map: self.map(map),
+                input: *input,
+                window: Some(window.clone()),
             });
         }
         let sums = self.push(Affine {

@@ -7,8 +7,8 @@ use super::{Case, Net, Runtime, ends, listed_frames, listed_net, most_of};
 use crate::tests::cells::{CellKind, CellShape, ElmanActivation, SequenceShape};
 use crate::{
     program::{
-        Activation, Affine, AffineMap, Emission, LayerShape, Operation, Program, Register, Table,
-        Term, WeightBank,
+        Activation, Affine, AffineMap, Emission, LayerShape, Operation, Order, Program, Register,
+        Table, Term, WeightBank, Window, WindowAxis,
     },
     recursive::Schedule,
     tests::{claims, fixtures},
@@ -22,6 +22,7 @@ pub(super) const FOLDED: &[&str] = &["gru, every frame", "dense, relu, dense"];
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     affine(&mut cases);
+    windows(&mut cases);
     requantize(&mut cases);
     relu(&mut cases);
     table(&mut cases);
@@ -155,6 +156,289 @@ fn affine(cases: &mut Vec<Case>) {
         net.case("affine that leaves its reach by 1", y, ends(1, 8))
             .refused(Runtime::Interpreter, "its program allows"),
     );
+}
+
+fn window_axis(size: u32, positions: u32, offsets: u32, stride: u32, start: i32) -> WindowAxis {
+    WindowAxis {
+        size,
+        positions,
+        offsets,
+        stride,
+        dilation: 1,
+        start,
+    }
+}
+
+/// What a map gives at every position, by the definition of a window; `kernel` is by row and offset.
+fn slid(window: &Window, kernel: &[Vec<i16>], bias: &[i64], x: &[f64]) -> Vec<f64> {
+    let sizes = |of: fn(&WindowAxis) -> u32| -> Vec<usize> {
+        window.axes.iter().map(|a| of(a) as usize).collect()
+    };
+    let digits = |mut index: usize, sizes: &[usize]| -> Vec<usize> {
+        let mut digits: Vec<usize> = (sizes.iter().rev())
+            .map(|n| {
+                let digit = index % n;
+                index /= n;
+                digit
+            })
+            .collect();
+        digits.reverse();
+        digits
+    };
+    let (positions, offsets) = (sizes(|a| a.positions), sizes(|a| a.offsets));
+    let read = |p: usize, d: usize| {
+        let (p, d) = (digits(p, &positions), digits(d, &offsets));
+        let mut at = 0;
+        for ((axis, p), d) in window.axes.iter().zip(p).zip(d) {
+            let along = axis.stride as i64 * p as i64 + axis.dilation as i64 * d as i64;
+            let along = along + i64::from(axis.start);
+            if along < 0 || along >= i64::from(axis.size) {
+                return 0.0;
+            }
+            at = at * axis.size as usize + along as usize;
+        }
+        x[at]
+    };
+    let (rows, count) = (kernel.len(), positions.iter().product::<usize>());
+    let mut y = vec![0.0; rows * count];
+    for (i, row) in kernel.iter().enumerate() {
+        for p in 0..count {
+            let place = match window.order {
+                Order::Rows => i * count + p,
+                Order::Positions => p * rows + i,
+            };
+            let products = row
+                .iter()
+                .enumerate()
+                .map(|(d, w)| f64::from(*w) * read(p, d));
+            y[place] = bias[i] as f64 + products.sum::<f64>();
+        }
+    }
+    y
+}
+
+fn windows(cases: &mut Vec<Case>) {
+    let image = |channels, kernel: &[WindowAxis]| {
+        let mut axes = vec![WindowAxis::summed(channels)];
+        axes.extend(kernel);
+        axes
+    };
+    let dilated = WindowAxis {
+        dilation: 3,
+        ..window_axis(6, 4, 2, 1, -1)
+    };
+    let all: Vec<(&str, Vec<WindowAxis>)> = vec![
+        ("convolution", image(2, &[window_axis(4, 3, 2, 1, 0); 2])),
+        (
+            "convolution with stride and padding",
+            image(
+                3,
+                &[window_axis(4, 2, 3, 2, -1), window_axis(5, 5, 3, 1, -1)],
+            ),
+        ),
+        ("dilated convolution of one axis", image(2, &[dilated])),
+        (
+            "convolution of one channel",
+            vec![window_axis(7, 3, 3, 2, 0)],
+        ),
+        (
+            "convolution of single entries",
+            image(3, &[WindowAxis::kept(3); 2]),
+        ),
+        (
+            "pooling",
+            vec![
+                WindowAxis::kept(3),
+                window_axis(4, 2, 2, 2, 0),
+                window_axis(4, 2, 2, 2, 0),
+            ],
+        ),
+        (
+            "layer of every token",
+            vec![WindowAxis::kept(5), WindowAxis::summed(4)],
+        ),
+        (
+            "every entry alone",
+            vec![WindowAxis::kept(3), WindowAxis::kept(2)],
+        ),
+        (
+            "kernel in the padding",
+            vec![window_axis(3, 4, 2, 1, -3), window_axis(2, 2, 1, 1, 1)],
+        ),
+        ("one position", image(2, &[window_axis(3, 1, 3, 1, 0)])),
+    ];
+    for (k, (name, axes)) in all.into_iter().enumerate() {
+        for order in [Order::Rows, Order::Positions] {
+            for rounded in [false, true] {
+                let axes = axes.clone();
+                let window = Window { axes, order };
+                let len = window.len() as u32;
+                let kernel = weights(3, window.offsets(), 90, 70 + k as u64);
+                let bias = [500, -40, 9];
+                let mut net = Net::new(len, 8);
+                let mut y = net.slide(&[(FRAME, window.clone(), kernel.clone())], &bias, 28, 6);
+                if rounded {
+                    let q = net.requantize(y, 0, 8);
+                    y = net.relu(q);
+                }
+                let name = format!(
+                    "{name}, {order:?}{}",
+                    if rounded { ", rounded" } else { "" }
+                );
+                cases.push(net.case(&name, y, ends(len as usize, 8)).exactly(move |x| {
+                    let y = slid(&window, &kernel, &bias, x);
+                    let q = |y: &f64| rounded_if(rounded, *y);
+                    y.iter().map(q).collect()
+                }));
+            }
+        }
+    }
+
+    // Two windows in one sum, then a layer that reads all of it, and a sum of sums of two boxes.
+    let first = Window {
+        axes: image(2, &[window_axis(3, 3, 3, 1, -1); 2]),
+        order: Order::Rows,
+    };
+    let second = Window {
+        axes: image(2, &[WindowAxis::kept(3); 2]),
+        order: Order::Rows,
+    };
+    let (a, b) = (weights(2, 18, 40, 90), weights(2, 2, 40, 91));
+    let dense = weights(3, 18, 20, 92);
+    let mut net = Net::new(18, 8);
+    let terms = [
+        (FRAME, first.clone(), a.clone()),
+        (FRAME, second.clone(), b.clone()),
+    ];
+    let y = net.slide(&terms, &[70, -900], 24, 6);
+    let q = net.requantize(y, 0, 8);
+    let r = net.relu(q);
+    let out = net.affine(&[(r, dense.clone())], &[1, 2, 3], 30, 0);
+    cases.push(
+        net.case(
+            "two convolutions in one sum, then a layer",
+            out,
+            ends(18, 8),
+        )
+        .exactly(move |x| {
+            let y = add(
+                &slid(&first, &a, &[70, -900], x),
+                &slid(&second, &b, &[0, 0], x),
+            );
+            let q: Vec<f64> = y.iter().map(|y| rounded_if(true, *y)).collect();
+            add(&times(&dense, &q), &[1.0, 2.0, 3.0])
+        }),
+    );
+
+    let (rows, positions) = (
+        Window {
+            axes: image(2, &[WindowAxis::kept(3)]),
+            order: Order::Rows,
+        },
+        Window {
+            axes: vec![WindowAxis::kept(3), WindowAxis::summed(2)],
+            order: Order::Positions,
+        },
+    );
+    let (a, b) = (weights(2, 2, 40, 93), weights(2, 2, 40, 94));
+    let mut net = Net::new(6, 8);
+    let y = net.slide(&[(FRAME, rows.clone(), a.clone())], &[1, 2], 20, 0);
+    let z = net.slide(&[(FRAME, positions.clone(), b.clone())], &[3, 4], 20, 0);
+    let sum = net.combine(5, &[(2, y, None), (3, z, None), (1, FRAME, Some(FRAME))], 4);
+    let out = net.requantize(sum, 0, 10);
+    cases.push(
+        net.case(
+            "sum of windows in two orders and of a product",
+            out,
+            ends(6, 8),
+        )
+        .exactly(move |x| {
+            let (y, z) = (
+                slid(&rows, &a, &[1, 2], x),
+                slid(&positions, &b, &[3, 4], x),
+            );
+            let sum = |i: usize| 5.0 + 2.0 * y[i] + 3.0 * z[i] + x[i] * x[i];
+            (0..6).map(|i| rounded(sum(i), 4, 10)).collect()
+        }),
+    );
+
+    // Parts of what a window gives, joined in another order, over frames and in the head.
+    let window = Window {
+        axes: image(2, &[window_axis(3, 2, 2, 1, 0)]),
+        order: Order::Rows,
+    };
+    let kernel = weights(3, 4, 60, 95);
+    let mut net = Net::new(6, 8);
+    let state = net.state(8, &[1, 2, 3]);
+    let y = net.slide(
+        &[(FRAME, window.clone(), kernel.clone())],
+        &[7, 8, 9],
+        20,
+        4,
+    );
+    let q = net.requantize(y, 0, 8);
+    let (head, tail) = (net.slice(q, 0, 2), net.slice(q, 3, 3));
+    let sum = net.combine(0, &[(1, state, None), (1, tail, None)], 0);
+    let next = net.requantize(sum, 0, 8);
+    net.next(state, next);
+    let out = net.concat(&[tail, head, state]);
+    cases.push(
+        net.case("parts of a convolution over frames", out, ends(6, 8))
+            .run(0.0, move |frames| {
+                let mut state = vec![1.0, 2.0, 3.0];
+                let step = |x: &Vec<f64>| {
+                    let y = slid(&window, &kernel, &[7, 8, 9], x);
+                    let q: Vec<f64> = y.iter().map(|y| rounded(*y, 4, 8)).collect();
+                    let out = [&q[3..], &q[..2], &state].concat();
+                    state = add(&state, &q[3..]).iter().map(|y| clamp(*y, 8)).collect();
+                    out
+                };
+                frames.iter().map(step).collect()
+            }),
+    );
+
+    let window = Window {
+        axes: image(2, &[WindowAxis::kept(3)]),
+        order: Order::Rows,
+    };
+    for (name, len, columns, says) in [
+        (
+            "window over too few entries",
+            5,
+            2,
+            "entries under a window",
+        ),
+        (
+            "window with a map of another width",
+            6,
+            3,
+            "does not fit what it reads",
+        ),
+    ] {
+        let mut net = Net::new(len, 8);
+        let map = AffineMap::new(columns, vec![1; columns], vec![0]).unwrap();
+        let map = net.map(map);
+        let y = net.push(Affine {
+            terms: vec![Term {
+                map,
+                input: FRAME,
+                window: Some(window.clone()),
+            }],
+            reach: 1 << 20,
+        });
+        cases.push(
+            net.case(name, y, ends(len as usize, 8))
+                .refused(Runtime::Interpreter, says),
+        );
+    }
+}
+
+/// `max(⌊y / 2^6⌉, 0)` in 8 bits, or `y` itself.
+fn rounded_if(is: bool, y: f64) -> f64 {
+    match is {
+        true => rounded(y, 6, 8).max(0.0),
+        false => y,
+    }
 }
 
 /// Every value of an accumulator where something begins or ends.

@@ -5,15 +5,17 @@
 
 pub(crate) mod circuit;
 pub(crate) mod prover;
+pub(crate) mod window;
 
-use crate::backend::F;
+use crate::{backend::F, program::Window};
 
-/// One product `A_l·x` with the register it reads.
+/// One product `A_l·x` with the register it reads, or one for every position of a window.
 pub(crate) struct Product<'a> {
     /// Index `l` in the bank; it may be beyond the last map, where the bank is zero.
     pub(crate) map: u64,
     /// The input `x`, without the constant in front.
     pub(crate) input: &'a [i64],
+    pub(crate) window: Option<&'a Window>,
     /// Whether the constant in front is 1 (the first term) or 0.
     pub(crate) with_bias: bool,
 }

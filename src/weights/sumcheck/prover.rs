@@ -1,7 +1,7 @@
 //! The prover: two passes over the stored integers, then tables of field elements whose size does
 //! not depend on the number of weights in a row (protocol notes, 10).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ff::Field;
 use layerfold_gadgets::{
@@ -11,7 +11,7 @@ use layerfold_gadgets::{
 };
 use rayon::prelude::*;
 
-use super::{AffineInstance, StepProof};
+use super::{AffineInstance, StepProof, window::Strides};
 use crate::{
     backend::F,
     program::{
@@ -21,6 +21,7 @@ use crate::{
     weights::{
         Mask, SplitPoint, WeightClaim,
         delayed::{RowProducts, from_i64, sum_of_parts},
+        window::columns as columns_under,
     },
 };
 
@@ -154,6 +155,7 @@ pub(crate) fn prove(
     mask: &Mask,
     claim: &WeightClaim,
     operations: &[AffineInstance<'_>],
+    separation: u32,
     seed: F,
 ) -> Option<StepProof> {
     let p = SplitPoint::new(&claim.point, dimensions)?;
@@ -163,11 +165,9 @@ pub(crate) fn prove(
         messages: Vec::with_capacity(dimensions.rounds()),
     };
     let columns = 1usize << dimensions.nu;
-    let row_powers: Vec<F> = std::iter::successors(Some(F::ONE), |power| Some(*power * rho))
-        .take(1 << dimensions.mu)
-        .collect();
-    let block = row_powers[row_powers.len() - 1] * rho;
-    // c_k = ρ^(1 + (k−1)·2^μ)
+    let power = |exponent: u64| rho.pow_vartime([exponent]);
+    let block = power(1 << separation);
+    // c_k = ρ^(1 + (k−1)·2^s)
     let separators: Vec<F> = std::iter::successors(Some(rho), |c| Some(*c * block))
         .take(operations.len())
         .collect();
@@ -175,14 +175,26 @@ pub(crate) fn prove(
     let eq_i = eq_evals(p.i);
 
     // Pass 1: per column, the old claim's combination of all rows, and each map's rows weighted
-    // by the powers of ρ. A map that several products use is read once: its inputs are summed.
-    let inputs = inputs_by_map(operations, &separators, columns);
+    // by the powers of ρ. A map that several products use is read once: its inputs are summed, if its
+    // rows are as far apart among their results.
+    let inputs = inputs_by_map(operations, &separators, columns, dimensions.mu, power);
+    let strides: BTreeSet<u64> = inputs.keys().map(|(stride, _)| *stride).collect();
+    let powers_of_rows: BTreeMap<u64, Vec<F>> = strides
+        .into_iter()
+        .map(|stride| {
+            let base = power(stride);
+            let powers = std::iter::successors(Some(F::ONE), |power| Some(*power * base));
+            (stride, powers.take(1 << dimensions.mu).collect())
+        })
+        .collect();
     let (old, new) = rayon::join(
         || old_claim_columns(bank, mask, &p, &eq_l, &eq_i, columns),
         || {
             inputs
                 .par_iter()
-                .map(|(map, _)| product_columns(bank, *map, &row_powers, columns))
+                .map(|((stride, map), _)| {
+                    product_columns(bank, *map, &powers_of_rows[stride], columns)
+                })
                 .collect::<Vec<_>>()
         },
     );
@@ -190,7 +202,7 @@ pub(crate) fn prove(
         a: old,
         b: eq_evals(p.j),
     }];
-    let (maps, inputs): (Vec<u64>, Vec<Vec<F>>) = inputs.into_iter().unzip();
+    let (maps, inputs): (Vec<(u64, u64)>, Vec<Vec<F>>) = inputs.into_iter().unzip();
     pairs.extend(new.into_iter().zip(inputs).map(|(a, b)| Pair { a, b }));
 
     let mut r_j = Vec::with_capacity(p.j.len());
@@ -218,40 +230,44 @@ pub(crate) fn prove(
         r
     };
 
-    // The bracket is `kept·eq(P_l, l)·eq(P_i, i) + sel(l)·pow(i)`, where `sel` is Σ c·x~(r_j) over
-    // the products with map `l`. In the rounds over `l` the factors in `i` stay as they are, so
-    // that the rows of a map come to two values.
-    let mut selected = vec![F::ZERO; eq_l.len()];
-    // After the rounds over j, the second table of a map's pair is that sum.
-    for (pair, map) in pairs[1..].iter().zip(maps) {
-        selected[map as usize] += pair.b[0];
-    }
-    let (by_eq, by_power) = rows_by_map(&rows, &eq_i, &row_powers, eq_l.len());
+    // The bracket is `kept·eq(P_l, l)·eq(P_i, i) + Σ_s sel_s(l)·pow_s(i)`, where `sel_s` is Σ c·x~(r_j)
+    // over the products with map `l` whose rows are `s` apart. In the rounds over `l` the factors in
+    // `i` stay as they are, so that the rows of a map come to one value for each of them.
     let kept = (F::ONE - p.t) * eq_j;
-    let mut pairs = [
-        Pair {
-            a: by_eq,
-            b: eq_l.iter().map(|eq| kept * eq).collect(),
-        },
-        Pair {
-            a: by_power,
+    let mut next = vec![Pair {
+        a: rows_by_map(&rows, &eq_i, eq_l.len()),
+        b: eq_l.iter().map(|eq| kept * eq).collect(),
+    }];
+    for (stride, powers) in &powers_of_rows {
+        let mut selected = vec![F::ZERO; eq_l.len()];
+        // After the rounds over j, the second table of a map's pair is that sum.
+        for (pair, (own, map)) in pairs[1..].iter().zip(&maps) {
+            if own == stride {
+                selected[*map as usize] += pair.b[0];
+            }
+        }
+        next.push(Pair {
+            a: rows_by_map(&rows, powers, eq_l.len()),
             b: selected,
-        },
-    ];
+        });
+    }
+    let mut pairs = next;
     let mut r_l = Vec::with_capacity(p.l.len());
     for coordinate in p.l {
         let r = round_with_mask(message(&pairs), *coordinate);
         bind_all(&mut pairs, r);
         r_l.push(r);
     }
-    let [by_eq, by_power] = pairs.map(|pair| pair.b[0]);
+    let factors = [&eq_i].into_iter().chain(powers_of_rows.values());
+    let mut bracket = vec![F::ZERO; eq_i.len()];
+    for (pair, factors) in pairs.iter().zip(factors) {
+        for (sum, factor) in bracket.iter_mut().zip(factors) {
+            *sum += pair.b[0] * factor;
+        }
+    }
     let mut rows = Pair {
         a: bind_maps(&rows, &eq_evals(&r_l), eq_i.len()),
-        b: eq_i
-            .iter()
-            .zip(&row_powers)
-            .map(|(eq, power)| by_eq * eq + by_power * power)
-            .collect(),
+        b: bracket,
     };
     let mut r_i = Vec::with_capacity(p.i.len());
     for coordinate in p.i {
@@ -320,31 +336,51 @@ fn product_columns(bank: &WeightBank, map: u64, row_powers: &[F], columns: usize
     })
 }
 
-/// For each map that products use, in ascending order, `Σ c·x(j)` over those products, `x` with the
-/// constant in front.
+/// For each map that products use and each distance of its rows among their results, `Σ c·x(j)` over
+/// those products, `x` with the constant in front; under a window, summed over positions with their
+/// powers.
 fn inputs_by_map(
     operations: &[AffineInstance<'_>],
     separators: &[F],
     columns: usize,
-) -> Vec<(u64, Vec<F>)> {
-    let mut inputs: BTreeMap<u64, Vec<F>> = BTreeMap::new();
+    mu: u32,
+    power: impl Fn(u64) -> F,
+) -> BTreeMap<(u64, u64), Vec<F>> {
+    let mut inputs: BTreeMap<(u64, u64), Vec<F>> = BTreeMap::new();
     for (operation, c) in operations.iter().zip(separators) {
         for product in &operation.products {
+            let strides = Strides::of(product.window, mu);
             let sum = inputs
-                .entry(product.map)
+                .entry((strides.row, product.map))
                 .or_insert_with(|| vec![F::ZERO; columns]);
-            if product.with_bias {
-                sum[0] += c;
-            }
-            // The bank has no column for entries beyond.
-            for (sum, x) in sum[1..].iter_mut().zip(product.input) {
-                if *x != 0 {
-                    *sum += c * from_i64(*x);
+            let Some(window) = product.window else {
+                if product.with_bias {
+                    sum[0] += c;
                 }
+                // The bank has no column for entries beyond.
+                for (sum, x) in sum[1..].iter_mut().zip(product.input) {
+                    if *x != 0 {
+                        *sum += c * from_i64(*x);
+                    }
+                }
+                continue;
+            };
+            let base = power(strides.position);
+            let weights: Vec<F> = std::iter::successors(Some(*c), |weight| Some(*weight * base))
+                .take(window.positions())
+                .collect();
+            if product.with_bias {
+                sum[0] += weights.iter().sum::<F>();
+            }
+            let mut entries: Vec<F> = product.input.iter().map(|x| from_i64(*x)).collect();
+            entries.resize(window.len(), F::ZERO);
+            let under = columns_under(window, &weights, &entries);
+            for (sum, x) in sum[1..].iter_mut().zip(under) {
+                *sum += x;
             }
         }
     }
-    inputs.into_iter().collect()
+    inputs
 }
 
 /// `A(l, i) = Σ_j W(l, i, j)·eq(r_j, j)` for the rows of every map.
@@ -366,20 +402,12 @@ fn row_values(bank: &WeightBank, eq_r_j: &[F]) -> Vec<Vec<F>> {
     bank.maps().par_iter().map(|m| of_map(m)).collect()
 }
 
-/// `Σ_i A(l, i)·eq_i(i)` and `Σ_i A(l, i)·pow(i)` for every `l`, zero beyond the last map.
-fn rows_by_map(rows: &[Vec<F>], eq_i: &[F], powers: &[F], maps: usize) -> (Vec<F>, Vec<F>) {
-    let of_map = |rows: &Vec<F>| {
-        let (mut by_eq, mut by_power) = (F::ZERO, F::ZERO);
-        for ((row, eq), power) in rows.iter().zip(eq_i).zip(powers) {
-            by_eq += *row * eq;
-            by_power += *row * power;
-        }
-        (by_eq, by_power)
-    };
-    let (mut by_eq, mut by_power): (Vec<F>, Vec<F>) = rows.par_iter().map(of_map).unzip();
-    by_eq.resize(maps, F::ZERO);
-    by_power.resize(maps, F::ZERO);
-    (by_eq, by_power)
+/// `Σ_i A(l, i)·factors(i)` for every `l`, zero beyond the last map.
+fn rows_by_map(rows: &[Vec<F>], factors: &[F], maps: usize) -> Vec<F> {
+    let of_map = |rows: &Vec<F>| rows.iter().zip(factors).map(|(row, f)| *row * f).sum();
+    let mut sums: Vec<F> = rows.par_iter().map(of_map).collect();
+    sums.resize(maps, F::ZERO);
+    sums
 }
 
 /// `Σ_l eq(r_l, l)·A(l, i)` for `2^μ` rows `i`.

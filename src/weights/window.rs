@@ -1,5 +1,5 @@
 //! Windows at a point: what the columns of a map are multiplied with, summed over positions, and the
-//! same as weights of the entries that are read (protocol notes, 13.4).
+//! same as weights of the entries that are read (protocol notes, 5.4, 13.6).
 
 use ff::Field;
 use layerfold_gadgets::mle::eq_evals;
@@ -79,7 +79,7 @@ fn replace(x: &[F], (outer, inner): (usize, usize), axis: &WindowAxis, offsets: 
 
 /// `Σ positions(p)·eq(columns, column(d) + 1)` over the positions and offsets that read an entry, for
 /// every entry.
-pub(super) fn entries(window: &Window, positions: &[F], columns: &[F]) -> Vec<F> {
+pub(crate) fn entries(window: &Window, positions: &[F], columns: &[F]) -> Vec<F> {
     let offsets = Offsets::new(window, columns);
     let mut sizes: Vec<usize> = window.axes.iter().map(|a| a.positions as usize).collect();
     let mut out: Vec<F> = positions.iter().map(|e| *e * offsets.factor).collect();
@@ -95,7 +95,7 @@ pub(super) fn entries(window: &Window, positions: &[F], columns: &[F]) -> Vec<F>
 }
 
 /// `Σ_p positions(p)·entries(p, d)` for every offset `d`, at its column; zero in other columns.
-pub(super) fn columns(window: &Window, positions: &[F], entries: &[F]) -> Vec<F> {
+pub(crate) fn columns(window: &Window, positions: &[F], entries: &[F]) -> Vec<F> {
     let mut out = vec![F::ZERO; window.columns()];
     for (p, weight) in positions.iter().enumerate() {
         for (column, entry) in window.at(p) {
@@ -145,7 +145,7 @@ mod tests {
                 axes,
                 order: Order::Rows,
             };
-            let nu = crate::trace::size::bits_for(window.columns() + 1) + 1;
+            let nu = (window.columns() + 1).next_power_of_two().ilog2() as usize + 1;
             let field = |n: usize, k: u64| -> Vec<F> {
                 (0..n as u64)
                     .map(|x| F::from(k + x * x * 7 + 3 * x))
