@@ -344,7 +344,12 @@ fn windows(cases: &mut Vec<Case>) {
     let mut net = Net::new(6, 8);
     let y = net.slide(&[(FRAME, rows.clone(), a.clone())], &[1, 2], 20, 0);
     let z = net.slide(&[(FRAME, positions.clone(), b.clone())], &[3, 4], 20, 0);
-    let sum = net.combine(5, &[(2, y, None), (3, z, None), (1, FRAME, Some(FRAME))], 4);
+    let positive = net.relu(FRAME);
+    let sum = net.combine(
+        5,
+        &[(2, y, None), (3, z, None), (1, FRAME, Some(positive))],
+        4,
+    );
     let out = net.requantize(sum, 0, 10);
     cases.push(
         net.case(
@@ -357,7 +362,7 @@ fn windows(cases: &mut Vec<Case>) {
                 slid(&rows, &a, &[1, 2], x),
                 slid(&positions, &b, &[3, 4], x),
             );
-            let sum = |i: usize| 5.0 + 2.0 * y[i] + 3.0 * z[i] + x[i] * x[i];
+            let sum = |i: usize| 5.0 + 2.0 * y[i] + 3.0 * z[i] + x[i] * x[i].max(0.0);
             (0..6).map(|i| rounded(sum(i), 4, 10)).collect()
         }),
     );
