@@ -4,7 +4,7 @@ use super::{
     axis::AxisMap,
     system::{Form, Linear, ProductKind, Size, Source, System},
 };
-use crate::program::WeightBank;
+use crate::program::{WeightBank, Window};
 
 impl System {
     fn linear(&self, columns: &[Vec<i64>], linear: &Linear) -> Vec<i128> {
@@ -44,14 +44,16 @@ impl System {
                 .map(|x| *x as i64)
                 .collect();
             let map = &bank.maps()[affine.map];
+            let window = affine.window.map(|window| &self.windows[window]);
             for t in 0..size.time {
-                let mut y = vec![0i128; map.rows()];
-                map.accumulate(
-                    &x[t * input.size.len..(t + 1) * input.size.len],
-                    affine.bias,
-                    &mut y,
-                );
-                for (i, y) in apply(&affine.rows, &y, size.len).into_iter().enumerate() {
+                let x = &x[t * input.size.len..(t + 1) * input.size.len];
+                let positions = window.map_or(1, Window::positions);
+                let mut y = vec![0i128; map.rows() * positions];
+                map.accumulate_at(window, x, affine.bias, &mut y);
+                if window.is_none() {
+                    y = apply(&affine.rows, &y, size.len);
+                }
+                for (i, y) in y.into_iter().enumerate() {
                     out[t * size.len + i] += affine.factor * y;
                 }
             }
