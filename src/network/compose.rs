@@ -132,6 +132,7 @@ impl Composer {
                 left: Arc::new(left),
                 right: Arc::new(right),
             }],
+            kernels: None,
         })
     }
 
@@ -240,6 +241,7 @@ impl Composer {
             terms: sums.into_iter().filter(|t| t.1.nonzeros() > 0).collect(),
             constant,
             products,
+            kernels: None,
         };
         debug_assert!(fits(&form) || terms.len() > MAX_TERMS);
         Ok(form)
@@ -345,6 +347,7 @@ pub(super) fn compose(
                 terms: Vec::new(),
                 constant: values.iter().map(|v| f64::from(*v)).collect(),
                 products: Vec::new(),
+                kernels: None,
             },
             Node::Linear { terms, bias } => {
                 let len = terms.first().map_or(0, |t| t.1.rows());
@@ -424,10 +427,12 @@ pub(super) fn compose(
             next: register,
         });
     }
-    let form = composer.form(output)?.clone();
+    let mut form = composer.form(output)?.clone();
     if form.terms.is_empty() {
         return Err(wrong("output", "it does not depend on the input"));
     }
+    let arguments = composer.stages.iter_mut().flat_map(|s| &mut s.arguments);
+    arguments.chain([&mut form]).for_each(Form::find_kernels);
     Ok(Network {
         input_shape: input_shape.to_vec(),
         output_shape: output_shape.to_vec(),

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use zeroize::Zeroize;
 
-use super::{Function, SparseMatrix};
+use super::{Function, SparseMatrix, kernel::Kernels};
 use crate::{error::Error, program::Emission};
 
 /// Matrices, each with what it is applied to.
@@ -44,6 +44,8 @@ pub(super) struct Form {
     /// `c`; zero if it is empty.
     pub(super) constant: Vec<f64>,
     pub(super) products: Vec<Product>,
+    /// What the terms and the constant are the expansion of, if it is known.
+    pub(super) kernels: Option<Arc<Kernels>>,
 }
 
 /// Multiples of consecutive entries of registers: register, start and factor.
@@ -56,6 +58,7 @@ impl Form {
             terms: vec![(register, Arc::new(SparseMatrix::identity(len)?))],
             constant: Vec::new(),
             products: Vec::new(),
+            kernels: None,
         })
     }
 
@@ -106,6 +109,15 @@ impl Form {
             terms: self.terms.clone(),
             constant: self.constant.clone(),
             products: Vec::new(),
+            kernels: self.kernels.clone(),
+        }
+    }
+
+    /// Looks for kernels that it is the expansion of, factors of products too.
+    pub(super) fn find_kernels(&mut self) {
+        self.kernels = Kernels::of(self).map(Arc::new);
+        for product in &mut self.products {
+            Arc::make_mut(&mut product.right).find_kernels();
         }
     }
 

@@ -1,12 +1,12 @@
 //! Sparse matrices of real numbers.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use ndarray::ArrayView2;
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
-use super::{limit, wrong};
-use crate::error::Error;
+use super::{kernel, limit, wrong};
+use crate::{error::Error, program::Window};
 
 /// Largest number of rows or columns.
 pub(super) const MAX_LEN: usize = 1 << 24;
@@ -17,7 +17,7 @@ pub(super) const MAX_NONZEROS: usize = 1 << 28;
 /// Zeros are stored only if they are weights of a dense layer or a convolution.
 ///
 /// Secret material: `Debug` shows the dimensions only; entries and their places are zeroised on drop.
-#[derive(Clone, PartialEq)]
+#[derive(Clone)]
 pub struct SparseMatrix {
     columns: usize,
     /// Row `i` has the entries `ends[i]..ends[i + 1]`.
@@ -27,6 +27,8 @@ pub struct SparseMatrix {
     /// Whether the entries are weights, which zeros among them are too: what is made of the matrix must
     /// not depend on their values.
     weights: bool,
+    /// A guess: the window under which it is the expansion of a kernel.
+    window: Option<Arc<Window>>,
 }
 
 impl SparseMatrix {
@@ -199,6 +201,27 @@ impl SparseMatrix {
         places.zip(self.values[range].iter().copied())
     }
 
+    /// The same matrix, with a guess at the window under which it is the expansion of a kernel.
+    pub(super) fn under(mut self, window: Option<Window>) -> Self {
+        self.window = window.map(Arc::new);
+        self
+    }
+
+    /// That guess.
+    pub(super) fn window(&self) -> Option<&Arc<Window>> {
+        self.window.as_ref()
+    }
+
+    /// A matrix of other entries, which are weights if these are.
+    pub(super) fn with_rows(
+        &self,
+        columns: usize,
+        rows: &[Zeroizing<Vec<(usize, f64)>>],
+    ) -> Result<Self, Error> {
+        let sources = rows.iter().map(|row| row.iter().copied());
+        Self::filled(columns, rows.len(), sources, |row| row, self.weights)
+    }
+
     /// Number of entries of a row.
     pub(super) fn row_len(&self, i: usize) -> usize {
         self.ends[i + 1] - self.ends[i]
@@ -208,6 +231,17 @@ impl SparseMatrix {
     #[must_use]
     pub fn is_identity(&self) -> bool {
         self.rows() == self.columns && self.as_slice() == Some((0, 1.0))
+    }
+
+    /// Whether no row has more than one entry.
+    pub(super) fn is_selection(&self) -> bool {
+        self.ends.windows(2).all(|range| range[1] - range[0] <= 1)
+    }
+
+    /// Whether there are entries on the diagonal only.
+    pub(super) fn is_diagonal(&self) -> bool {
+        let own = |i| self.row(i).all(|(j, _)| i == j);
+        self.rows() == self.columns && (0..self.rows()).all(own)
     }
 
     /// If row `i` is `k` times entry `start + i`, for all `i`, then `start` and `k`; not if that is so by
@@ -256,6 +290,7 @@ impl SparseMatrix {
         }
         let mut product = Builder::new(inner.columns, self.rows(), 0);
         product.matrix.weights = self.weights || inner.weights;
+        product.matrix.window = kernel::composed(self, inner);
         let mut sums = vec![0f64; inner.columns];
         let mut seen = vec![false; inner.columns];
         let mut touched: Vec<usize> = Vec::new();
@@ -302,7 +337,12 @@ impl SparseMatrix {
             });
             entries
         };
-        Self::filled(self.columns, self.rows(), 0..self.rows(), entries, weights)
+        let mut sum = Self::filled(self.columns, self.rows(), 0..self.rows(), entries, weights)?;
+        // The smaller kernel may lie within the larger.
+        let windows = [&self.window, &other.window].into_iter().flatten();
+        let reach = |w: &&Arc<Window>| w.axes.iter().map(|a| u64::from(a.offsets)).sum::<u64>();
+        sum.window = windows.max_by_key(reach).cloned();
+        Ok(sum)
     }
 
     /// Adds `self·x` to `y`.
@@ -310,6 +350,17 @@ impl SparseMatrix {
         for (i, y) in y.iter_mut().enumerate().take(self.rows()) {
             *y += self.row(i).map(|(j, v)| f64::from(v) * x[j]).sum::<f64>();
         }
+    }
+}
+
+/// Equal entries; what they may be the expansion of is no part of a matrix.
+impl PartialEq for SparseMatrix {
+    fn eq(&self, other: &Self) -> bool {
+        let of = |m: &Self| (m.columns, m.weights);
+        of(self) == of(other)
+            && self.ends == other.ends
+            && self.places == other.places
+            && self.values == other.values
     }
 }
 
@@ -350,6 +401,7 @@ impl Builder {
                 places: Vec::with_capacity(capacity),
                 values: Vec::with_capacity(capacity),
                 weights: false,
+                window: None,
             },
             rows,
         }

@@ -60,6 +60,7 @@ mod compose;
 mod float;
 mod form;
 mod function;
+mod kernel;
 mod lower;
 mod matrix;
 mod node;

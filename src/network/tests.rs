@@ -4,6 +4,8 @@ use ndarray::{Array, Array1, Array2, ArrayD, IxDyn, arr1};
 
 use super::*;
 
+mod kernels;
+
 fn scalar(v: f32) -> ArrayD<f32> {
     Array::from_elem(IxDyn(&[]), v)
 }

@@ -1,7 +1,10 @@
 //! Windows that slide over spatial dimensions: convolution and pooling.
 
 use super::{shape, wrong};
-use crate::error::Error;
+use crate::{
+    error::Error,
+    program::{Order, Window, WindowAxis},
+};
 
 /// How the kernel of a convolution slides. Empty lists stand for strides and dilations of 1 and no
 /// padding.
@@ -58,6 +61,34 @@ struct Axis {
     out: usize,
     /// One beyond the last entry, padding counted.
     end: usize,
+}
+
+/// An axis that is summed over, if its size is one.
+pub(super) fn summed(size: usize) -> Option<WindowAxis> {
+    u32::try_from(size).ok().map(WindowAxis::summed)
+}
+
+/// An axis along which the same is done for each entry.
+pub(super) fn kept(size: usize) -> Option<WindowAxis> {
+    u32::try_from(size).ok().map(WindowAxis::kept)
+}
+
+/// `size` of the entries of an axis of `of`, from `start` on, which is negative for padding before.
+pub(super) fn moved(of: usize, size: usize, start: i64, stride: usize) -> Option<WindowAxis> {
+    Some(WindowAxis {
+        positions: u32::try_from(size).ok()?,
+        stride: u32::try_from(stride).ok()?,
+        start: i32::try_from(start).ok()?,
+        ..kept(of)?
+    })
+}
+
+/// The window of these axes.
+pub(super) fn rows_over(axes: impl IntoIterator<Item = Option<WindowAxis>>) -> Option<Window> {
+    Some(Window {
+        axes: axes.into_iter().collect::<Option<_>>()?,
+        order: Order::Rows,
+    })
 }
 
 /// Positions of a window over the spatial dimensions.
@@ -158,6 +189,21 @@ impl Windows {
     /// Positions along each dimension.
     pub(super) fn out_shape(&self) -> Vec<usize> {
         self.axes.iter().map(|a| a.out).collect()
+    }
+
+    /// The window of a kernel over these dimensions, and over channels before them.
+    pub(super) fn over(&self, channels: Option<WindowAxis>) -> Option<Window> {
+        let axis = |a: &Axis| {
+            Some(WindowAxis {
+                size: u32::try_from(a.size).ok()?,
+                positions: u32::try_from(a.out).ok()?,
+                offsets: u32::try_from(a.kernel).ok()?,
+                stride: u32::try_from(a.stride).ok()?,
+                dilation: u32::try_from(a.dilation).ok()?,
+                start: -i32::try_from(a.pad).ok()?,
+            })
+        };
+        rows_over([channels].into_iter().chain(self.axes.iter().map(axis)))
     }
 
     /// For one position of the window, every entry of the window that is in the value: its index in

@@ -208,7 +208,7 @@ impl Window {
     }
 
     /// Checks sizes; `len` is that of the register.
-    pub(super) fn check(&self, len: usize) -> Result<(), ProgramError> {
+    pub(crate) fn check(&self, len: usize) -> Result<(), ProgramError> {
         within("axes of a window", self.axes.len() as u64, 1, MAX_AXES)?;
         for axis in &self.axes {
             for (what, got) in [

@@ -6,6 +6,7 @@ use crate::{
     network::{
         SparseMatrix,
         shape::{self, Indices, broadcast_indices, check_axis, strides},
+        window::{kept, moved, rows_over},
         wrong,
     },
 };
@@ -125,7 +126,20 @@ impl NetworkBuilder {
                 index.iter().zip(&own).map(|(i, stride)| i * stride).sum()
             })
             .collect();
-        self.select(NAME, node, from.iter().product(), &places, shape)
+        let matrix = SparseMatrix::selection(from.iter().product(), &places)?;
+        // Entries at equal distances are read by a kernel of one entry.
+        let step = match indices {
+            [first, second, ..] => second.checked_sub(*first).unwrap_or(0),
+            _ => 1,
+        };
+        let is_even = indices.windows(2).all(|i| i[0] + step == i[1]);
+        let axes = from.iter().enumerate().map(|(a, size)| match a == axis {
+            true => moved(*size, indices.len(), indices[0] as i64, step),
+            false => kept(*size),
+        });
+        let matrix = matrix.under(rows_over(axes).filter(|_| is_even));
+        let node = self.push_linear(NAME, vec![(node, matrix)], None, places.len())?;
+        self.name(node, shape)
     }
 
     /// Repeats entries so that the value has this shape (numpy's rules).
@@ -186,7 +200,11 @@ impl NetworkBuilder {
             let matrix = SparseMatrix::from_rows(own.iter().product(), len, rows, |at| {
                 at.map(|at| (at, 1.0))
             })?;
-            terms.push((*node, matrix));
+            let axes = own.iter().enumerate().map(|(a, size)| match a == axis {
+                true => moved(*size, shape[a], -(start as i64), 1),
+                false => kept(*size),
+            });
+            terms.push((*node, matrix.under(rows_over(axes))));
             start += own[axis];
         }
         let node = self.push_linear(NAME, terms, None, len)?;
@@ -231,6 +249,11 @@ impl NetworkBuilder {
         let matrix = SparseMatrix::from_rows(from.iter().product(), len, &rows, |at| {
             at.map(|at| (at, 1.0))
         })?;
+        let axes = from.iter().zip(&shape).zip(pads);
+        let axes = axes.map(|((size, padded), (before, _))| {
+            moved(*size, *padded, -i64::try_from(*before).ok()?, 1)
+        });
+        let matrix = matrix.under(rows_over(axes));
         let node = self.push_linear(NAME, vec![(node, matrix)], Some(bias), len)?;
         self.name(node, shape)
     }

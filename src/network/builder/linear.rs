@@ -9,9 +9,10 @@ use crate::{
     network::{
         Conv, Pool, SparseMatrix,
         shape::{self, Indices, broadcast, broadcast_indices, check_axis, strides},
-        window::Windows,
+        window::{self, Windows, kept, rows_over, summed},
         wrong,
     },
+    program::{Order, Window},
 };
 
 impl NetworkBuilder {
@@ -88,6 +89,13 @@ impl NetworkBuilder {
                 .enumerate()
                 .map(move |(j, w)| (c * inputs + j, f64::from(*w)))
         })?;
+        // One map for each index of the axes before.
+        let copied = from.iter().take(from.len() - 1).map(|size| kept(*size));
+        let window = rows_over(copied.chain([summed(inputs)])).map(|window| Window {
+            order: Order::Positions,
+            ..window
+        });
+        let matrix = matrix.under(window.filter(|_| copies > 1));
         let bias = bias.map(|b| (0..len).map(|i| b[i % outputs]).collect());
         let node = self.push_linear(NAME, vec![(node, matrix)], bias, len)?;
         self.name(node, shape)
@@ -159,6 +167,8 @@ impl NetworkBuilder {
                 })
             })
         })?;
+        // Of groups the kernels are zero over the channels of others.
+        let matrix = matrix.under(windows.over(summed(from[0])));
         let positions = len / outputs;
         let bias = bias.map(|b| (0..len).map(|i| b[i / positions]).collect());
         let node = self.push_linear(NAME, vec![(node, matrix)], bias, len)?;
@@ -210,6 +220,7 @@ impl NetworkBuilder {
             SparseMatrix::from_rows(from.iter().product(), len, rows, |(c, (entries, share))| {
                 entries.iter().map(move |(_, i)| (c * spatial + i, *share))
             })?;
+        let matrix = matrix.under(windows.over(kept(shape[0])));
         let node = self.push_linear(NAME, vec![(node, matrix)], None, len)?;
         self.name(node, shape)
     }
@@ -377,6 +388,11 @@ impl NetworkBuilder {
         let matrix = SparseMatrix::from_rows(inputs, len, members.chunks(each), |members| {
             members.iter().map(|at| (*at, share))
         })?;
+        let over = |(axis, size): (usize, &usize)| match axes.contains(&axis) {
+            true => summed(*size),
+            false => window::kept(*size),
+        };
+        let matrix = matrix.under(rows_over(from.iter().enumerate().map(over)));
         let node = self.push_linear(operation, vec![(node, matrix)], None, len)?;
         let shape = if keep {
             kept

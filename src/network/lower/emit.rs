@@ -1,6 +1,6 @@
 //! The one place that pushes operations of a program.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::fit::Encoding;
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
     network::limit,
     program::{
         Affine, AffineMap, ArgMax, Builder, Combine, Concat, Dot, Emission, Operation, Program,
-        ProgramError, Range, Register, Relu, Requantize, Slice, Table, VectorShape,
+        ProgramError, Range, Register, Relu, Requantize, Slice, Table, Term, VectorShape, Window,
     },
 };
 
@@ -118,24 +118,28 @@ impl Emit {
         }
     }
 
-    /// `Σ_b A_b·x_b`; `shift` is that of the rounding that reads it, 0 if none does.
+    /// `Σ_b A_b·x_b`, of maps of `rows` rows; `shift` is that of the rounding that reads it, 0 if none does.
     pub(super) fn affine(
         &mut self,
-        maps: Vec<(Register, AffineMap)>,
+        maps: Vec<(Register, Option<Arc<Window>>, AffineMap)>,
         rows: usize,
         bits: u8,
         shift: u8,
     ) -> Result<Register, Error> {
         let mut terms = Vec::with_capacity(maps.len());
-        for (input, map) in maps {
+        for (input, window, map) in maps {
             let index = self
                 .builder
                 .map(dimension(rows)?, dimension(map.columns())?);
-            terms.push((index, input));
+            terms.push(Term {
+                map: index,
+                input,
+                window: window.map(Arc::unwrap_or_clone),
+            });
             self.maps.push(map);
         }
-        let sums = self.builder.affine(&terms, Affine::reach_of(bits, shift));
-        let sums = self.keep(sums);
+        let reach = Affine::reach_of(bits, shift);
+        let sums = self.push(Affine { terms, reach });
         self.shifts.insert(sums, shift);
         Ok(sums)
     }

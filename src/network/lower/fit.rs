@@ -10,13 +10,15 @@
 //!
 //! so that a register of value 0 adds nothing, whatever the rounding of the weights.
 
+use std::{collections::BTreeMap, sync::Arc};
+
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::{
     error::Error,
     network::{form::Form, limit},
-    program::{AffineMap, Register},
+    program::{AffineMap, Register, Window},
 };
 
 /// Least factor by which a scale is enlarged at a time.
@@ -43,7 +45,7 @@ pub(in crate::network) struct Encoding {
 }
 
 impl Encoding {
-    /// The least and the largest integer.
+    /// The least and the largest integer; 0, which stands beyond the ends of a window, lies between.
     pub(in crate::network) fn ends(&self) -> (f64, f64) {
         if self.signed {
             let half = f64::from(self.width - 1).exp2();
@@ -76,6 +78,8 @@ pub(super) enum Enlarging {
 /// Rows that are requantised to one unit.
 pub(super) struct Block<'a> {
     pub(super) form: &'a Form,
+    /// Of each term of the form the window under which its matrix is a kernel; of none or all.
+    pub(super) windows: &'a [Arc<Window>],
     /// Real value of one unit after the shift.
     pub(super) unit: f64,
     /// Real value of 0 after the shift.
@@ -116,8 +120,17 @@ pub(super) struct Fitted {
     pub(super) max_weight: u16,
     /// Entries that are not zero.
     pub(super) nonzeros: usize,
-    /// Maps, with the registers that each is applied to, one after the other; the first has the bias.
-    pub(super) maps: Vec<(Vec<usize>, AffineMap)>,
+    /// The first has the bias.
+    pub(super) maps: Vec<Applied>,
+}
+
+/// A map, and what it is applied to.
+#[derive(Clone, Debug)]
+pub(super) struct Applied {
+    pub(super) map: AffineMap,
+    /// One after the other.
+    pub(super) registers: Vec<usize>,
+    pub(super) window: Option<Arc<Window>>,
 }
 
 /// `5 + ⌈log2(n)/2⌉`, at least 8, for the most entries `n` of a row; more if what is read has more than
@@ -326,15 +339,15 @@ pub(super) fn fit(
     })
 }
 
-/// One map for every register that a block reads; or one for all, if these are to be joined and are held
-/// alike.
+/// One map for every register that a block reads; or one for all, if these are to be joined, are held
+/// alike and are not read by windows.
 fn maps(
     blocks: &[Block<'_>],
     registers: &[Encoding],
     units: &[f64],
     shift: u8,
     join: bool,
-) -> Result<Vec<(Vec<usize>, AffineMap)>, Error> {
+) -> Result<Vec<Applied>, Error> {
     let mut read: Vec<usize> = blocks
         .iter()
         .flat_map(|b| b.form.terms.iter().map(|t| t.0))
@@ -347,7 +360,11 @@ fn maps(
     }
     let rows: usize = blocks.iter().map(|b| b.form.len).sum();
     let held = |register: usize| (registers[register].width, registers[register].signed);
-    let join = join && read.iter().all(|r| held(*r) == held(read[0]));
+    let windows: BTreeMap<usize, &Arc<Window>> = blocks
+        .iter()
+        .flat_map(|b| b.form.terms.iter().map(|t| t.0).zip(b.windows))
+        .collect();
+    let join = join && windows.is_empty() && read.iter().all(|r| held(*r) == held(read[0]));
     // Which map reads each register, and its first column there.
     let mut groups: Vec<Vec<usize>> = Vec::new();
     let mut columns: Vec<usize> = Vec::new();
@@ -360,7 +377,10 @@ fn maps(
         let map = groups.len() - 1;
         groups[map].push(*register);
         place.push((map, columns[map]));
-        columns[map] += registers[*register].len;
+        columns[map] += match windows.get(register) {
+            Some(window) => window.columns(),
+            None => registers[*register].len,
+        };
     }
     let mut integers: Vec<IntegerMatrix> = groups
         .iter()
@@ -393,13 +413,17 @@ fn maps(
         .into_iter()
         .zip(integers)
         .enumerate()
-        .map(|(k, (group, integers))| {
+        .map(|(k, (registers, integers))| {
             let bias = if k == 0 {
                 biases.to_vec()
             } else {
                 vec![0; rows]
             };
-            Ok((group, integers.into_map(bias)?))
+            Ok(Applied {
+                map: integers.into_map(bias)?,
+                window: windows.get(&registers[0]).map(|w| (*w).clone()),
+                registers,
+            })
         })
         .collect()
 }

@@ -126,12 +126,7 @@ impl Lowerer<'_> {
         zero: f64,
         width: u8,
     ) -> Result<bool, Error> {
-        let block = super::Block {
-            form,
-            unit,
-            zero,
-            enlarging: super::Enlarging::Doubling,
-        };
+        let block = self.block(form, unit, zero, super::Enlarging::Doubling);
         let mut formats = self.formats([form], width, true);
         if !formats.fixed_bits {
             formats.bits = formats.most;

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub(super) use self::fit::Encoding;
 use self::{
     emit::{Emit, dimension},
-    fit::{Block, Enlarging, Fitted, Formats, fit, shift_for},
+    fit::{Applied, Block, Enlarging, Fitted, Formats, fit, shift_for},
     widths::{Width, widths},
 };
 use super::{
@@ -429,6 +429,26 @@ impl<'a> Lowerer<'a> {
         )
     }
 
+    /// Rows of a form: those of its kernels, if it has some that may read what its registers hold. Beyond
+    /// the ends is 0, which not all integers 0 stand for.
+    fn block<'b>(&self, form: &'b Form, unit: f64, zero: f64, enlarging: Enlarging) -> Block<'b> {
+        let kernels = form.kernels.as_deref().filter(|kernels| {
+            let mut read = kernels.form.registers().zip(&kernels.windows);
+            read.all(|(r, window)| self.registers[r].is_plain() || !window.reads_outside())
+        });
+        let (form, windows) = match kernels {
+            Some(kernels) => (&kernels.form, kernels.windows.as_slice()),
+            None => (form, [].as_slice()),
+        };
+        Block {
+            form,
+            windows,
+            unit,
+            zero,
+            enlarging,
+        }
+    }
+
     /// An affine operation for these rows.
     fn affine(
         &mut self,
@@ -439,9 +459,15 @@ impl<'a> Lowerer<'a> {
         let mut fitted = fit(&self.label(stage), blocks, &self.registers, formats)?;
         let rows = blocks.iter().map(|b| b.form.len).sum();
         let mut maps = Vec::new();
-        for (group, map) in std::mem::take(&mut fitted.maps) {
-            let group: Vec<Register> = group.iter().map(|r| self.registers[*r].register).collect();
-            maps.push((self.emit.concat(group), map));
+        for Applied {
+            map,
+            registers,
+            window,
+        } in std::mem::take(&mut fitted.maps)
+        {
+            let registers = registers.iter().map(|r| self.registers[*r].register);
+            let input = self.emit.concat(registers.collect());
+            maps.push((input, window, map));
         }
         self.nonzeros += fitted.nonzeros;
         let shift = if formats.rounded { fitted.shift } else { 0 };

@@ -156,6 +156,7 @@ impl Lowerer<'_> {
                 .iter()
                 .map(|form| Block {
                     form,
+                    windows: &[],
                     unit: common,
                     zero: 0.0,
                     enlarging: Enlarging::Freely,
@@ -239,12 +240,8 @@ impl Lowerer<'_> {
             true => (ROUNDED_OUTPUT_BITS, 2.0 * self.ranges.output.reach()),
             false => (width, self.ranges.output.reach()),
         };
-        let block = Block {
-            form,
-            unit: scale_of(reach, full(width)),
-            zero: 0.0,
-            enlarging: Enlarging::Freely,
-        };
+        let unit = scale_of(reach, full(width));
+        let block = self.block(form, unit, 0.0, Enlarging::Freely);
         let mut formats = self.formats([form], width, false);
         if !rounded {
             formats.rounded = false;

@@ -6,7 +6,7 @@ use super::{
     Lowerer, SumsReport, Wish,
     emit::{Summand, width_of},
     exp2,
-    fit::{Block, Encoding, Enlarging, fit},
+    fit::{Encoding, Enlarging, fit},
     full, scale_of,
 };
 use crate::{
@@ -52,12 +52,7 @@ impl Lowerer<'_> {
         if wish.fixed && !formats.fixed_bits {
             formats.bits = formats.most;
         }
-        let block = Block {
-            form,
-            unit: wish.unit,
-            zero: wish.zero,
-            enlarging: Enlarging::Freely,
-        };
+        let block = self.block(form, wish.unit, wish.zero, Enlarging::Freely);
         if wish.fixed && !formats.fixed_shift && self.prescribed(k).is_none() {
             // Weights lose bits rather than that the unit would not do.
             let blocks = std::slice::from_ref(&block);
@@ -100,6 +95,7 @@ impl Lowerer<'_> {
                 terms: Vec::new(),
                 constant: Vec::new(),
                 products: vec![product.clone()],
+                kernels: None,
             };
             let range = self.ranges.stages.get(k).and_then(|s| s.products.get(p));
             let own = Wish {
@@ -124,6 +120,7 @@ impl Lowerer<'_> {
             ));
             self.registers.push(self.emit.encoding(register, sums.unit));
         }
+        linear.find_kernels();
         let sums = self.sums(k, &linear, wish);
         self.registers.truncate(known);
         sums
@@ -336,12 +333,7 @@ impl Lowerer<'_> {
         let linear = form.linear_part();
         let mut formats = self.formats([&linear], width, true);
         formats.rounded = false;
-        let block = Block {
-            form: &linear,
-            unit,
-            zero,
-            enlarging: Enlarging::Doubling,
-        };
+        let block = self.block(&linear, unit, zero, Enlarging::Doubling);
         let (register, fitted) = self.affine(k, &[block], formats)?;
         if fitted.enlarged > 1.0 && self.precision.is_standard() && !may_be_larger {
             return Err(self.too_small(k));

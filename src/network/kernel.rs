@@ -1,0 +1,259 @@
+//! Kernels: matrices that are one small matrix at many positions of a register.
+//!
+//! A matrix may say under which window it could be the expansion of a kernel. That is a guess, carried
+//! along through compositions; [`kernel`] looks at every entry before anything is made of it.
+
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use super::{SparseMatrix, form::Form, shape::Indices};
+use crate::program::{Order, Window, WindowAxis};
+
+/// The linear part of a form, each of whose matrices is a kernel under a window. All windows have as
+/// many positions and one order, and what is added is the same at every position.
+#[derive(Clone)]
+pub(super) struct Kernels {
+    /// Of a row for each row of the kernels.
+    pub(super) form: Form,
+    /// Of each term of the form.
+    pub(super) windows: Vec<Arc<Window>>,
+}
+
+impl Kernels {
+    /// Those of a form, if it has some.
+    pub(super) fn of(form: &Form) -> Option<Self> {
+        let hint = form.terms.iter().find_map(|(_, matrix)| {
+            let valid = |w: &&Arc<Window>| w.check(matrix.columns()).is_ok() && w.positions() > 1;
+            matrix.window().filter(valid)
+        })?;
+        let other = match hint.order {
+            Order::Rows => Order::Positions,
+            Order::Positions => Order::Rows,
+        };
+        // What was transposed since is laid out the other way.
+        let mut orders = [hint.order, other].into_iter();
+        orders.find_map(|order| Self::laid_out(form, hint.positions(), order))
+    }
+
+    fn laid_out(form: &Form, positions: usize, order: Order) -> Option<Self> {
+        let rows = form.len / positions;
+        let each = Arc::new(each(rows, positions, order)?);
+        let mut kernels = Self {
+            form: Form {
+                len: rows,
+                terms: Vec::new(),
+                constant: Vec::new(),
+                products: Vec::new(),
+                kernels: None,
+            },
+            windows: Vec::new(),
+        };
+        for (register, matrix) in &form.terms {
+            let own = matrix.window().map(|w| {
+                let axes = w.axes.clone();
+                Arc::new(Window { axes, order })
+            });
+            // What is added as it stands is a kernel of one entry.
+            let each = matrix.is_diagonal().then(|| each.clone());
+            let (window, small) = [own, each].into_iter().flatten().find_map(|window| {
+                let small = kernel(matrix, &window)?;
+                (window.positions() == positions).then_some((window, small))
+            })?;
+            kernels.form.terms.push((*register, Arc::new(small)));
+            kernels.windows.push(window);
+        }
+        if !form.constant.is_empty() {
+            let (of_row, of_position) = each.strides(rows);
+            for i in 0..rows {
+                let at = |p: usize| form.constant[i * of_row + p * of_position];
+                if (1..positions).any(|p| at(p) != at(0)) {
+                    return None;
+                }
+                kernels.form.constant.push(at(0));
+            }
+        }
+        Some(kernels)
+    }
+}
+
+/// Every row read at its own entries.
+fn each(rows: usize, positions: usize, order: Order) -> Option<Window> {
+    let rows = WindowAxis::summed(u32::try_from(rows).ok()?);
+    let positions = WindowAxis::kept(u32::try_from(positions).ok()?);
+    let axes = match order {
+        Order::Rows => vec![rows, positions],
+        Order::Positions => vec![positions, rows],
+    };
+    Some(Window { axes, order })
+}
+
+/// The matrix of which another is the expansion under a window, if it is: if every row has at every
+/// position the kernel's entries, where these stand over entries of the register, and no others.
+pub(super) fn kernel(matrix: &SparseMatrix, window: &Window) -> Option<SparseMatrix> {
+    window.check(matrix.columns()).ok()?;
+    let positions = window.positions();
+    if positions < 2 || !matrix.rows().is_multiple_of(positions) {
+        return None;
+    }
+    let rows = matrix.rows() / positions;
+    let (of_row, of_position) = window.strides(rows);
+    let sizes = |of: fn(&WindowAxis) -> u32| -> Vec<usize> {
+        window.axes.iter().map(|a| of(a) as usize).collect()
+    };
+    let places: Vec<Vec<usize>> = Indices::new(&sizes(|a| a.positions)).collect();
+    let entries: Vec<Vec<usize>> = Indices::new(&sizes(|a| a.size)).collect();
+    let mut values = Zeroizing::new(vec![None; window.offsets()]);
+    let mut kernel: Vec<Zeroizing<Vec<(usize, f64)>>> = Vec::with_capacity(rows);
+    for i in 0..rows {
+        let row = |p: usize| matrix.row(i * of_row + p * of_position);
+        let mut known = Vec::new();
+        for (p, place) in places.iter().enumerate() {
+            for (j, value) in row(p) {
+                let offset = offset(window, place, &entries[j])?;
+                match values[offset] {
+                    None => {
+                        values[offset] = Some(value);
+                        known.push(offset);
+                    }
+                    Some(known) if known == value => {}
+                    Some(_) => return None,
+                }
+            }
+        }
+        known.sort_unstable();
+        let mut own = Zeroizing::new(Vec::with_capacity(known.len()));
+        let mut nonzeros = Vec::with_capacity(known.len());
+        for offset in known {
+            let value = f64::from(values[offset].take()?);
+            let digits = digits(offset, window);
+            own.push((window.column(&digits), value));
+            if value != 0.0 {
+                nonzeros.push(digits);
+            }
+        }
+        // Each entry is one of the kernel's; none may be missing.
+        for (p, place) in places.iter().enumerate() {
+            let inside = |digits: &&Vec<usize>| {
+                let mut axes = window.axes.iter().zip(place).zip(digits.iter());
+                axes.all(|((axis, p), d)| axis.entry(*p, *d).is_some())
+            };
+            let expected = nonzeros.iter().filter(inside).count();
+            if row(p).filter(|(_, value)| *value != 0.0).count() != expected {
+                return None;
+            }
+        }
+        kernel.push(own);
+    }
+    matrix.with_rows(window.columns(), &kernel).ok()
+}
+
+/// The offset at which a position reads an entry.
+fn offset(window: &Window, place: &[usize], entry: &[usize]) -> Option<usize> {
+    let mut axes = window.axes.iter().zip(place).zip(entry);
+    axes.try_fold(0, |before, ((axis, place), entry)| {
+        let begin = i64::from(axis.stride) * *place as i64 + i64::from(axis.start);
+        let distance = u64::try_from(*entry as i64 - begin).ok()?;
+        let dilation = u64::from(axis.dilation);
+        let own = distance / dilation;
+        let is_read = distance.is_multiple_of(dilation) && own < u64::from(axis.offsets);
+        is_read.then_some(before * axis.offsets as usize + own as usize)
+    })
+}
+
+/// The offset along each axis.
+fn digits(mut offset: usize, window: &Window) -> Vec<usize> {
+    let mut digits = vec![0; window.axes.len()];
+    for (digit, axis) in digits.iter_mut().zip(&window.axes).rev() {
+        *digit = offset % axis.offsets as usize;
+        offset /= axis.offsets as usize;
+    }
+    digits
+}
+
+/// A guess at the window of `outer·inner`.
+pub(super) fn composed(outer: &SparseMatrix, inner: &SparseMatrix) -> Option<Arc<Window>> {
+    let both = outer.window().zip(inner.window());
+    let both = both.and_then(|(o, i)| after(o, i, inner.rows()));
+    // What scales, or moves whole rows, leaves windows as they are.
+    both.map(Arc::new)
+        .or_else(|| inner.window().filter(|_| outer.is_selection()).cloned())
+        .or_else(|| outer.window().filter(|_| inner.is_diagonal()).cloned())
+}
+
+/// A window on what kernels under another give, `len` entries, as a window on what these read.
+fn after(outer: &Window, inner: &Window, len: usize) -> Option<Window> {
+    let positions = inner.axes.iter().try_fold(1usize, |n, a| {
+        n.checked_mul(a.positions as usize).filter(|n| *n > 0)
+    })?;
+    // The axes that are given: the inner rows, and the positions along each axis.
+    let axes = inner.axes.iter().enumerate();
+    let mut given: Vec<(usize, Option<usize>)> = axes
+        .map(|(k, axis)| (axis.positions as usize, Some(k)))
+        .collect();
+    let rows_at = match inner.order {
+        Order::Rows => 0,
+        Order::Positions => given.len(),
+    };
+    given.insert(rows_at, (len / positions, None));
+    given.retain(|(size, _)| *size > 1);
+    let read: Vec<&WindowAxis> = outer.axes.iter().filter(|a| a.size > 1).collect();
+    let sizes = read.iter().map(|a| a.size as usize);
+    if !sizes.eq(given.iter().map(|g| g.0)) {
+        return None;
+    }
+    let mut window = Window {
+        axes: inner.axes.clone(),
+        order: outer.order,
+    };
+    let moves = |axes: &[&WindowAxis]| axes.iter().any(|a| a.positions > 1);
+    for (at, (axis, (_, along))) in read.iter().zip(&given).enumerate() {
+        match along {
+            Some(k) => window.axes[*k] = axis_after(axis, &inner.axes[*k])?,
+            None if axis.positions == 1 => {}
+            // The same of each row.
+            None if axis.offsets == 1 && !moves(&read[..at]) => window.order = Order::Rows,
+            None if axis.offsets == 1 && !moves(&read[at + 1..]) => window.order = Order::Positions,
+            None => return None,
+        }
+    }
+    Some(window)
+}
+
+fn axis_after(outer: &WindowAxis, inner: &WindowAxis) -> Option<WindowAxis> {
+    let step = inner.stride.checked_mul(outer.dilation)?;
+    let (offsets, dilation) = match (inner.offsets, outer.offsets) {
+        (own, 1) => (own, inner.dilation),
+        (1, own) => (own, step),
+        (few, many) => {
+            let common = divisor(inner.dilation, step);
+            let reach = (many - 1)
+                .checked_mul(step)?
+                .checked_add((few - 1).checked_mul(inner.dilation)?)?;
+            ((reach / common).checked_add(1)?, common)
+        }
+    };
+    let start = i32::try_from(inner.stride).ok()?;
+    let mut axis = WindowAxis {
+        size: inner.size,
+        positions: outer.positions,
+        offsets,
+        stride: inner.stride.checked_mul(outer.stride)?,
+        dilation,
+        start: start.checked_mul(outer.start)?.checked_add(inner.start)?,
+    };
+    if axis.positions == 1 {
+        // Of offsets beyond the ends nothing is ever read.
+        let inside = |d: &u32| axis.entry(0, *d as usize).is_some();
+        let first = (0..axis.offsets.min(1 << 24)).find(inside)?;
+        let count = (first..axis.offsets).take_while(inside).count();
+        axis.start = i32::try_from(axis.entry(0, first as usize)?).ok()?;
+        axis.offsets = u32::try_from(count).ok()?;
+    }
+    Some(axis)
+}
+
+/// The greatest common divisor of positive numbers.
+fn divisor(a: u32, b: u32) -> u32 {
+    if b == 0 { a } else { divisor(b, a % b) }
+}
