@@ -294,6 +294,34 @@ fn windows(cases: &mut Vec<Case>) {
         }
     }
 
+    // More positions than a row of the trace holds, and a wide layer behind.
+    let window = Window {
+        axes: image(1, &[window_axis(28, 28, 3, 1, -1); 2]),
+        order: Order::Rows,
+    };
+    let kernel = weights(2, 9, 60, 97);
+    let dense = weights(3, 2 * 784, 20, 98);
+    let mut net = Net::new(784, 8);
+    let y = net.slide(
+        &[(FRAME, window.clone(), kernel.clone())],
+        &[1, -700],
+        24,
+        6,
+    );
+    let q = net.requantize(y, 0, 8);
+    let r = net.relu(q);
+    let out = net.affine(&[(r, dense.clone())], &[1, 2, 3], 40, 0);
+    let mut frames = ends(784, 8);
+    frames.truncate(2);
+    cases.push(
+        net.case("convolution of many positions", out, frames)
+            .exactly(move |x| {
+                let y = slid(&window, &kernel, &[1, -700], x);
+                let q: Vec<f64> = y.iter().map(|y| rounded_if(true, *y)).collect();
+                add(&times(&dense, &q), &[1.0, 2.0, 3.0])
+            }),
+    );
+
     // Two windows in one sum, then a layer that reads all of it, and a sum of sums of two boxes.
     let first = Window {
         axes: image(2, &[window_axis(3, 3, 3, 1, -1); 2]),
