@@ -206,6 +206,19 @@ impl Windows {
         rows_over([channels].into_iter().chain(self.axes.iter().map(axis)))
     }
 
+    /// Entry `k` of the kernel at all its positions.
+    pub(super) fn tap(&self, channels: usize, mut k: usize) -> Option<Window> {
+        let mut window = self.over(kept(channels))?;
+        for axis in window.axes[1..].iter_mut().rev() {
+            let own = u32::try_from(k % axis.offsets as usize).ok()?;
+            k /= axis.offsets as usize;
+            let distance = axis.dilation.checked_mul(own)?;
+            axis.start = axis.start.checked_add_unsigned(distance)?;
+            (axis.offsets, axis.dilation) = (1, 1);
+        }
+        Some(window)
+    }
+
     /// For one position of the window, every entry of the window that is in the value: its index in
     /// the kernel and its index in the value; and the number of those within the padded value.
     pub(super) fn at(&self, position: &[usize]) -> (Vec<(usize, usize)>, usize) {
