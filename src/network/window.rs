@@ -63,7 +63,7 @@ struct Axis {
     end: usize,
 }
 
-/// An axis that is summed over, if its size is one.
+/// An axis that is summed over; `None` if it is too large, as for the next two.
 pub(super) fn summed(size: usize) -> Option<WindowAxis> {
     u32::try_from(size).ok().map(WindowAxis::summed)
 }
