@@ -46,5 +46,8 @@ fn its_values_are_those_of_three_layers() {
     // The input, two stages of convolution, ReLU and pooling, the output.
     let entries: Vec<usize> = report.stages.iter().map(|s| s.entries).collect();
     assert_eq!(entries, [28 * 28, 8 * 12 * 12, 16 * 4 * 4, 10]);
+    // Kernels of 5×5, however many positions they have.
+    let weights: Vec<usize> = report.stages.iter().map(|s| s.weights).collect();
+    assert_eq!(weights, [0, 8 * 25, 16 * 8 * 25, 10 * 16 * 4 * 4]);
     assert!(report.worst.is_some());
 }

@@ -92,7 +92,7 @@ impl Found<'_> {
         let network = &self.float.network;
         writeln!(
             text,
-            "network   {} values materialised, {} weights of the composed matrices between them",
+            "network   {} values materialised, {} entries of the composed matrices between them",
             network.stage_count(),
             network.nonzeros()
         )?;
@@ -124,7 +124,7 @@ impl Found<'_> {
         let network = &self.float.network;
         let network = json!({
             "values": network.stage_count(),
-            "weights": network.nonzeros(),
+            "entries": network.nonzeros(),
             "states": network.state_count(),
             "last_output_only": network.has_last_output_only(),
         });

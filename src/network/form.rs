@@ -113,6 +113,17 @@ impl Form {
         }
     }
 
+    /// Whether a kernel reads a register, zeros around it too.
+    pub(super) fn pads(&self, register: usize) -> bool {
+        let own = self
+            .kernels
+            .iter()
+            .flat_map(|k| k.form.registers().zip(&k.windows));
+        own.into_iter()
+            .any(|(r, window)| r == register && window.reads_outside())
+            || self.products.iter().any(|p| p.right.pads(register))
+    }
+
     /// Looks for kernels that it is the expansion of, factors of products too.
     pub(super) fn find_kernels(&mut self) {
         self.kernels = Kernels::of(self).map(Arc::new);

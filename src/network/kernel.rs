@@ -1,7 +1,8 @@
 //! Kernels: matrices that are one small matrix at many positions of a register.
 //!
 //! A matrix may say under which window it could be the expansion of a kernel. That is a guess, carried
-//! along through compositions; [`kernel`] looks at every entry before anything is made of it.
+//! along through compositions; [`kernel`] looks at every entry before anything is made of it. Whether a
+//! convolution is found to be one does not depend on its weights.
 
 use std::sync::Arc;
 
@@ -65,6 +66,7 @@ impl Kernels {
         }
         if !form.constant.is_empty() {
             let (of_row, of_position) = each.strides(rows);
+            kernels.form.constant.reserve_exact(rows);
             for i in 0..rows {
                 let at = |p: usize| form.constant[i * of_row + p * of_position];
                 if (1..positions).any(|p| at(p) != at(0)) {
@@ -103,6 +105,14 @@ pub(super) fn kernel(matrix: &SparseMatrix, window: &Window) -> Option<SparseMat
     };
     let places: Vec<Vec<usize>> = Indices::new(&sizes(|a| a.positions)).collect();
     let entries: Vec<Vec<usize>> = Indices::new(&sizes(|a| a.size)).collect();
+    let is_inside = |place: &[usize]| {
+        let mut axes = window.axes.iter().zip(place);
+        axes.all(|(axis, p)| {
+            let last = axis.offsets as usize - 1;
+            axis.entry(*p, 0).is_some() && axis.entry(*p, last).is_some()
+        })
+    };
+    let whole: Vec<bool> = places.iter().map(|place| is_inside(place)).collect();
     let mut values = Zeroizing::new(vec![None; window.offsets()]);
     let mut kernel: Vec<Zeroizing<Vec<(usize, f64)>>> = Vec::with_capacity(rows);
     for i in 0..rows {
@@ -138,7 +148,10 @@ pub(super) fn kernel(matrix: &SparseMatrix, window: &Window) -> Option<SparseMat
                 let mut axes = window.axes.iter().zip(place).zip(digits.iter());
                 axes.all(|((axis, p), d)| axis.entry(*p, *d).is_some())
             };
-            let expected = nonzeros.iter().filter(inside).count();
+            let expected = match whole[p] {
+                true => nonzeros.len(),
+                false => nonzeros.iter().filter(inside).count(),
+            };
             if row(p).filter(|(_, value)| *value != 0.0).count() != expected {
                 return None;
             }

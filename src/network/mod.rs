@@ -35,6 +35,16 @@
 //! are enlarged where a sum could leave its accumulator for any inputs, so that none ever does. With
 //! [`Precision::standard`] all that is public follows from the shape.
 //!
+//! # Kernels
+//!
+//! Convolutions, poolings and layers of every token are small maps at many positions, and so are their
+//! compositions, with residual sums, batch norms, joined channels and parts of a value. Where every matrix of a
+//! form is such a kernel, with what is added to it the same at every position, the program has the kernels, under a
+//! [`Window`](crate::program::Window) each: each weight is committed to once. Elsewhere it has the composed
+//! matrices, whose entries are weights repeated: where constants are not the same at the borders (a shift before
+//! a convolution with padding), a value is read beyond an end whose integer 0 does not stand for 0, or a maximum has
+//! padding. The integers are the same.
+//!
 //! ```
 //! use layerfold::network::{Conv, Function, NetworkBuilder, Pool};
 //! use ndarray::{Array, arr1};

@@ -63,7 +63,7 @@ struct Axis {
     end: usize,
 }
 
-/// An axis that is summed over, if its size is one.
+/// An axis that is summed over; `None` if it is too large, as for the next two.
 pub(super) fn summed(size: usize) -> Option<WindowAxis> {
     u32::try_from(size).ok().map(WindowAxis::summed)
 }
@@ -204,6 +204,19 @@ impl Windows {
             })
         };
         rows_over([channels].into_iter().chain(self.axes.iter().map(axis)))
+    }
+
+    /// Entry `k` of the kernel at all its positions.
+    pub(super) fn tap(&self, channels: usize, mut k: usize) -> Option<Window> {
+        let mut window = self.over(kept(channels))?;
+        for axis in window.axes[1..].iter_mut().rev() {
+            let own = u32::try_from(k % axis.offsets as usize).ok()?;
+            k /= axis.offsets as usize;
+            let distance = axis.dilation.checked_mul(own)?;
+            axis.start = axis.start.checked_add_unsigned(distance)?;
+            (axis.offsets, axis.dilation) = (1, 1);
+        }
+        Some(window)
     }
 
     /// For one position of the window, every entry of the window that is in the value: its index in

@@ -12,7 +12,7 @@ use super::{
     movement::{Entries, Moved},
     options::ImportOptions,
     report::ImportReport,
-    tensor::{Data, Tensor, per_axis},
+    tensor::{Data, Tensor},
     time::{Frames, Time},
     unary::{Kind, Unary},
 };
@@ -149,7 +149,10 @@ impl Importer<'_> {
             Entries::Transposed(permutation) => {
                 return Ok(self.builder.transpose(value, &permutation)?.into());
             }
-            Entries::PerAxis(lists) => per_axis(shape, &lists)?,
+            Entries::PerAxis(lists) => {
+                let value = self.builder.gather_all(value, &lists)?;
+                return Ok(self.builder.reshape(value, &moved.shape)?.into());
+            }
             Entries::Selected(indices) => indices,
         };
         self.builder.has_room(indices.len().saturating_mul(2))?;

@@ -106,38 +106,52 @@ impl NetworkBuilder {
     /// # Errors
     /// If there is no such axis or index, or none is given.
     pub fn gather(&mut self, x: Value, axis: usize, indices: &[usize]) -> Result<Value, Error> {
+        let (_, from) = self.get("gather", x)?;
+        check_axis("gather", &from, axis)?;
+        let mut lists: Vec<Vec<usize>> = from.iter().map(|size| (0..*size).collect()).collect();
+        lists[axis] = indices.to_vec();
+        self.gather_all(x, &lists)
+    }
+
+    /// The entries of these indices along each axis.
+    pub(crate) fn gather_all(&mut self, x: Value, lists: &[Vec<usize>]) -> Result<Value, Error> {
         const NAME: &str = "gather";
         let (node, from) = self.get(NAME, x)?;
-        check_axis(NAME, &from, axis)?;
-        if let Some(index) = indices.iter().find(|i| **i >= from[axis]) {
+        if lists.len() != from.len() {
             return Err(wrong(
                 NAME,
-                format!("there is no index {index} along axis {axis} of the shape {from:?}"),
+                format!("{} lists for the shape {from:?}", lists.len()),
             ));
         }
-        let mut shape = from.clone();
-        shape[axis] = indices.len();
+        for (axis, (size, indices)) in from.iter().zip(lists).enumerate() {
+            if let Some(index) = indices.iter().find(|i| *i >= size) {
+                return Err(wrong(
+                    NAME,
+                    format!("there is no index {index} along axis {axis} of the shape {from:?}"),
+                ));
+            }
+        }
+        let shape: Vec<usize> = lists.iter().map(Vec::len).collect();
         let len = shape::entries(NAME, &shape)?;
         self.room(Some(len))?;
         let own = strides(&from);
         let places: Vec<usize> = Indices::new(&shape)
-            .map(|mut index| {
-                index[axis] = indices[index[axis]];
-                index.iter().zip(&own).map(|(i, stride)| i * stride).sum()
+            .map(|index| {
+                let index = index.iter().zip(lists).map(|(i, list)| list[*i]);
+                index.zip(&own).map(|(i, stride)| i * stride).sum()
             })
             .collect();
         let matrix = SparseMatrix::selection(from.iter().product(), &places)?;
-        // Entries at equal distances are read by a kernel of one entry.
-        let step = match indices {
-            [first, second, ..] => second.checked_sub(*first).unwrap_or(0),
-            _ => 1,
-        };
-        let is_even = indices.windows(2).all(|i| i[0] + step == i[1]);
-        let axes = from.iter().enumerate().map(|(a, size)| match a == axis {
-            true => moved(*size, indices.len(), indices[0] as i64, step),
-            false => kept(*size),
+        // A kernel of one entry, if distances are equal.
+        let axes = from.iter().zip(lists).map(|(size, list)| {
+            let step = match list.as_slice() {
+                [first, second, ..] => second.checked_sub(*first)?,
+                _ => 1,
+            };
+            let start = i64::try_from(*list.first()?).ok()?;
+            moved(*size, list.len(), start, step)
         });
-        let matrix = matrix.under(rows_over(axes).filter(|_| is_even));
+        let matrix = matrix.under(rows_over(axes));
         let node = self.push_linear(NAME, vec![(node, matrix)], None, places.len())?;
         self.name(node, shape)
     }
@@ -201,7 +215,7 @@ impl NetworkBuilder {
                 at.map(|at| (at, 1.0))
             })?;
             let axes = own.iter().enumerate().map(|(a, size)| match a == axis {
-                true => moved(*size, shape[a], -(start as i64), 1),
+                true => moved(*size, shape[a], -i64::try_from(start).ok()?, 1),
                 false => kept(*size),
             });
             terms.push((*node, matrix.under(rows_over(axes))));

@@ -171,6 +171,7 @@ impl NetworkBuilder {
                 .flat_map(|c| places.iter().map(move |p| c * spatial + p[k % p.len()]))
                 .collect();
             let part = SparseMatrix::selection(inputs, &indices)?;
+            let part = part.under(windows.tap(shape[0], k));
             parts.push(self.push_linear(NAME, vec![(node, part)], None, len)?);
         }
         let node = self.maximum_of(parts, relu)?;

@@ -118,25 +118,31 @@ impl Emit {
         }
     }
 
-    /// `Σ_b A_b·x_b`, of maps of `rows` rows; `shift` is that of the rounding that reads it, 0 if none does.
+    /// `Σ_b A_b·x_b`, of maps of `rows` rows; those from `shared` on are used again if they are the same. `shift` is that of the rounding that reads it, 0 if none does.
     pub(super) fn affine(
         &mut self,
         maps: Vec<(Register, Option<Arc<Window>>, AffineMap)>,
         rows: usize,
+        shared: usize,
         bits: u8,
         shift: u8,
     ) -> Result<Register, Error> {
         let mut terms = Vec::with_capacity(maps.len());
         for (input, window, map) in maps {
-            let index = self
-                .builder
-                .map(dimension(rows)?, dimension(map.columns())?);
+            let mut known = self.maps.iter().skip(shared);
+            let index = match known.position(|known| *known == map) {
+                Some(index) => dimension(shared + index)?,
+                None => {
+                    let columns = dimension(map.columns())?;
+                    self.maps.push(map);
+                    self.builder.map(dimension(rows)?, columns)
+                }
+            };
             terms.push(Term {
                 map: index,
                 input,
                 window: window.map(Arc::unwrap_or_clone),
             });
-            self.maps.push(map);
         }
         let reach = Affine::reach_of(bits, shift);
         let sums = self.push(Affine { terms, reach });

@@ -118,10 +118,10 @@ pub(super) struct Fitted {
     pub(super) bits: u8,
     /// Largest absolute weight.
     pub(super) max_weight: u16,
-    /// Entries that are not zero.
+    /// Entries that are not zero, of maps that were put into the program.
     pub(super) nonzeros: usize,
-    /// The first has the bias.
-    pub(super) maps: Vec<Applied>,
+    /// Of the blocks that are one operation; the first has the bias.
+    pub(super) maps: Vec<Vec<Applied>>,
 }
 
 /// A map, and what it is applied to.
@@ -239,6 +239,12 @@ impl Block<'_> {
     }
 }
 
+/// Blocks by operation: those of kernels have one each, all others are one below the other.
+pub(super) fn together<'a, 'b>(blocks: &'b [Block<'a>]) -> std::slice::Chunks<'b, Block<'a>> {
+    let kernels = blocks.iter().all(|b| !b.windows.is_empty());
+    blocks.chunks(if kernels { 1 } else { blocks.len().max(1) })
+}
+
 /// Integers for rows of several blocks, one below the other, in one accumulator format. The units
 /// of blocks are enlarged until they fit.
 pub(super) fn fit(
@@ -315,8 +321,14 @@ pub(super) fn fit(
         let least = (shift + 2..=most).find(|bits| sum <= limit_of(*bits));
         least.unwrap_or(most)
     };
-    let maps =
-        maps(blocks, registers, &units, shift, formats.join).map_err(|e| fail(&e.to_string()))?;
+    let mut left = units.iter();
+    let maps = together(blocks)
+        .map(|blocks| {
+            let units: Vec<f64> = left.by_ref().take(blocks.len()).copied().collect();
+            maps(blocks, registers, &units, shift, formats.join)
+        })
+        .collect::<Result<_, _>>()
+        .map_err(|e| fail(&e.to_string()))?;
     let enlarged = units.iter().zip(blocks).map(|(u, b)| u / b.unit);
     #[expect(
         clippy::cast_possible_truncation,
@@ -330,11 +342,7 @@ pub(super) fn fit(
         shift,
         bits,
         max_weight,
-        nonzeros: blocks
-            .iter()
-            .flat_map(|b| &b.form.terms)
-            .map(|t| t.1.nonzeros())
-            .sum(),
+        nonzeros: 0,
         maps,
     })
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub(super) use self::fit::Encoding;
 use self::{
     emit::{Emit, dimension},
-    fit::{Applied, Block, Enlarging, Fitted, Formats, fit, shift_for},
+    fit::{Applied, Block, Enlarging, Fitted, Formats, fit, shift_for, together},
     widths::{Width, widths},
 };
 use super::{
@@ -302,6 +302,26 @@ impl<'a> Lowerer<'a> {
         }
     }
 
+    /// What linear maps read of a register. Where a kernel reads zeros around it, 0 must stand for 0.
+    fn readable(&mut self, register: usize, value: Encoding) -> Encoding {
+        let forms = self.network.stages.iter().flat_map(|s| &s.arguments);
+        let is_padded = forms
+            .chain([&self.network.output])
+            .any(|form| form.pads(register));
+        let begins = value.rest == 0.0 && value.signed && value.steps as f64 == -value.ends().0;
+        if value.steps == 0 || !is_padded || !begins {
+            return value;
+        }
+        Encoding {
+            register: self
+                .emit
+                .polynomial(value.steps, &[(1, value.register, None)]),
+            steps: 0,
+            signed: false,
+            ..value
+        }
+    }
+
     fn run(&mut self) -> Result<Run, Error> {
         let stages = &self.network.stages;
         let count = self.network.register_of(stages.len());
@@ -325,7 +345,7 @@ impl<'a> Lowerer<'a> {
                 let done = self.stage(k, stage)?;
                 let register = self.network.register_of(k);
                 self.full[register] = done.lowered.result;
-                self.registers[register] = done.linear;
+                self.registers[register] = self.readable(register, done.linear);
                 self.sources[register] = done.source;
                 lowered[k] = Some(done.lowered);
             }
@@ -431,6 +451,9 @@ impl<'a> Lowerer<'a> {
 
     /// Rows of a form: those of its kernels, if it has some that may read what its registers hold. Beyond
     /// the ends is 0, which not all integers 0 stand for.
+    ///
+    /// Integers are those of the expansion, unless no position of a kernel is all within the register: its
+    /// sums are bounded as if one were.
     fn block<'b>(&self, form: &'b Form, unit: f64, zero: f64, enlarging: Enlarging) -> Block<'b> {
         let kernels = form.kernels.as_deref().filter(|kernels| {
             let mut read = kernels.form.registers().zip(&kernels.windows);
@@ -449,29 +472,52 @@ impl<'a> Lowerer<'a> {
         }
     }
 
-    /// An affine operation for these rows.
+    /// An affine operation for the rows of one block.
     fn affine(
+        &mut self,
+        stage: usize,
+        block: Block<'_>,
+        formats: Formats,
+    ) -> Result<(Register, Fitted), Error> {
+        let (sums, fitted) = self.affines(stage, &[block], formats, usize::MAX)?;
+        match sums.as_slice() {
+            [sums] => Ok((*sums, fitted)),
+            _ => Err(wrong("quantisation", "sums of nothing")),
+        }
+    }
+
+    /// One affine operation for all blocks, or one for each if they are of kernels. Maps from `shared` on are
+    /// used again where they are the same.
+    fn affines(
         &mut self,
         stage: usize,
         blocks: &[Block<'_>],
         formats: Formats,
-    ) -> Result<(Register, Fitted), Error> {
+        shared: usize,
+    ) -> Result<(Vec<Register>, Fitted), Error> {
         let mut fitted = fit(&self.label(stage), blocks, &self.registers, formats)?;
-        let rows = blocks.iter().map(|b| b.form.len).sum();
-        let mut maps = Vec::new();
-        for Applied {
-            map,
-            registers,
-            window,
-        } in std::mem::take(&mut fitted.maps)
-        {
-            let registers = registers.iter().map(|r| self.registers[*r].register);
-            let input = self.emit.concat(registers.collect());
-            maps.push((input, window, map));
+        let shift = if formats.rounded { fitted.shift } else { 0 };
+        let mut sums = Vec::new();
+        for (blocks, own) in together(blocks).zip(std::mem::take(&mut fitted.maps)) {
+            let rows = blocks.iter().map(|b| b.form.len).sum();
+            let mut maps = Vec::new();
+            for Applied {
+                map,
+                registers,
+                window,
+            } in own
+            {
+                let registers = registers.iter().map(|r| self.registers[*r].register);
+                let input = self.emit.concat(registers.collect());
+                maps.push((input, window, map));
+            }
+            let known = self.emit.maps.len();
+            sums.push(self.emit.affine(maps, rows, shared, fitted.bits, shift)?);
+            if self.emit.maps.len() > known {
+                fitted.nonzeros += blocks.iter().map(|b| b.form.nonzeros()).sum::<usize>();
+            }
         }
         self.nonzeros += fitted.nonzeros;
-        let shift = if formats.rounded { fitted.shift } else { 0 };
-        let sums = self.emit.affine(maps, rows, fitted.bits, shift)?;
         Ok((sums, fitted))
     }
 

@@ -150,18 +150,17 @@ impl Lowerer<'_> {
         // All blocks must have the same unit: the largest that one of them needs.
         let mut common = unit;
         let mut tried = 0;
-        let (sums, fitted) = loop {
-            let blocks: Vec<Block<'_>> = stage
+        let blocks = loop {
+            let mut blocks: Vec<Block<'_>> = stage
                 .arguments
                 .iter()
-                .map(|form| Block {
-                    form,
-                    windows: &[],
-                    unit: common,
-                    zero: 0.0,
-                    enlarging: Enlarging::Freely,
-                })
+                .map(|form| self.block(form, common, 0.0, Enlarging::Freely))
                 .collect();
+            if blocks.iter().any(|b| b.windows.is_empty()) {
+                for (block, form) in blocks.iter_mut().zip(&stage.arguments) {
+                    (block.form, block.windows) = (form, &[]);
+                }
+            }
             let own = fit(&self.label(k), &blocks, &self.registers, formats)?;
             let largest = own.units.iter().copied().fold(common, f64::max);
             if largest > common && tried < 64 {
@@ -169,25 +168,40 @@ impl Lowerer<'_> {
                 tried += 1;
                 continue;
             }
-            break self.affine(k, &blocks, formats)?;
+            break blocks;
         };
+        let shared = match is_pooling(&blocks) {
+            true => self.emit.maps.len(),
+            false => usize::MAX,
+        };
+        let (all, fitted) = self.affines(k, &blocks, formats, shared)?;
         if fitted.units.iter().any(|u| *u != common) {
             return Err(limit(
                 "quantisation",
                 format!("stage {k}: its sums do not fit one scale"),
             ));
         }
-        let rounded = self.emit.requantize(sums, 0, width);
-        let values = match relu {
-            true => self.emit.relu(rounded),
-            false => rounded,
-        };
         let mut largest: Option<Register> = None;
-        for part in 0..stage.arguments.len() {
-            let x = self.emit.slice(values, part * stage.len, stage.len)?;
-            largest = Some(match largest {
-                None => x,
-                Some(so_far) => self.emit.larger(so_far, x),
+        let mut roundings = Vec::new();
+        for sums in &all {
+            let rounded = self.emit.requantize(*sums, 0, width);
+            let values = match relu {
+                true => self.emit.relu(rounded),
+                false => rounded,
+            };
+            for part in 0..blocks.len() / all.len() {
+                let x = self.emit.slice(values, part * stage.len, stage.len)?;
+                largest = Some(match largest {
+                    None => x,
+                    Some(so_far) => self.emit.larger(so_far, x),
+                });
+            }
+            roundings.push(Rounded {
+                sums: *sums,
+                shift: fitted.shift,
+                result: rounded,
+                relu,
+                wanted: false,
             });
         }
         let Some(register) = largest else {
@@ -206,13 +220,7 @@ impl Lowerer<'_> {
                 name: format!("{} of {}", stage.name(), stage.arguments.len()),
                 result,
                 arguments: vec![Some(grid); stage.arguments.len()],
-                rounded: vec![Rounded {
-                    sums,
-                    shift: fitted.shift,
-                    result: rounded,
-                    relu,
-                    wanted: false,
-                }],
+                rounded: roundings,
                 sums: Some(SumsReport {
                     enlarged: common / unit,
                     ..SumsReport::of(&fitted)
@@ -247,7 +255,7 @@ impl Lowerer<'_> {
             formats.rounded = false;
             formats.bits = formats.bits.min(MAX_OUTPUT_BITS);
         }
-        let (sums, fitted) = self.affine(network.stages.len(), &[block], formats)?;
+        let (sums, fitted) = self.affine(network.stages.len(), block, formats)?;
         let report = Some(SumsReport::of(&fitted));
         let (register, unit) = match rounded {
             true => (self.emit.requantize(sums, 0, width), fitted.units[0]),
@@ -259,4 +267,15 @@ impl Lowerer<'_> {
         }
         Ok((register, unit, report))
     }
+}
+
+/// Whether blocks are of the same registers under different windows, as the entries of a pooling are:
+/// then their kernels may be one. Whether those of different layers are equal stays hidden.
+fn is_pooling(blocks: &[Block<'_>]) -> bool {
+    let registers = |b: &Block<'_>| b.form.registers().collect::<Vec<_>>();
+    blocks.iter().enumerate().all(|(at, block)| {
+        let mut before = blocks[..at].iter();
+        !block.windows.is_empty()
+            && before.all(|b| b.windows != block.windows && registers(b) == registers(block))
+    })
 }

@@ -63,7 +63,7 @@ impl Lowerer<'_> {
                 formats.common = formats.shift;
             }
         }
-        let (register, fitted) = self.affine(k, &[block], formats)?;
+        let (register, fitted) = self.affine(k, block, formats)?;
         if wish.fixed && fitted.enlarged > 1.0 {
             self.unfit = self
                 .prescribed(k)
@@ -334,7 +334,7 @@ impl Lowerer<'_> {
         let mut formats = self.formats([&linear], width, true);
         formats.rounded = false;
         let block = self.block(&linear, unit, zero, Enlarging::Doubling);
-        let (register, fitted) = self.affine(k, &[block], formats)?;
+        let (register, fitted) = self.affine(k, block, formats)?;
         if fitted.enlarged > 1.0 && self.precision.is_standard() && !may_be_larger {
             return Err(self.too_small(k));
         }

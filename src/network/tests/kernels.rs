@@ -115,7 +115,8 @@ fn check(network: &Network, precision: &Precision) -> Layout {
     let (own, other) = (own.unwrap(), other.unwrap());
     assert_eq!(kernels.scales(), expansion.scales());
     for (own, other) in own.stages.iter().zip(&other.stages) {
-        assert_eq!(own.result, other.result);
+        let value = |e: &super::super::lower::Encoding| (e.unit, e.steps, e.rest, e.width);
+        assert_eq!(value(&own.result), value(&other.result));
         let sizes = |s: &super::super::lower::SumsReport| (s.shift, s.bits, s.max_weight);
         assert_eq!(own.sums.as_ref().map(sizes), other.sums.as_ref().map(sizes));
     }
@@ -253,7 +254,7 @@ fn a_convolution_and_a_table() {
     let network = network(&[2, 6, 6], |g, x| {
         let y = conv(g, x, &[3, 2, 3, 3], 1, &padded(2));
         let y = function(g, y, Function::Sigmoid);
-        // Values that are not negative begin at the least integer: no window may read zeros beside them.
+        // Values that are not negative begin at the least integer, and zeros around them at 0.
         let y = conv(g, y, &[3, 3, 3, 3], 3, &padded(2));
         let y = function(g, y, Function::Tanh);
         let y = conv(g, y, &[2, 3, 3, 3], 5, &padded(2));
@@ -261,7 +262,61 @@ fn a_convolution_and_a_table() {
         conv(g, y, &[2, 2, 3, 3], 7, &Conv::default())
     });
     let positions: Vec<usize> = check_all(&network).iter().map(|l| l.0).collect();
-    assert_eq!(positions, [36, 1, 36, 16]);
+    assert_eq!(positions, [36, 36, 36, 16]);
+}
+
+#[test]
+fn a_clip_that_begins_at_zero() {
+    for (least, expected) in [(0.0, 36), (-0.5, 1)] {
+        let network = network(&[2, 6, 6], |g, x| {
+            let y = conv(g, x, &[3, 2, 3, 3], 1, &padded(2));
+            let y = function(g, y, Function::Clip { least, most: 0.9 });
+            conv(g, y, &[2, 3, 3, 3], 3, &padded(2))
+        });
+        assert_eq!(check_all(&network)[1].0, expected);
+    }
+}
+
+#[test]
+fn a_pooling_has_one_kernel() {
+    let network = network(&[2, 12, 12], |g, x| {
+        let y = conv(g, x, &[3, 2, 3, 3], 1, &Conv::default());
+        let y = function(g, y, Function::Relu);
+        let y = g.max_pool(y, &Pool::tiles([2, 2])).unwrap();
+        let y = conv(g, y, &[4, 3, 2, 2], 3, &Conv::default());
+        let y = g.max_pool(y, &Pool::tiles([2, 2])).unwrap();
+        let y = function(g, y, Function::Sigmoid);
+        // Of a register as it stands.
+        g.max_pool(y, &Pool::tiles([2, 1])).unwrap()
+    });
+    let layout = check_all(&network);
+    let positions: Vec<usize> = layout.iter().map(|l| l.0).collect();
+    // The table reads the second rounded to 8 bits, by an identity.
+    assert_eq!(positions, [25, 25, 25, 25, 4, 4, 4, 4, 1, 8, 8]);
+    let samples = vec![Array1::ones(2 * 144)];
+    let quantized = network.quantize(&samples, &Precision::default()).unwrap();
+    assert_eq!(quantized.bank().maps().len(), 4);
+    assert_eq!(quantized.weight_count(), 3 * 18 + 4 * 12 + 16 + 1);
+    // Poolings with padding repeat entries at the ends; two layers have two kernels.
+    let other = self::network(&[2, 6, 6], |g, x| {
+        let y = conv(g, x, &[3, 2, 3, 3], 1, &padded(2));
+        let around = Pool {
+            pads: vec![(1, 1); 2],
+            ..Pool::tiles([2, 2])
+        };
+        let y = g.max_pool(y, &around).unwrap();
+        let (a, b) = (
+            conv(g, y, &[2, 3, 3, 3], 3, &padded(2)),
+            conv(g, y, &[2, 3, 3, 3], 3, &padded(2)),
+        );
+        g.maximum(a, b).unwrap()
+    });
+    let layout = check_all(&other);
+    let positions: Vec<usize> = layout.iter().map(|l| l.0).collect();
+    assert_eq!(positions, [1, 16, 16]);
+    let samples = vec![Array1::ones(2 * 36)];
+    let quantized = other.quantize(&samples, &Precision::default()).unwrap();
+    assert_eq!(quantized.bank().maps().len(), 3);
 }
 
 #[test]
