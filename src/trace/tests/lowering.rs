@@ -38,27 +38,32 @@ pub(crate) fn case(seed: u64, most_frames: u64) -> Option<Case> {
     let frames: Vec<Vec<i64>> = (0..frames)
         .map(|_| random_frame(&program, &mut rng))
         .collect();
-    let parameters = parameters_of(&program);
-    let initial = program.initial_with(&parameters).unwrap();
-    let mut interpreter = Interpreter::with_parameters(&program, &bank, &parameters).unwrap();
-    let mut outputs = Vec::new();
-    for frame in &frames {
-        let output = interpreter.push(frame).unwrap();
-        if program.emission() == Emission::Last {
-            outputs.clear();
-        }
-        outputs.extend(output);
-    }
-    Some(Case {
-        program,
-        bank,
-        initial,
-        frames,
-        outputs,
-    })
+    Some(Case::run(program, bank, frames))
 }
 
 impl Case {
+    /// With parameters that are all 1.
+    pub(crate) fn run(program: Program, bank: WeightBank, frames: Vec<Vec<i64>>) -> Self {
+        let parameters = parameters_of(&program);
+        let initial = program.initial_with(&parameters).unwrap();
+        let mut interpreter = Interpreter::with_parameters(&program, &bank, &parameters).unwrap();
+        let mut outputs = Vec::new();
+        for frame in &frames {
+            let output = interpreter.push(frame).unwrap();
+            if program.emission() == Emission::Last {
+                outputs.clear();
+            }
+            outputs.extend(output);
+        }
+        Self {
+            program,
+            bank,
+            initial,
+            frames,
+            outputs,
+        }
+    }
+
     pub(crate) fn system(&self, shown: bool) -> Option<System> {
         let inputs = self.frames.concat();
         let instance = Instance {
