@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, fs, path::Path, process::Command};
 
 use super::{
-    lowering::{Case, case},
+    lowering::{Case, case, sliding_case},
     proofs::{Proved, parameters},
 };
 use crate::{
@@ -95,13 +95,13 @@ fn the_second_verifier_agrees() {
     }
     let directory = tempfile::tempdir().unwrap();
     let mut cases = Vec::new();
-    for seed in 0..4000 {
-        let Some(case) = case(seed, 4) else { continue };
-        if case.system(seed % 2 == 0).is_some() {
-            cases.push((seed, format!("case-{seed}"), case));
-        }
-        if cases.len() == 12 {
-            break;
+    let kinds: [(&str, fn(u64, u64) -> Option<Case>); 2] =
+        [("case", case), ("sliding", sliding_case)];
+    for (name, make) in kinds {
+        let all = (0..4000).filter_map(|seed| Some((seed, make(seed, 4)?)));
+        let provable = all.filter(|(seed, case)| case.system(seed % 2 == 0).is_some());
+        for (seed, case) in provable.take(12) {
+            cases.push((seed, format!("{name}-{seed}"), case));
         }
     }
     // Every seventh; those of several operations are the last.
