@@ -14,6 +14,7 @@ Plain integers, no dependencies, nothing fast: it is there to be compared with t
 """
 import hashlib
 import json
+import math
 import os
 import sys
 import time as clock
@@ -270,6 +271,40 @@ def rounding(shift):
     return 1 << shift >> 1 if shift else 0
 
 
+class Window:
+    """Axes are (size, positions, offsets, stride, dilation, start)."""
+
+    def __init__(self, axes, by_rows):
+        self.axes, self.by_rows = tuple(axes), by_rows
+        self.positions = math.prod(axis[1] for axis in axes)
+        wide = [axis for axis in axes if axis[2] > 1]
+        self.plain = not wide or (len(wide) == 1 and wide[0][1] == 1)
+
+    def key(self):
+        return self.axes, self.by_rows
+
+    def columns(self):
+        """The column of every offset, in order."""
+        columns = [0]
+        for _, _, offsets, *_ in self.axes:
+            columns = [(j << bits(offsets)) + d for j in columns for d in range(offsets)]
+        first = 1 if self.plain else 1 << sum(bits(axis[2]) for axis in self.axes)
+        return [first + j for j in columns]
+
+    def reads(self, position):
+        """The entry under every offset at a position, or None."""
+        places = []
+        for _, positions, *_ in reversed(self.axes):
+            places.insert(0, position % positions)
+            position //= positions
+        entries = [0]
+        for (size, _, offsets, stride, dilation, start), p in zip(self.axes, places):
+            own = [stride * p + dilation * d + start for d in range(offsets)]
+            there = [x if 0 <= x < size else None for x in own]
+            entries = [None if x is None or e is None else e * size + x for e in entries for x in there]
+        return entries
+
+
 class Program:
     def __init__(self, data):
         r = Reader(data)
@@ -302,13 +337,22 @@ class Program:
         return (FRAME, ("carried", 0), ("result", 0))[kind][0], r.uint() if kind else 0
 
     @staticmethod
+    def window(r):
+        axes = r.list(lambda: (*(r.uint() for _ in range(5)), r.int()))
+        order = r.uint()
+        if order > 1:
+            raise Unreadable("no window")
+        return Window(axes, order == 0)
+
+    @staticmethod
     def operation(r):
         kind = r.uint()
         if kind >= len(OPERATIONS):
             raise Unreadable("no operation")
         kind, reg = OPERATIONS[kind], lambda: Program.register(r)
+        term = lambda: (r.uint(), reg(), r.option(lambda: Program.window(r)))
         fields = {
-            "affine": lambda: (r.list(lambda: (r.uint(), reg())), r.uint(64)),
+            "affine": lambda: (r.list(term), r.uint(64)),
             "combine": lambda: (r.int(64), r.list(lambda: (r.int(), reg(), r.option(reg)))),
             "dot": lambda: (reg(), r.list(r.int)),
             "requantize": lambda: (reg(), r.u8(), r.u8(), r.u8()),
@@ -353,10 +397,14 @@ class Program:
             lens, least, most = zip(*(shapes[r] for r in inputs))
             return sum(lens), min(least), max(most)
 
+        def affine(terms, reach):
+            l, _, window = terms[0]
+            return self.maps[l][0] * (window.positions if window else 1), -reach, reach
+
         for at, (kind, o) in enumerate(self.operations + self.head):
             of = lambda r: shapes[r]
             shapes["result", at] = {
-                "affine": lambda: (self.maps[o[0][0][0]][0], -o[1], o[1]),
+                "affine": lambda: affine(*o),
                 "combine": lambda: combine(*o),
                 "dot": lambda: dot(*o),
                 "requantize": lambda: requantize(*o),
@@ -399,8 +447,18 @@ class Commitment:
 
 # ---------------------------------------------------------------- 13.2: systems
 #
-# An axis map is (kind, from, to, what); a view is a key (source, map of frames, map of entries) of a
-# dictionary of numbers, its source ("col" | "pub" | "part", index).
+# A box is (time, len, inner); an axis map is (kind, from, to, what); a view is a key (source, map of frames,
+# map of entries) of a dictionary of numbers, its source ("col" | "pub" | "part", index).
+
+
+def flat(time, length):
+    return time, length, length
+
+
+def index_bits(box):
+    """Those of frames, of rows and within a row."""
+    time, length, inner = box
+    return bits(time), bits(length // inner), bits(inner)
 
 
 def whole(n):
@@ -455,6 +513,9 @@ class Form:
     def linear(self):
         return not self.affine and not self.products
 
+    def slides(self):
+        return any(window for _, (_, _, _, window, _) in self.affine)
+
     def put(self, key, number):
         number += self.views.get(key, 0)
         if number:
@@ -468,9 +529,10 @@ class Form:
         for key, k in other.views.items():
             result.put(key, k * number)
         terms = {}
-        for k, (l, bias, rows, x) in result.affine + [(k * number, term) for k, term in other.affine]:
-            key = l, bias, rows, x.key()
-            terms[key] = terms.get(key, (0,))[0] + k, (l, bias, rows, x)
+        for k, term in result.affine + [(k * number, term) for k, term in other.affine]:
+            l, bias, rows, window, x = term
+            key = l, bias, rows, window and window.key(), x.key()
+            terms[key] = terms.get(key, (0,))[0] + k, term
         result.affine = [(k, term) for k, term in terms.values() if k]
         for e, k in other.products.items():
             result.products[e] = result.products.get(e, 0) + k * number
@@ -479,12 +541,14 @@ class Form:
 
     def shifted(self, number):
         """Plus a constant: a view of public vector 0."""
-        time, len = self.box
+        time, len, _ = self.box
         return self.plus(Form(self.box, {(("pub", 0), ("cell", 0, time, 0), ("cell", 0, len, 0)): 1}), number)
 
     def read(self, box, frames, entries, system=None):
         """Read through maps; None if that is no form. Products are those of both sides read so."""
         result = Form(box)
+        if self.slides():
+            return None
         if not self.linear() and (frames != whole(self.box[0]) or entries[0] not in ("shift", "cell")):
             return None
         for (source, t, i), k in self.views.items():
@@ -501,10 +565,10 @@ class Form:
                 return None
             if t[0] != "nothing" and i[0] != "nothing":
                 result.put((source, t, i), k)
-        for k, (l, bias, rows, x) in self.affine:
+        for k, (l, bias, rows, window, x) in self.affine:
             rows = after(entries, rows)
             if rows[0] != "nothing":
-                result.affine.append((k, (l, bias, rows, x)))
+                result.affine.append((k, (l, bias, rows, window, x)))
         for e, k in self.products.items():
             _, left, right = system.products[e]
             left, right = left.read(box, frames, entries), right.read(box, frames, entries)
@@ -541,7 +605,7 @@ class System:
         self.columns, self.digested, self.publics, self.public_of = [], {}, [], {}
         self.tables, self.table_of = [], {}
         self.lookups, self.identities, self.products, self.product_of = [], [], [], {}
-        self.public((1, 1), [1])
+        self.public(flat(1, 1), [1])
         self.registers, self.limbs, self.lin = {}, {}, {}
         self.build(frames, outputs)
         self.drop_unused_products()
@@ -588,8 +652,7 @@ class System:
         if key not in self.product_of:
             self.product_of[key] = len(self.products)
             self.products.append([summed, left, right])
-        time, len_ = left.box
-        form = Form((time, 1 if summed else len_))
+        form = Form(flat(left.box[0], 1) if summed else left.box)
         form.products[self.product_of[key]] = 1
         return form
 
@@ -779,10 +842,10 @@ class System:
     def read(self, r):
         """Register r as the operation at hand reads it: in the head those of the frames at the last frame."""
         value = self.registers[r]
-        time, length = (value.y if isinstance(value, Quotient) else value).box
+        time, length, _ = (value.y if isinstance(value, Quotient) else value).box
         if time == self.time:
             return value
-        box, at_last = (self.time, length), ("cell", 0, self.time, time - 1)
+        box, at_last = flat(self.time, length), ("cell", 0, self.time, time - 1)
         result = self.linear(r).read(box, at_last, whole(length))
         if result is None:
             self.lin[r] = self.commit(self.linear(r))
@@ -799,7 +862,7 @@ class System:
 
     def through(self, form, len_, entries):
         """A form read through a map of entries; committed to if it must be, for this reader only."""
-        box = form.box[0], len_
+        box = flat(form.box[0], len_)
         result = form.read(box, whole(box[0]), entries, self)
         return self.commit(form).read(box, whole(box[0]), entries) if result is None else result
 
@@ -812,30 +875,32 @@ class System:
         self.in_head = False
         length, width = p.frame
         if frames is None:
-            x = self.column((T, length))
+            x = self.column(flat(T, length))
             self.digested[0] = "inputs"
             self.range(x.shifted(1 << (width - 1)), width)
             self.registers[FRAME] = x
         else:
-            self.registers[FRAME] = self.view("pub", self.public((T, length), frames), (T, length))
+            self.registers[FRAME] = self.view("pub", self.public(flat(T, length), frames), flat(T, length))
         for k, c in enumerate(p.carried):
-            self.registers["carried", k] = self.view("part", k, (T, c["shape"][0]))
+            self.registers["carried", k] = self.view("part", k, flat(T, c["shape"][0]))
         for at, (kind, o) in enumerate(p.operations + p.head):
             self.in_head = at >= len(p.operations)
             self.registers["result", at] = getattr(self, "op_" + kind)(*o)
         r, length = p.output
         self.in_head = p.last
-        form = self.through(self.form(r), length, ("shift", 0, length, 0))
+        form = self.form(r)
+        if length < self.len(r):
+            form = self.through(form, length, whole(length))
         box = form.box
         self.output_shape = length, *held(self.shape[r])
         if outputs is None:
-            x = self.column(box)
+            x = self.column(flat(*box[:2]))
             self.digested[len(self.columns) - 1] = "outputs"
             _, width, offset = self.output_shape
             self.range(x.shifted(offset), width)
-            self.identities.append(x.plus(form, -1))
+            self.identities.append(Form(box, x.views).plus(form, -1))
         else:
-            self.identities.append(form.plus(self.view("pub", self.public(box, outputs), box), -1))
+            self.identities.append(form.plus(self.view("pub", self.public(flat(*box[:2]), outputs), box), -1))
         self.replace_parts()
         if not self.tables:
             self.table([(0,)])
@@ -845,11 +910,16 @@ class System:
         return 1 if self.in_head else self.T
 
     def op_affine(self, terms, _reach):
-        form = Form((self.time, self.program.maps[terms[0][0]][0]))
-        for k, (l, r) in enumerate(terms):
-            m, n = self.program.maps[l]
-            x = self.through(self.linear_form(r), n, ("shift", 0, min(n, self.len(r)), 0))
-            form.affine.append((1, (l, k == 0, ("shift", 0, m, 0), x)))
+        l, _, window = terms[0]
+        m, P = self.program.maps[l][0], window.positions if window else 1
+        inner = m if not window or not window.by_rows else P
+        form = Form((self.time, m * P, inner))
+        for k, (l, r, window) in enumerate(terms):
+            x = self.linear_form(r)
+            if not window:
+                n = self.program.maps[l][1]
+                x = self.through(x, n, whole(min(n, self.len(r))))
+            form.affine.append((1, (l, k == 0, whole(m), window, Form(flat(*x.box[:2]), x.views))))
         return form
 
     def op_requantize(self, r, shift, drop, width):
@@ -878,14 +948,31 @@ class System:
         return x
 
     def op_combine(self, constant, monomials):
-        form = Form((self.time, self.len(monomials[0][1]))).shifted(constant)
-        for k, left, right in monomials:
-            if right is None:
-                form = form.plus(self.form(left), k)
+        # Registers that stand alone are read before all products.
+        alone = [self.form(left) if right is None else None for _, left, right in monomials]
+        boxes = [form.box for form in alone if form and form.slides()]
+        box = boxes[0] if boxes else flat(self.time, self.len(monomials[0][1]))
+        total = Form(box).shifted(constant)
+        for (k, left, right), form in zip(monomials, alone):
+            if form:
+                total = total.plus(self.in_box(form, box), k)
             else:
-                a = self.linear_form(left)
-                form = form.plus(self.product(a, self.linear_form(right), False), k)
-        return form
+                left, right = (Form(box, self.linear_form(r).views) for r in (left, right))
+                total = total.plus(self.product(left, right, False), k)
+        return total
+
+    def in_box(self, form, box):
+        """The same entries, in other rows."""
+        if form.box == box:
+            return form
+        if form.slides():
+            form = self.commit(form)
+        result = Form(box, form.views)
+        result.affine = list(form.affine)
+        for e, k in form.products.items():
+            left, right = (Form(box, x.views) for x in self.products[e][1:])
+            result = result.plus(self.product(left, right, False), k)
+        return result
 
     def op_dot(self, r, coefficients):
         return self.through(self.linear_form(r), 1, ("weights", 0, 1, tuple(coefficients)))
@@ -914,20 +1001,20 @@ class System:
 
     def op_indicators(self, r, length):
         w, offset = held(self.shape[r])
-        box = self.time, length
+        box = flat(self.time, length)
         x = self.through(self.form(r), length, ("cell", 0, length, 0))
-        c = self.public((1, length), range(length))
+        c = self.public(flat(1, length), range(length))
         v = x.plus(Form(box, {(("pub", c), ("cell", 0, self.time, 0), whole(length)): 1}), -1)
         return self.is_equal(v.shifted(offset + length - 1), ((1 << w) + length).bit_length(), offset + length - 1)
 
     def op_argmax(self, r):
         w, _ = held(self.shape[r])
         x = self.linear_form(r)
-        time, length = x.box
+        time, length, _ = x.box
         o = self.column(x.box)
         self.lookup(self.range_table(1), part(o))
-        m = self.column((time, 1))
-        ones = o.read((time, 1), whole(time), ("weights", 0, 1, (1,) * length))
+        m = self.column(flat(time, 1))
+        ones = o.read(flat(time, 1), whole(time), ("weights", 0, 1, (1,) * length))
         self.identities.append(ones.shifted(-1))
         self.identities.append(self.product(o, x, True).plus(m, -1))
         v = m.read(x.box, whole(time), ("cell", 0, length, 0)).plus(x, -1).shifted(-1)
@@ -937,8 +1024,8 @@ class System:
 
     def op_accumulate(self, k, r):
         length = self.program.carried[k]["shape"][0]
-        box = self.T, length
-        start = self.public((1, length), self.initial[k])
+        box = flat(self.T, length)
+        start = self.public(flat(1, length), self.initial[k])
         form = Form(box, {(("pub", start), ("cell", 0, self.T, 0), whole(length)): 1})
         x = self.linear_form(r)
         prefix = ("prefix", 0, self.T, 0), whole(length)
@@ -950,7 +1037,8 @@ class System:
         value, entries = self.read(r), ("shift", 0, length, start)
         if isinstance(value, Quotient):
             # Products are numbered when they are first met, whatever becomes of them.
-            y = value.y.read((value.y.box[0], length), whole(value.y.box[0]), entries, self)
+            time = value.y.box[0]
+            y = value.y.read(flat(time, length), whole(time), entries, self)
             if y is not None and r not in self.lin:
                 register, first = value.source
                 return Quotient(y, value.half, value.shift, value.bits, value.width, (register, first + start))
@@ -958,7 +1046,7 @@ class System:
 
     def op_concat(self, inputs):
         total = sum(map(self.len, inputs))
-        form, start = Form((self.time, total)), 0
+        form, start = Form(flat(self.time, total)), 0
         for r in inputs:
             n = self.len(r)
             form = form.plus(self.through(self.form(r), total, ("shift", start, start + n, -start)))
@@ -972,7 +1060,7 @@ class System:
         parts = {}
         for k, c in enumerate(p.carried):
             length = c["shape"][0]
-            start = ("pub", self.public((1, length), self.initial[k]))
+            start = ("pub", self.public(flat(1, length), self.initial[k]))
             r = c["next"]
             if r == ("carried", k):
                 parts["part", k] = {(start, ("cell", 0, T, 0), whole(length)): 1}
@@ -981,9 +1069,9 @@ class System:
             if any(s[0] == "part" for s, _, _ in x.views):
                 x = self.lin[r] = self.commit(x)
             later = ("shift", 1, T, -1), whole(length)
-            shifted = x.read((T, length), *later)
+            shifted = x.read(flat(T, length), *later)
             if shifted is None:
-                shifted = self.commit(x).read((T, length), *later)
+                shifted = self.commit(x).read(flat(T, length), *later)
             parts["part", k] = {(start, ("cell", 0, 1, 0), whole(length)): 1, **shifted.views}
         for form in self.all_forms():
             self.replace(form, parts)
@@ -999,7 +1087,7 @@ class System:
             seen[id(left)] = left
             seen[id(right)] = right
         for form in list(seen.values()):
-            for _, (_, _, _, x) in form.affine:
+            for _, (*_, x) in form.affine:
                 seen[id(x)] = x
         return list(seen.values())
 
@@ -1131,29 +1219,33 @@ def lay_out(sizes):
 class Layout:
     def __init__(self, system, c, own_rows):
         self.system, self.c = system, c
-        self.boxes = list(system.columns) + [(1, len(t)) for t in system.tables]
+        self.boxes = list(system.columns) + [flat(1, len(t)) for t in system.tables]
         self.low, sizes = {}, []
-        for k, (time, length) in enumerate(self.boxes):
-            size = bits(time) + bits(length)
+        for k, box in enumerate(self.boxes):
+            of_time, *of_entries = index_bits(box)
+            size = of_time + sum(of_entries)
             if k in system.digested:
-                self.low[k] = min(7, bits(length) + (0 if own_rows else bits(time)))
+                self.low[k] = min(7, sum(of_entries) + (0 if own_rows else of_time))
                 size += c - self.low[k]
             sizes.append(size)
         self.places, total = lay_out(sizes)
         self.n = max(bits(total), c)
         need(self.n <= 25, "too large")
         self.rows = {"inputs": set(), "outputs": set(), "Z": set()}
-        for k, (time, length) in enumerate(self.boxes):
+        for k, (time, length, inner) in enumerate(self.boxes):
             kind = system.digested.get(k, "Z")
             for t in range(time):
-                # Cells of a vector are neighbours but for the cut into rows.
-                step = 1 << (self.low[k] if k in self.low else c)
-                for i in list(range(0, length, min(step, 1 << c))) + [length - 1]:
-                    self.rows[kind].add(self.cell(k, t, i) >> c)
+                # Cells of a row of a vector are neighbours but for the cut into rows.
+                step = 1 << self.low.get(k, c)
+                for first in range(0, length, inner):
+                    for i in [*range(first, first + inner, step), first + inner - 1]:
+                        self.rows[kind].add(self.cell(k, t, i) >> c)
         self.rows = {kind: sorted(rows) for kind, rows in self.rows.items()}
 
     def cell(self, k, t, i):
-        x = (t << bits(self.boxes[k][1])) + i
+        _, of_rows, of_inner = index_bits(self.boxes[k])
+        row, i = divmod(i, self.boxes[k][2])
+        x = (((t << of_rows) + row) << of_inner) + i
         if k in self.low:
             low = self.low[k]
             x = (x >> low << self.c) + (x & (1 << low) - 1)
@@ -1280,7 +1372,7 @@ class Verifier:
     def tree(self):
         a, t = self.argument, self.t
         boxes = self.lookup_boxes = [parts[0][0].box for _, parts in self.system.lookups]
-        self.leaf_places, total = lay_out([bits(time) + bits(length) for time, length in boxes])
+        self.leaf_places, total = lay_out([sum(index_bits(box)) for box in boxes])
         n_leaves = self.n_leaves = max(2, bits(total))
         need(n_leaves <= 25, "too large")
         h = 2 + n_leaves % 2
@@ -1336,15 +1428,22 @@ class Verifier:
     def weights(self, box):
         """eq of the frames and of the entries of a box, over what is there."""
         if box not in self.known:
-            time, length = box
-            end = len(self.rho)
-            mid = end - bits(length)
-            first = mid - bits(time)
-            self.known[box] = (
-                dict(enumerate(eq_table(self.rho[first:mid])[:time])),
-                dict(enumerate(eq_table(self.rho[mid:end])[:length])),
-            )
+            self.known[box] = self.weights_at(box, self.rho)
         return self.known[box]
+
+    def weights_at(self, box, point):
+        frames, rows, places = self.factors(box, point)
+        return dict(enumerate(frames)), dict(enumerate(x * y % R for x in rows for y in places))
+
+    @staticmethod
+    def factors(box, point):
+        """eq of the frames, of the rows of entries, and of the places in a row."""
+        time, length, inner = box
+        factors, end = [], len(point)
+        for size, n in zip(reversed(index_bits(box)), (inner, length // inner, time)):
+            factors.insert(0, eq_table(point[end - size : end])[:n])
+            end -= size
+        return factors
 
     def add_views(self, target, views, number, frames, entries, entries_of_box=None):
         """number * sum of frames(t) * entries(i) * the linear form at (t, i)."""
@@ -1355,7 +1454,7 @@ class Verifier:
                 if (name, m) not in pulled:
                     pulled[name, m] = {x: v % R for x, v in pull(m, w).items()}
             wt, wi = pulled["t", tm], pulled["i", im]
-            time, length = s.columns[index] if kind == "col" else s.publics[index][0]
+            time, length, _ = s.columns[index] if kind == "col" else s.publics[index][0]
             k = k * number % R
             if kind == "pub":
                 values = s.publics[index][1]
@@ -1374,20 +1473,29 @@ class Verifier:
                                 x = (index, t, i)
                                 cells[x] = (cells.get(x, 0) + a * b) % R
 
+    def rows_of(self, box, window):
+        """Weights that rows of a map are read from, what tells these from others, and weights of positions."""
+        if not window:
+            return self.weights(box)[1], (box[1:], 0), None
+        _, outer, inner = self.factors(box, self.rho)
+        rows, positions, below = (outer, inner, bits(len(inner))) if window.by_rows else (inner, outer, 0)
+        return dict(enumerate(rows)), (flat(1, len(rows))[1:], below), positions
+
     def add_form(self, target, form, number):
         frames, entries = self.weights(form.box)
         self.add_views(target, form.views, number, frames, entries)
-        for k, (l, bias, rows, x) in form.affine:
-            vector = {i: w % R for i, w in pull(rows, entries).items()}
-            pair, *_ = self.pairs.setdefault((l, rows, form.box[1]), (len(self.pairs), l, vector))
-            self.affine.append((pair, k * number % R, bias, x, frames))
+        for k, (l, bias, rows, window, x) in form.affine:
+            of_rows, place, positions = self.rows_of(form.box, window)
+            vector = {i: w % R for i, w in pull(rows, of_rows).items()}
+            pair, *_ = self.pairs.setdefault((l, rows, place), (len(self.pairs), l, vector))
+            self.affine.append((pair, k * number % R, bias, window, positions, x, frames))
         for e, k in form.products.items():
             self.kappa[e] = (self.kappa[e] + k * number) % R
 
     def equation(self):
         t, s = self.t, self.system
         delta = t.challenge("delta")
-        most = max((bits(time) + bits(length) for time, length in (f.box for f in s.identities)), default=0)
+        most = max((sum(index_bits(f.box)) for f in s.identities), default=0)
         self.rho = t.point("rho", max(0, most - self.n_leaves)) + self.rho_leaves
         self.known, self.pairs, self.affine = {}, {}, []
         self.kappa = [0] * len(s.products)
@@ -1396,7 +1504,7 @@ class Verifier:
         v0.constant = first
         for g, (table, parts) in enumerate(s.lookups):
             box = self.lookup_boxes[g]
-            size = bits(box[0]) + bits(box[1])
+            size = sum(index_bits(box))
             w = eq_at(self.rho_leaves[: self.n_leaves - size], self.leaf_places[g] >> size)
             frames, entries = self.weights(box)
             one = sum(frames.values()) * sum(entries.values()) % R
@@ -1417,7 +1525,7 @@ class Verifier:
         nu = self.program.dimensions[2]
         pair_bits = bits(len(self.pairs))
         n_bank = nu + pair_bits
-        sizes = [sum(map(bits, left.box)) for _, left, _ in s.products]
+        sizes = [sum(index_bits(left.box)) for _, left, _ in s.products]
         n = max([n_bank] + sizes)
         r = []
         for _ in range(n):
@@ -1433,31 +1541,40 @@ class Verifier:
         for e, (summed, left, right) in enumerate(s.products):
             L, Q, product = sent[2 + 3 * e : 5 + 3 * e]
             a.gate(L, Q, product)
-            time, length = left.box
-            mine = r[n - sizes[e] :]
-            r_t, r_i = mine[: bits(time)], mine[bits(time) :]
-            at_t, at_i = eq_table(r_t)[:time], eq_table(r_i)[:length]
-            frames, entries = self.weights((time, 1) if summed else (time, length))
-            weight = sum(x * y for x, y in zip(frames.values(), at_t)) % R
+            at_t, at_i = self.weights_at(left.box, r)
+            frames, entries = self.weights(flat(left.box[0], 1) if summed else left.box)
+            weight = sum(w * frames[t] for t, w in at_t.items()) % R
             if not summed:
-                weight = weight * sum(x * y for x, y in zip(entries.values(), at_i)) % R
+                weight = weight * sum(w * entries[i] for i, w in at_i.items()) % R
             last = last - product * (pow(2, -(n - sizes[e]), R) * self.kappa[e] * weight % R)
             for value, form in ((L, left), (Q, right)):
                 functional = Sparse()
-                self.add_views(functional, form.views, 1, dict(enumerate(at_t)), dict(enumerate(at_i)))
+                self.add_views(functional, form.views, 1, at_t, at_i)
                 evaluations.append((functional, value))
         a.gate(self.v_bank, bracket, last * pow(2, n - n_bank, R))
         mine = r[n - n_bank :]
         self.r_j, r_s = mine[:nu], mine[nu:]
         eq_j, self.eq_s = eq_table(self.r_j), eq_table(r_s)
         functional = Sparse()
-        for pair, number, bias, x, frames in self.affine:
+        for pair, number, bias, window, positions, x, frames in self.affine:
             number = number * self.eq_s[pair] % R
             if bias:
-                functional.constant += number * eq_j[0] * sum(frames.values())
+                functional.constant += number * eq_j[0] * sum(frames.values()) * (sum(positions) if window else 1)
             entries = dict(enumerate(eq_j[1 : 1 + x.box[1]]))
+            if window:
+                entries = self.under(window, positions, eq_j)
             self.add_views(functional, x.views, number, frames, entries)
         self.claims += [(functional, bracket)] + evaluations
+
+    @staticmethod
+    def under(window, positions, eq_j):
+        """Weights of entries of a register, from those of positions and of columns."""
+        columns, entries = [eq_j[j] for j in window.columns()], {}
+        for p, w in enumerate(positions):
+            for entry, x in zip(window.reads(p), columns):
+                if entry is not None:
+                    entries[entry] = (entries.get(entry, 0) + w * x) % R
+        return entries
 
     # -- 13.8
 

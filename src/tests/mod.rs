@@ -52,4 +52,4 @@ pub(crate) mod random_programs;
 mod sequences;
 mod stream_attacks;
 mod streams;
-mod suite;
+pub(crate) mod suite;

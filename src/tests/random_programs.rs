@@ -43,6 +43,8 @@ const WIDTHS: [u8; 6] = [2, 5, 8, 8, 13, 16];
 struct Gen {
     rng: ChaCha8Rng,
     p: Program,
+    /// Whether maps are applied at the positions of windows too.
+    windows: bool,
 }
 
 impl Gen {
@@ -71,7 +73,45 @@ impl Gen {
         }
     }
 
+    /// Maps at the positions of windows that differ a little, of one map where they can be.
+    fn slide(&mut self, candidates: &[Register]) -> Option<Operation> {
+        let shapes = self.shapes();
+        let rng = &mut self.rng;
+        let narrow = |r: &Register| shapes[*r].range.reach() <= 0xffff;
+        let first = *candidates.choose(rng).filter(|r| narrow(r))?;
+        let window = random_window(shapes[first].len as u32, rng);
+        let same_len = |r: &Register| narrow(r) && shapes[*r].len == shapes[first].len;
+        let inputs: Vec<Register> = candidates.iter().copied().filter(same_len).collect();
+        let rows = rng.gen_range(1..=3);
+        let mut terms = Vec::new();
+        for _ in 0..rng.gen_range(1..=3) {
+            let mut window = window.clone();
+            for axis in &mut window.axes {
+                axis.start += rng.gen_range(-1..=1);
+                axis.dilation = rng.gen_range(1..=2);
+                axis.offsets += rng.gen_range(0..=1);
+            }
+            let columns = window.columns() as u32;
+            let shape = MapShape { rows, columns };
+            let there = self.p.maps.iter().position(|m| *m == shape);
+            let map = there.unwrap_or_else(|| {
+                self.p.maps.push(shape);
+                self.p.maps.len() - 1
+            });
+            terms.push(Term {
+                map: map as u32,
+                input: *inputs.choose(rng)?,
+                window: Some(window),
+            });
+        }
+        let reach = Affine::reach_of(rng.gen_range(40..=44), 25);
+        Some(Affine { terms, reach }.into())
+    }
+
     fn op(&mut self, candidates: &[Register], in_head: bool) -> Option<Operation> {
+        if self.windows && self.rng.gen_bool(0.3) {
+            return self.slide(candidates);
+        }
         let shapes = self.shapes();
         let rng = &mut self.rng;
         let s = |r: Register| shapes[r];
@@ -243,11 +283,39 @@ fn frames_per_step(seed: u64) -> u32 {
     1 + (seed % 3) as u32
 }
 
+/// A window over a register of so many entries.
+fn random_window(len: u32, rng: &mut ChaCha8Rng) -> Window {
+    let divisors: Vec<u32> = (1..=len).filter(|d| len % d == 0).collect();
+    let outer = *divisors.choose(rng).unwrap();
+    let mut axes = Vec::new();
+    for size in [outer, len / outer] {
+        axes.push(match rng.gen_range(0..4) {
+            0 => WindowAxis::summed(size),
+            1 => WindowAxis::kept(size),
+            _ => WindowAxis {
+                size,
+                positions: rng.gen_range(1..=3),
+                offsets: rng.gen_range(1..=3),
+                stride: rng.gen_range(1..=2),
+                dilation: 1,
+                start: rng.gen_range(-2..=1),
+            },
+        });
+    }
+    let order = *[Order::Rows, Order::Positions].choose(rng).unwrap();
+    Window { axes, order }
+}
+
 pub(crate) fn random_program(seed: u64) -> Option<Program> {
+    random_program_of(seed, 3, false)
+}
+
+/// With frames of up to `most` entries.
+pub(crate) fn random_program_of(seed: u64, most: u32, windows: bool) -> Option<Program> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut p = base();
     p.frame = VectorShape {
-        len: rng.gen_range(1..=3),
+        len: rng.gen_range(1..=most),
         width: *WIDTHS.choose(&mut rng).unwrap(),
     };
     for width in [8u8, 13, 2] {
@@ -274,7 +342,7 @@ pub(crate) fn random_program(seed: u64) -> Option<Program> {
             parameter: rng.gen_bool(0.2),
         });
     }
-    let mut g = Gen { rng, p };
+    let mut g = Gen { rng, p, windows };
     let all = |p: &Program| -> Vec<Register> {
         let shapes = p.register_shapes();
         shapes.iter().map(|(register, _)| register).collect()

@@ -441,6 +441,15 @@ fn ends(len: usize, width: u8) -> Vec<Vec<i64>> {
         .collect()
 }
 
+/// Name, program, weights and frames of the cases with windows, for tests elsewhere.
+pub(crate) fn windows() -> Vec<(String, Program, WeightBank, Vec<Vec<i64>>)> {
+    let slides = |o: &Operation| matches!(o, Operation::Affine(a) if a.terms[0].window.is_some());
+    let mut cases = operations::cases();
+    cases.retain(|c| c.refused.is_empty() && c.program.operations.iter().any(slides));
+    let parts = |c: Case| (c.name, c.program, c.bank, c.frames);
+    cases.into_iter().map(parts).collect()
+}
+
 /// Runs every case in a runtime, and says which of them fail, all of them.
 fn all(runtime: Runtime) {
     let only = std::env::var("SUITE").unwrap_or_default();

@@ -5,7 +5,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::{
     program::{Emission, Program, WeightBank, interpreter::Interpreter},
-    tests::random_programs::{random_bank, random_frame, random_program},
+    tests::random_programs::{random_bank, random_frame, random_program, random_program_of},
     trace::{
         lower::{Instance, lower},
         system::System,
@@ -30,7 +30,15 @@ pub(crate) fn parameters_of(program: &Program) -> Vec<i64> {
 
 /// The case of a seed, if it gives a valid program that has a run.
 pub(crate) fn case(seed: u64, most_frames: u64) -> Option<Case> {
-    let program = random_program(seed)?;
+    case_of(random_program(seed)?, seed, most_frames)
+}
+
+/// The same, with windows.
+pub(crate) fn sliding_case(seed: u64, most_frames: u64) -> Option<Case> {
+    case_of(random_program_of(seed, 12, true)?, seed, most_frames)
+}
+
+fn case_of(program: Program, seed: u64, most_frames: u64) -> Option<Case> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x5eed);
     let bank = random_bank(&program, &mut rng);
     bank.check(&program).ok()?;
@@ -38,27 +46,32 @@ pub(crate) fn case(seed: u64, most_frames: u64) -> Option<Case> {
     let frames: Vec<Vec<i64>> = (0..frames)
         .map(|_| random_frame(&program, &mut rng))
         .collect();
-    let parameters = parameters_of(&program);
-    let initial = program.initial_with(&parameters).unwrap();
-    let mut interpreter = Interpreter::with_parameters(&program, &bank, &parameters).unwrap();
-    let mut outputs = Vec::new();
-    for frame in &frames {
-        let output = interpreter.push(frame).unwrap();
-        if program.emission() == Emission::Last {
-            outputs.clear();
-        }
-        outputs.extend(output);
-    }
-    Some(Case {
-        program,
-        bank,
-        initial,
-        frames,
-        outputs,
-    })
+    Some(Case::run(program, bank, frames))
 }
 
 impl Case {
+    /// With parameters that are all 1.
+    pub(crate) fn run(program: Program, bank: WeightBank, frames: Vec<Vec<i64>>) -> Self {
+        let parameters = parameters_of(&program);
+        let initial = program.initial_with(&parameters).unwrap();
+        let mut interpreter = Interpreter::with_parameters(&program, &bank, &parameters).unwrap();
+        let mut outputs = Vec::new();
+        for frame in &frames {
+            let output = interpreter.push(frame).unwrap();
+            if program.emission() == Emission::Last {
+                outputs.clear();
+            }
+            outputs.extend(output);
+        }
+        Self {
+            program,
+            bank,
+            initial,
+            frames,
+            outputs,
+        }
+    }
+
     pub(crate) fn system(&self, shown: bool) -> Option<System> {
         let inputs = self.frames.concat();
         let instance = Instance {

@@ -3,12 +3,13 @@
 use std::{fmt::Write as _, fs, path::Path, process::Command};
 
 use super::{
-    lowering::case,
+    lowering::{Case, case, sliding_case},
     proofs::{Proved, parameters},
 };
 use crate::{
     hex::encode,
     statement::Visibility,
+    tests::suite,
     trace::{PublicVectors, TraceProof, TraceStatement},
 };
 
@@ -93,30 +94,32 @@ fn the_second_verifier_agrees() {
         return;
     }
     let directory = tempfile::tempdir().unwrap();
-    let mut list = String::new();
-    let mut written = 0;
-    for seed in 0..4000 {
-        let Some(case) = case(seed, 4) else { continue };
-        let shown = seed % 2 == 0;
-        if case.system(shown).is_none() {
-            continue;
+    let mut cases = Vec::new();
+    let kinds: [(&str, fn(u64, u64) -> Option<Case>); 2] =
+        [("case", case), ("sliding", sliding_case)];
+    for (name, make) in kinds {
+        let all = (0..4000).filter_map(|seed| Some((seed, make(seed, 4)?)));
+        let provable = all.filter(|(seed, case)| case.system(seed % 2 == 0).is_some());
+        for (seed, case) in provable.take(12) {
+            cases.push((seed, format!("{name}-{seed}"), case));
         }
-        let visibility = if shown {
+    }
+    // Every seventh; those of several operations are the last.
+    for (k, (name, program, bank, frames)) in (0..).zip(suite::windows()) {
+        if k % 7 == 0 || k >= 40 {
+            let name = name.replace([' ', ','], "-");
+            cases.push((k, name, Case::run(program, bank, frames)));
+        }
+    }
+    let mut list = String::new();
+    for (seed, name, case) in cases {
+        let visibility = if seed % 2 == 0 {
             Visibility::public_inputs().public_outputs()
         } else {
             Visibility::private_inputs()
         };
         let proved = Proved::new(case, visibility, seed % 3 == 0);
-        write(
-            directory.path(),
-            &format!("case-{seed}"),
-            &proved,
-            &mut list,
-        );
-        written += 1;
-        if written == 12 {
-            break;
-        }
+        write(directory.path(), &name, &proved, &mut list);
     }
     fs::write(directory.path().join("list"), list).unwrap();
     let tool = concat!(env!("CARGO_MANIFEST_DIR"), "/tools/verify_trace.py");
