@@ -308,7 +308,7 @@ class Window:
 class Program:
     def __init__(self, data):
         r = Reader(data)
-        self.digest = shake("layerfold/program/2", data)
+        self.digest = shake("layerfold/program/3", data)
         vector = lambda: (r.uint(), r.u8())
         register = lambda: self.register(r)
         self.maps = r.list(lambda: (r.uint(), r.uint()))

@@ -10,7 +10,7 @@ use crate::{
 };
 
 const MAGIC: &[u8; 4] = b"LFQN";
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 /// What is read, in errors.
 const WHAT: &str = "quantised network";
 /// Longest that is read.

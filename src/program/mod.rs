@@ -246,11 +246,11 @@ impl Program {
         self.shapes().unwrap_or_else(|_| self.empty_shapes())
     }
 
-    /// Name of the program: `Digest("layerfold/program/2"; postcard(program))`.
+    /// Name of the program: `Digest("layerfold/program/3"; postcard(program))`.
     #[must_use]
     pub fn digest(&self) -> [u8; 32] {
         let mut out = [0; 32];
-        shake("layerfold/program/2", &[&self.to_bytes()], &mut out);
+        shake("layerfold/program/3", &[&self.to_bytes()], &mut out);
         out
     }
 

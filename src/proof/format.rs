@@ -31,7 +31,7 @@ use crate::{
 };
 
 const MAGIC: &[u8; 8] = b"LFproof\0";
-const FORMAT: u16 = 4;
+const FORMAT: u16 = 5;
 const HEADER: usize = MAGIC.len() + 4;
 /// Longest context.
 pub(crate) const MAX_CONTEXT: usize = 1 << 16;

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser::SerializeStruct};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::{
     error::DecodeError, hex, kind::ProofKind, program::Claim, statement::Visibility,
@@ -76,7 +76,8 @@ impl<'de> Deserialize<'de> for VectorDigest {
 }
 
 /// What a proof says of its input frames.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "visibility", rename_all = "lowercase", deny_unknown_fields)]
 pub enum Inputs {
     /// A salted digest of the frames, in order.
     Private {
@@ -86,12 +87,14 @@ pub enum Inputs {
     /// The frames themselves, as integers.
     Public {
         /// In order.
+        #[serde(rename = "vectors")]
         frames: Vec<Vec<i64>>,
     },
 }
 
 /// What a proof says of its outputs.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "visibility", rename_all = "lowercase", deny_unknown_fields)]
 pub enum Outputs {
     /// A salted digest of the outputs, in order.
     Hidden {
@@ -144,12 +147,18 @@ fn split(entries: &[i64], len: usize) -> Vec<Vec<i64>> {
 }
 
 /// What was proved: everything the verifier did not fix itself must be looked at.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// Serialised in a format that describes itself, as JSON, it has the form of
+/// `docs/statement.schema.json`: digests, program and context as hexadecimal text. One that is read says
+/// no more than whoever wrote it down: only a [`Verifier`](crate::Verifier) tells what was proved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Statement {
     /// The committed model that ran.
     pub model: ModelDigest,
     /// Digest of the program.
+    #[serde(with = "hex::text")]
     pub program: [u8; 32],
     /// How the run was proved.
     pub kind: ProofKind,
@@ -158,6 +167,7 @@ pub struct Statement {
     /// Frames consumed, one inference each.
     pub frames: u64,
     /// The context that the run is bound to.
+    #[serde(with = "hex::text")]
     pub context: Vec<u8>,
     /// Integers that the program leaves to each run, as a threshold; one after the other.
     pub parameters: Vec<i64>,
@@ -230,49 +240,6 @@ pub(super) fn visibility(inputs: &Vectors, outputs: &Vectors) -> Visibility {
         matches!(inputs, Vectors::Entries(_)),
         matches!(outputs, Vectors::Entries(_)),
     )
-}
-
-impl Serialize for Statement {
-    /// The form of `docs/statement.schema.json`: digests, program and context as hexadecimal text.
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct Vectors<'a> {
-            visibility: &'static str,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            digest: Option<String>,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            vectors: Option<&'a [Vec<i64>]>,
-        }
-        let hidden = |visibility, digest: &VectorDigest| Vectors {
-            visibility,
-            digest: Some(digest.to_string()),
-            vectors: None,
-        };
-        let public = |vectors| Vectors {
-            visibility: "public",
-            digest: None,
-            vectors: Some(vectors),
-        };
-        let mut out = serializer.serialize_struct("Statement", 9)?;
-        out.serialize_field("model", &self.model.to_string())?;
-        out.serialize_field("program", &hex::encode(self.program))?;
-        out.serialize_field("kind", &self.kind)?;
-        out.serialize_field("steps", &self.steps)?;
-        out.serialize_field("frames", &self.frames)?;
-        out.serialize_field("context", &hex::encode(&self.context))?;
-        out.serialize_field("parameters", &self.parameters)?;
-        let inputs = match &self.inputs {
-            Inputs::Private { digest } => hidden("private", digest),
-            Inputs::Public { frames } => public(frames.as_slice()),
-        };
-        out.serialize_field("inputs", &inputs)?;
-        let outputs = match &self.outputs {
-            Outputs::Hidden { digest } => hidden("hidden", digest),
-            Outputs::Public { vectors } => public(vectors.as_slice()),
-        };
-        out.serialize_field("outputs", &outputs)?;
-        out.end()
-    }
 }
 
 impl fmt::Display for Statement {

@@ -43,7 +43,7 @@ use crate::{
 };
 
 const MAGIC: &[u8; 8] = b"LFsecret";
-const FORMAT: u16 = 4;
+const FORMAT: u16 = 5;
 const HEADER: usize = MAGIC.len() + 3;
 const CHECK: usize = 32;
 const WHAT: &str = "checkpoint";

@@ -684,6 +684,26 @@ fn statements_in_words_and_as_json() {
         .map(String::as_str)
         .collect();
     assert_eq!(fields, required);
+    // What was written is read again, and nothing else.
+    let again: crate::Statement = serde_json::from_value(json.clone()).unwrap();
+    assert_eq!(again, statement);
+    for (field, value) in [
+        ("program", serde_json::json!("00")),
+        ("model", serde_json::json!("zz")),
+        ("frames", serde_json::json!(-1)),
+        (
+            "inputs",
+            serde_json::json!({"visibility": "public", "digest": "00"}),
+        ),
+        ("more", serde_json::json!(1)),
+    ] {
+        let mut other = json.clone();
+        other[field] = value;
+        assert!(
+            serde_json::from_value::<crate::Statement>(other).is_err(),
+            "{field}"
+        );
+    }
     assert_eq!(json["context"], "6c6f616e203137");
     assert_eq!(json["parameters"], serde_json::json!([-99]));
     assert_eq!(json["inputs"]["visibility"], "private");

@@ -120,31 +120,7 @@ impl Gen {
             let same = candidates.iter().copied();
             same.filter(|r| s(*r).len == len).collect()
         };
-        Some(match rng.gen_range(0..24) {
-            22..=23 => {
-                let narrow: Vec<Register> = (candidates.iter().copied())
-                    .filter(|r| s(*r).range.reach() <= 0xffff)
-                    .collect();
-                let input = *narrow.choose(rng)?;
-                let window = random_window(s(input).len, rng);
-                let rows = rng.gen_range(1..=3);
-                let mut terms = Vec::new();
-                for input in [Some(input), same(s(input).len).choose(rng).copied()] {
-                    let Some(input) = input.filter(|r| narrow.contains(r)) else {
-                        continue;
-                    };
-                    // Columns that no offset has hold weights too.
-                    let columns = window.columns() as u32;
-                    self.p.maps.push(MapShape { rows, columns });
-                    terms.push(Term {
-                        map: self.p.maps.len() as u32 - 1,
-                        input,
-                        window: Some(window.clone()),
-                    });
-                }
-                let reach = Affine::reach_of(rng.gen_range(36..=44), 25);
-                Affine { terms, reach }.into()
-            }
+        Some(match rng.gen_range(0..22) {
             0..=2 => {
                 let mut terms = Vec::new();
                 let count = rng.gen_range(1..=2);
@@ -306,8 +282,10 @@ fn random_window(len: u32, rng: &mut ChaCha8Rng) -> Window {
     Window { axes, order }
 }
 
+/// Every third has windows.
 pub(crate) fn random_program(seed: u64) -> Option<Program> {
-    random_program_of(seed, 3, false)
+    let windows = seed.is_multiple_of(3);
+    random_program_of(seed, if windows { 6 } else { 3 }, windows)
 }
 
 /// With frames of up to `most` entries.
@@ -423,40 +401,6 @@ pub(crate) fn random_frame(p: &Program, rng: &mut ChaCha8Rng) -> Vec<i64> {
             _ => rng.gen_range(-half..half),
         })
         .collect()
-}
-
-/// A window over this many entries.
-fn random_window(len: usize, rng: &mut ChaCha8Rng) -> Window {
-    let mut axes = Vec::new();
-    let mut left = len;
-    while left > 1 || axes.is_empty() {
-        let factors: Vec<usize> = (1..=left).filter(|n| left.is_multiple_of(*n)).collect();
-        let size = *factors.choose(rng).unwrap();
-        left /= size;
-        let axis = match rng.gen_range(0..3) {
-            0 => WindowAxis::summed(size as u32),
-            1 => WindowAxis::kept(size as u32),
-            _ => WindowAxis {
-                size: size as u32,
-                positions: rng.gen_range(1..=3),
-                offsets: rng.gen_range(1..=3),
-                stride: rng.gen_range(1..=2),
-                dilation: rng.gen_range(1..=2),
-                start: rng.gen_range(-2..=1),
-            },
-        };
-        axes.push(axis);
-        if axes.len() == 3 {
-            axes.push(WindowAxis::summed(left as u32));
-            break;
-        }
-    }
-    let order = if rng.gen_bool(0.5) {
-        Order::Rows
-    } else {
-        Order::Positions
-    };
-    Window { axes, order }
 }
 
 #[test]

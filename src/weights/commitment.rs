@@ -11,6 +11,7 @@ use halo2curves::{group::GroupEncoding, pasta::PallasAffine};
 use nova_snark::{provider::traits::DlogGroup, traits::PrimeFieldExt};
 use rand_core::OsRng;
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 use zeroize::Zeroize;
 
 use super::{
@@ -34,9 +35,10 @@ pub(crate) const MAX_COLUMN_BITS: u32 = 16;
 /// Most rows of a commitment that is read from bytes.
 const MAX_ROWS: u64 = 1 << 26;
 
-/// The 32 bytes that name a committed model.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct ModelDigest(pub(crate) [u8; 32]);
+/// The 32 bytes that name a committed model; serialised as hexadecimal text.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ModelDigest(#[serde(with = "crate::hex::text")] pub(crate) [u8; 32]);
 
 impl ModelDigest {
     /// The bytes.
