@@ -32,7 +32,7 @@ pub(crate) type Recursive = RecursiveSNARK<E1, E2, InferenceStep>;
 pub(crate) type Compressed = CompressedSNARK<E1, E2, InferenceStep, Snark<E1>, Snark<E2>>;
 
 /// Of the keys, beside the program: circuits and transcripts of another version have other keys.
-const KEYS: u16 = 2;
+const KEYS: u16 = 3;
 /// Nova's own constraints, which a test counts: in the primary circuit, beside those of a step; the secondary circuit.
 pub(crate) const NOVA_CONSTRAINTS: (usize, usize) = (9_819, 10_349);
 

@@ -288,7 +288,9 @@ impl WeightBank {
             for i in 0..rows {
                 let terms = affine.terms.iter().enumerate().map(|(k, term)| {
                     let mut entries = shapes[term.input].range;
-                    if term.window.as_ref().is_some_and(Window::reads_outside) {
+                    // Columns that no offset has are multiplied with 0, as what is beyond the ends.
+                    let zeros = |w: &Window| w.reads_outside() || w.columns() != w.offsets();
+                    if term.window.as_ref().is_some_and(zeros) {
                         entries.least = entries.least.min(0);
                         entries.most = entries.most.max(0);
                     }

@@ -240,6 +240,8 @@ impl Window {
             1,
             MAX_WORK,
         )?;
+        let under = product(|a| a.positions).saturating_mul(product(|a| a.offsets));
+        within("offsets at all positions of a window", under, 1, 1 << 32)?;
         let bits = self.axes.iter().map(|a| u64::from(a.offset_bits()));
         within("bits of a window's offsets", bits.sum(), 0, 22)
     }

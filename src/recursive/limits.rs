@@ -48,6 +48,11 @@ pub(super) fn check_work(
     // Every frame has its own copy of what an operation holds.
     let held = program.operations.iter().map(|operation| match operation {
         Operation::Dot(dot) => 1 + dot.coefficients.len() as u64,
+        Operation::Affine(affine) => {
+            let axes = affine.terms.iter().flat_map(|t| &t.window);
+            let axes: usize = axes.map(|w| w.axes.len()).sum();
+            1 + (affine.terms.len() + axes) as u64
+        }
         other => 1 + other.reads().len() as u64,
     });
     let held = held.fold(0, u64::saturating_add).saturating_mul(frames);
@@ -109,7 +114,13 @@ fn most_constraints(step: &Unrolled, node: &Node, encoding: &Encoding) -> u64 {
         Node::Affine(terms) => {
             let read = terms.iter().map(|t| {
                 let own = step.encodings[t.input].len as u64;
-                own.saturating_add(t.window.as_ref().map_or(0, most_under))
+                // What is selected is two vectors.
+                let times = match step.node(t.input) {
+                    Some(Node::Select) => 2,
+                    _ => 1,
+                };
+                let under = t.window.as_ref().map_or(0, most_under);
+                own.saturating_add(under.saturating_mul(times))
             });
             return read.fold(len, u64::saturating_add);
         }
@@ -131,7 +142,9 @@ fn most_under(window: &Window) -> u64 {
         let own = positions.saturating_mul(offsets) + positions + 2 * offsets;
         own + u64::from(axis.size) + 128
     });
-    axes.fold(2 * window.len() as u64, u64::saturating_add)
+    // An axis of one entry leaves as many as there were.
+    let sums = (window.len() as u64).saturating_mul(window.axes.len() as u64);
+    axes.fold(sums, u64::saturating_add)
 }
 
 /// At least as many terms as the nodes of a step read: sums that are not range-checked are linear
@@ -219,9 +232,37 @@ fn most_terms(step: &Unrolled) -> u64 {
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use crate::{
-        program::{Affine, Builder, Dot, ProgramError, Register, Term},
-        recursive::{Schedule, Unrolled},
+        program::{Affine, Builder, Dot, Order, ProgramError, Register, Term, Window, WindowAxis},
+        recursive::{Schedule, Unrolled, count::step_constraints},
     };
+
+    /// A window costs a circuit its register and its columns, not the product of both.
+    #[test]
+    fn windows_cost_what_is_counted() {
+        let constraints = |n: u32| {
+            let mut builder = Builder::new(n, 2);
+            let map = builder.map(1, n - 1);
+            let entry = WindowAxis {
+                size: 1,
+                offsets: n - 1,
+                ..WindowAxis::summed(1)
+            };
+            let window = Window {
+                axes: vec![WindowAxis::kept(n), entry],
+                order: Order::Rows,
+            };
+            let terms = vec![Term {
+                map,
+                input: Register::Frame,
+                window: Some(window),
+            }];
+            let sums = builder.push(Affine { terms, reach: 1 }).unwrap();
+            let program = builder.finish(sums).unwrap();
+            step_constraints(&Unrolled::new(&program, Schedule::WholeNetwork).unwrap())
+        };
+        let more = constraints(256) - constraints(64);
+        assert!(more < 50 * 192, "{more}");
+    }
 
     /// A schedule, which a proof names, does not multiply what a program's bytes hold beyond bounds.
     #[test]

@@ -196,6 +196,9 @@ impl Layers {
     }
 }
 
+/// What a slot reads, each with the map for it in each phase.
+pub(super) type Routes = BTreeMap<(Register, Option<Window>), Vec<Option<u32>>>;
+
 /// What is where: for every step of an inference, its phases, the layer in every slot.
 ///
 /// All steps have the same slots, so a slot is as long as the longest layer that it ever has. What a
@@ -272,7 +275,7 @@ impl Placement {
         network: &Layers,
         selected: Register,
         end: impl Fn(usize) -> Register,
-    ) -> Option<Vec<BTreeMap<(Register, Option<Window>), Vec<Option<u32>>>>> {
+    ) -> Option<Vec<Routes>> {
         let none = vec![None; self.phases.len()];
         let mut routes = vec![BTreeMap::new(); self.lengths.len()];
         for (p, phase) in self.phases.iter().enumerate() {

@@ -18,7 +18,7 @@ use crate::{
     backend::F,
     program::{Emission, Register},
     weights::sumcheck::circuit::{
-        AffineCircuit, ClaimCircuit, Front, Gate, InputCircuit, MapIndex, ProductCircuit,
+        AffineCircuit, ClaimCircuit, Front, Gate, InputCircuit, MapIndex, ProductCircuit, Products,
         ProverHints, verify,
     },
 };
@@ -210,11 +210,13 @@ pub(crate) fn synthesize<CS: ConstraintSystem<F>>(
     let claim = verify(
         cs.namespace(|| "sumcheck"),
         &dimensions,
-        step.separation(),
         &seed,
         &state.claim,
-        &inputs,
-        &affine,
+        &Products {
+            inputs: &inputs,
+            operations: &affine,
+            separation: step.separation(),
+        },
         &ProverHints {
             messages: &witness.messages,
             value: witness.value,

@@ -54,7 +54,7 @@ pub(super) fn last_check(
         // Position by position every row of the polynomial has a place.
         let place = |n: usize| match unrolled.block(terms).unwrap() {
             None => n,
-            Some(rows) => (n / rows << d.mu) + n % rows,
+            Some(rows) => ((n / rows) << d.mu) + n % rows,
         };
         let weighted = y.map(|(n, y)| signed(*y) * rho.pow_vartime([place(n) as u64]));
         sigma += c * weighted.sum::<F>();

@@ -39,10 +39,9 @@ fn mnist_mlp_in_one_step() {
         sumcheck: sum of outputs: 138
         sumcheck: rounds: 38
         sumcheck: eq(P, r): 37
-        sumcheck: pow(r_i): 13
         sumcheck: product: 932
-        sumcheck: (1 - r_t)·pow: 1
-        sumcheck: (1 - r_t)·pow·Σ: 1
+        sumcheck: rows 1 apart: 14
+        sumcheck: (1 - r_t)·Σ: 1
         sumcheck: 1
         output digest: 290
         nothing is carried: 1
@@ -72,10 +71,9 @@ fn eleven_layers_of_128_a_step() {
         sumcheck: sum of outputs: 1408
         sumcheck: rounds: 44
         sumcheck: eq(P, r): 43
-        sumcheck: pow(r_i): 13
         sumcheck: product: 1630
-        sumcheck: (1 - r_t)·pow: 1
-        sumcheck: (1 - r_t)·pow·Σ: 1
+        sumcheck: rows 1 apart: 14
+        sumcheck: (1 - r_t)·Σ: 1
         sumcheck: 1
         output digest: 597
         next carried digest: 393

@@ -436,7 +436,7 @@ fn circuits_are_those_of_this_version_of_the_keys() {
         hex::encode(element_bytes(&params.0.public().unwrap().digest())),
     ];
     expect![[r#"
-        e7231ca97ffe998c60daef64128febcef277c4c8ddd665fb2fb7e849641ebe90
-        9d18aa080b167b3d91c3616618ad0018959bd123e9c2532da3e596c6f33f2a03"#]]
+        c2df6c2490ed0adee5135f197a01c1dcd7e5e4c83a9b88eebbbcb170f13e67cf
+        38085ebbadfab2349930a3e47d1853e31581dd2e623baf671f284cfa5a542802"#]]
     .assert_eq(&digests.join("\n"));
 }

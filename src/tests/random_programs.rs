@@ -261,7 +261,7 @@ fn frames_per_step(seed: u64) -> u32 {
 
 /// A window over a register of so many entries.
 fn random_window(len: u32, rng: &mut ChaCha8Rng) -> Window {
-    let divisors: Vec<u32> = (1..=len).filter(|d| len % d == 0).collect();
+    let divisors: Vec<u32> = (1..=len).filter(|d| len.is_multiple_of(*d)).collect();
     let outer = *divisors.choose(rng).unwrap();
     let mut axes = Vec::new();
     for size in [outer, len / outer] {

@@ -542,7 +542,7 @@ fn errors_of_checkpoints_say_what_is_wrong() {
     assert_eq!(
         with(8, 9),
         DecodeError::Version {
-            expected: 4,
+            expected: 5,
             got: 9
         }
         .to_string()

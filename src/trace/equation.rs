@@ -336,12 +336,15 @@ impl Fingerprint {
     }
 }
 
+/// Pair, input, bias, weights of the frames, window.
+type AffineKey = (usize, usize, bool, Base, Option<(usize, Stretch)>);
+
 struct Builder<'a> {
     system: &'a System,
     axes: &'a mut Axes,
     equation: Equation,
     pairs: HashMap<Pair, usize>,
-    affines: HashMap<(usize, usize, bool, Base, Option<(usize, Stretch)>), usize>,
+    affines: HashMap<AffineKey, usize>,
 }
 
 impl Builder<'_> {

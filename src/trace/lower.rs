@@ -115,9 +115,10 @@ struct Lowering<'a> {
     /// Registers that are linear, once they are.
     linear: BTreeMap<Register, Linear>,
     tables: BTreeMap<Vec<[i64; 3]>, usize>,
-    /// Where products and inputs are in the system.
+    /// Where products, inputs and windows are in the system.
     products: HashMap<Product, usize>,
     inputs: HashMap<Linear, usize>,
+    windows: HashMap<Window, usize>,
     census: Census,
     /// Of the pass before.
     known: Census,
@@ -196,6 +197,7 @@ impl<'a> Lowering<'a> {
             tables: BTreeMap::new(),
             products: HashMap::new(),
             inputs: HashMap::new(),
+            windows: HashMap::new(),
             census: Census::default(),
             known,
             wide: BTreeMap::new(),
@@ -244,9 +246,11 @@ impl<'a> Lowering<'a> {
             products,
             inputs,
             publics,
+            windows,
             ..
         } = &self.system;
-        let most = products.len().max(inputs.len()).max(publics.len());
+        let parts = [products.len(), inputs.len(), publics.len(), windows.len()];
+        let most = parts.into_iter().fold(0, usize::max);
         if self.unreadable || rows > MOST_TABLE_ROWS || most > MOST_PARTS || self.terms > MOST_TERMS
         {
             self.unreadable = true;
@@ -808,12 +812,12 @@ impl<'a> Lowering<'a> {
 
     /// The place of a window in the system.
     fn window(&mut self, window: &Window) -> usize {
-        let windows = Arc::make_mut(&mut self.system.windows);
-        let there = windows.iter().position(|known| known == window);
-        there.unwrap_or_else(|| {
-            windows.push(window.clone());
-            windows.len() - 1
-        })
+        let next = self.system.windows.len();
+        let at = *self.windows.entry(window.clone()).or_insert(next);
+        if at == next {
+            Arc::make_mut(&mut self.system.windows).push(window.clone());
+        }
+        at
     }
 
     /// The input of a product with a map: zero beyond its length, cut at the map's.

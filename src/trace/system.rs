@@ -352,7 +352,11 @@ impl System {
         /// Cells of all different vectors of axes, and of public vectors over all views.
         const MOST_CELLS: usize = 1 << 23;
         const MOST_PUBLIC: usize = 1 << 26;
-        let (mut axes, mut cells, mut public) = (HashSet::new(), 0usize, 0usize);
+        /// Cells of windows times their offsets.
+        const MOST_WORK: usize = 1 << 27;
+        /// Bits of the index of a form.
+        const MOST_BITS: usize = 25;
+        let (mut axes, mut cells, mut public, mut work) = (HashSet::new(), 0usize, 0usize, 0usize);
         for linear in self.linears() {
             for view in &linear.views {
                 let size = match view.source {
@@ -374,10 +378,38 @@ impl System {
                 }
             }
         }
-        const MOST_UNDER_WINDOWS: usize = 1 << 28;
-        let under = self.windows.iter().map(Window::work);
-        if under.fold(0, usize::saturating_add) > MOST_UNDER_WINDOWS {
-            return false;
+        // Every product with the bank has its own sums over its input, and a window its own weights.
+        let mut terms = HashSet::new();
+        let parts = self.lookups.iter().flat_map(|l| &l.parts);
+        for form in parts.map(|p| &p.form).chain(&self.identities) {
+            if form.size().bits() > MOST_BITS {
+                return false;
+            }
+            for affine in &form.affines {
+                let key = (affine.map, affine.input, affine.window, affine.bias);
+                if !terms.insert((key, &affine.rows, form.size())) {
+                    continue;
+                }
+                let window = affine.window.map(|w| &self.windows[w]);
+                cells = cells.saturating_add(window.map_or(0, Window::len));
+                work = work.saturating_add(window.map_or(0, Window::work));
+                for view in &self.inputs[affine.input].views {
+                    match view.source {
+                        Source::Column(k) if window.is_some() => {
+                            cells = cells.saturating_add(self.columns[k].size.len);
+                        }
+                        Source::Public(k) => {
+                            let size = self.publics[k].size;
+                            public = public.saturating_add(size.cells());
+                            cells = cells.saturating_add(window.map_or(0, |_| size.len));
+                        }
+                        Source::Column(_) | Source::Carried(_) => {}
+                    }
+                }
+                if cells > MOST_CELLS || public > MOST_PUBLIC || work > MOST_WORK {
+                    return false;
+                }
+            }
         }
         let parts = self.lookups.iter().flat_map(|l| &l.parts);
         let mut forms = parts.map(|p| &p.form).chain(&self.identities);

@@ -17,23 +17,23 @@ struct Offsets {
 
 impl Offsets {
     fn new(window: &Window, columns: &[F]) -> Self {
-        let ones = |axis: &WindowAxis| vec![F::ONE; axis.offsets as usize];
         let Some(bits) = window.aligned_bits() else {
+            // The one axis that has offsets, if there is one: its columns follow that of the bias.
+            let offsets = window.axes.iter().map(|a| a.offsets as usize).max();
+            let known = offsets.unwrap_or(1) + 1;
+            let bits = known.next_power_of_two().trailing_zeros() as usize;
+            let (above, own) = columns.split_at(columns.len() - bits);
+            let mut factor = above.iter().fold(F::ONE, |f, r| f * (F::ONE - r));
+            let mut all = eq_evals(own);
+            all.truncate(known);
+            all.remove(0);
+            if known == 2 {
+                factor *= all[0];
+            }
             let of_axes = window.axes.iter().map(|axis| match axis.offsets {
-                1 => ones(axis),
-                // The one axis that has offsets: its columns follow that of the bias.
-                offsets => {
-                    let mut all = eq_evals(columns);
-                    all.truncate(offsets as usize + 1);
-                    all.remove(0);
-                    all
-                }
+                1 => vec![F::ONE],
+                _ => std::mem::take(&mut all),
             });
-            let alone = window.axes.iter().all(|axis| axis.offsets == 1);
-            let factor = match alone {
-                true => eq_evals(columns).get(1).copied().unwrap_or(F::ZERO),
-                false => F::ONE,
-            };
             return Self {
                 of_axes: of_axes.collect(),
                 factor,

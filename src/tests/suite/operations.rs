@@ -430,6 +430,28 @@ fn windows(cases: &mut Vec<Case>) {
             }),
     );
 
+    // A column that no offset has is multiplied with 0, whatever the register's range is.
+    let window = Window {
+        axes: vec![window_axis(4, 3, 2, 1, 0)],
+        order: Order::Rows,
+    };
+    let mut net = Net::new(4, 8);
+    let high = net.table(FRAME, |x| 100 + (x & 1));
+    let map = AffineMap::new(3, vec![100, 1, 0], vec![-10_150]).unwrap();
+    let map = net.map(map);
+    let y = net.push(Affine {
+        terms: vec![Term {
+            map,
+            input: high,
+            window: Some(window),
+        }],
+        reach: 500,
+    });
+    cases.push(
+        net.case("window with a weight that nothing reads", y, ends(4, 8))
+            .refused(Runtime::Interpreter, "its program allows"),
+    );
+
     let window = Window {
         axes: image(2, &[WindowAxis::kept(3)]),
         order: Order::Rows,

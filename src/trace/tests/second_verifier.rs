@@ -95,9 +95,8 @@ fn the_second_verifier_agrees() {
     }
     let directory = tempfile::tempdir().unwrap();
     let mut cases = Vec::new();
-    let kinds: [(&str, fn(u64, u64) -> Option<Case>); 2] =
-        [("case", case), ("sliding", sliding_case)];
-    for (name, make) in kinds {
+    type Make = fn(u64, u64) -> Option<Case>;
+    for (name, make) in [("case", case as Make), ("sliding", sliding_case)] {
         let all = (0..4000).filter_map(|seed| Some((seed, make(seed, 4)?)));
         let provable = all.filter(|(seed, case)| case.system(seed % 2 == 0).is_some());
         for (seed, case) in provable.take(12) {

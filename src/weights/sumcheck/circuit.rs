@@ -95,6 +95,14 @@ pub(crate) struct AffineCircuit<'a> {
     pub(crate) block: Option<usize>,
 }
 
+/// All products of a step.
+pub(crate) struct Products<'a> {
+    pub(crate) inputs: &'a [InputCircuit<'a>],
+    pub(crate) operations: &'a [AffineCircuit<'a>],
+    /// Bits of the places of the results of one operation.
+    pub(crate) separation: u32,
+}
+
 /// The running claim in the circuit, `P` in the order t, l, i, j.
 #[derive(Clone)]
 pub(crate) struct ClaimCircuit {
@@ -135,13 +143,16 @@ pub(crate) struct ProverHints<'a> {
 pub(crate) fn verify<CS: ConstraintSystem<F>>(
     mut cs: CS,
     dimensions: &BankDimensions,
-    separation: u32,
     seed: &Num<F>,
     old: &ClaimCircuit,
-    inputs: &[InputCircuit<'_>],
-    operations: &[AffineCircuit<'_>],
+    products: &Products<'_>,
     hints: &ProverHints<'_>,
 ) -> Result<ClaimCircuit, SynthesisError> {
+    let Products {
+        inputs,
+        operations,
+        separation,
+    } = *products;
     let (messages, value) = (hints.messages, hints.value);
     let rounds = dimensions.rounds();
     let (lambda, mu, nu) = (
@@ -283,13 +294,15 @@ pub(crate) fn verify<CS: ConstraintSystem<F>>(
     })
 }
 
+/// The extension of an input, and the sum of the weights of all positions if it is under a window.
+type Extension = (Num<F>, Option<Num<F>>);
+
 /// The extensions of the inputs at `r_j`, each evaluated once.
 struct Extensions<'a> {
     inputs: &'a [InputCircuit<'a>],
     challenges: Challenges<'a>,
-    /// By input, window, and whether the constant in front is 1: the extension, and the sum of the
-    /// weights of all positions.
-    known: BTreeMap<(usize, Option<&'a Window>, bool), (Num<F>, Option<Num<F>>)>,
+    /// By input, window, and whether the constant in front is 1.
+    known: BTreeMap<(usize, Option<&'a Window>, bool), Extension>,
     /// `eq(0, r_j)`, the extension of the constant in front alone.
     front: Option<Num<F>>,
 }

@@ -181,18 +181,8 @@ pub(super) fn under<CS: ConstraintSystem<F>>(
         all_positions = all_positions.times(cs.namespace(|| "all positions"), &sum)?;
         let size = axis.size as usize;
         if aligned.is_none() && axis.offsets > 1 {
-            // Entries become offsets.
-            let offsets = axis.offsets as usize;
-            values = values
-                .chunks(size * inner)
-                .flat_map(|rows| {
-                    (0..offsets * inner).map(move |at| match axis.entry(0, at / inner) {
-                        Some(entry) => rows[entry * inner + at % inner].clone(),
-                        None => Num::zero(),
-                    })
-                })
-                .collect();
-            inner *= offsets;
+            // Its entries stand beside each other until the others are summed.
+            inner = size;
             continue;
         }
         let weights = weights(cs.namespace(|| "weights"), axis, &powers, &offsets[a])?;
@@ -233,7 +223,13 @@ pub(super) fn under<CS: ConstraintSystem<F>>(
         // Column 0 is that of the bias.
         None => {
             let mut columns = vec![Num::zero()];
-            columns.extend(values);
+            match window.axes.iter().find(|axis| axis.offsets > 1) {
+                Some(axis) => columns.extend((0..axis.offsets as usize).map(|d| {
+                    let entry = axis.entry(0, d).and_then(|at| values.get(at));
+                    entry.cloned().unwrap_or_else(Num::zero)
+                })),
+                None => columns.extend(values),
+            }
             mle::evaluate(cs.namespace(|| "columns"), &columns, challenges.columns)?
         }
     };

@@ -2,8 +2,8 @@
 
 use crate::{
     program::{
-        Affine, Carried, Combine, Concat, Emission, Lookup, MapShape, Operation, Output, Program,
-        Register, Relu, Slice, Table, Term, VectorShape,
+        Affine, Carried, Combine, Concat, Emission, Lookup, MapShape, Operation, Order, Output,
+        Program, Register, Relu, Slice, Table, Term, VectorShape, Window, WindowAxis,
     },
     trace::{
         lower::{Instance, lower},
@@ -157,4 +157,72 @@ fn vectors_of_axes_have_a_limit() {
     };
     assert!(lowered(&program(1 << 8, operations.clone(), output), 1).is_some());
     assert!(lowered(&program(1 << 16, operations, output), 1).is_none());
+}
+
+/// Terms of the first map, of one column, under as many windows that all read the first entry.
+fn slid(input: Register, len: u32, windows: std::ops::Range<u32>) -> Operation {
+    let terms = windows.map(|k| {
+        let axis = WindowAxis {
+            size: len,
+            offsets: 1,
+            stride: 1 + k % 256,
+            dilation: 1 + k / 256,
+            ..WindowAxis::summed(1)
+        };
+        Term {
+            map: 0,
+            input,
+            window: Some(Window {
+                axes: vec![axis],
+                order: Order::Rows,
+            }),
+        }
+    });
+    let reach = Affine::reach_of(30, 4);
+    let terms = terms.collect();
+    Affine { terms, reach }.into()
+}
+
+/// Every window has weights of its own for each view of what it reads.
+#[test]
+fn windows_count_what_they_read() {
+    let windows = |count| {
+        let mut operations: Vec<Operation> =
+            (0..256).map(|k| slice(Register::FRAME, k, 1)).collect();
+        let inputs = (2..258).map(Register::Result).collect();
+        operations.push(Concat { inputs }.into());
+        operations.push(slid(Register::Result(258), 256, 0..count));
+        let output = Output {
+            register: Register::Result(259),
+            len: 1,
+        };
+        program(4096, operations, output)
+    };
+    assert!(lowered(&windows(2), 1).is_some());
+    assert!(lowered(&windows(64), 1).is_none());
+}
+
+/// Frames that everybody knows are summed for every product with the bank.
+#[test]
+fn products_with_public_frames_count_them() {
+    let windows = |count| {
+        let output = Output {
+            register: Register::Result(2),
+            len: 1,
+        };
+        program(4096, vec![slid(Register::FRAME, 4096, 0..count)], output)
+    };
+    assert!(lowered(&windows(4), 16).is_some());
+    assert!(lowered(&windows(1024), 16).is_none());
+}
+
+#[test]
+fn windows_have_a_limit() {
+    let output = Output {
+        register: FIRST,
+        len: 1,
+    };
+    let of = |count: u32| (0..count).map(|k| slid(FIRST, 1, 1024 * k..1024 * (k + 1)));
+    assert!(lowered(&program(1, of(7).collect(), output), 1).is_some());
+    assert!(lowered(&program(1, of(10).collect(), output), 1).is_none());
 }
