@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{
     SparseMatrix,
     form::{FillIn, Form, Kind, Network, Product, Stage, State, Terms},
+    kernel::find_kernels,
     limit,
     matrix::{MAX_NONZEROS, too_many},
     node::{Node, StateNode},
@@ -432,7 +433,7 @@ pub(super) fn compose(
         return Err(wrong("output", "it does not depend on the input"));
     }
     let arguments = composer.stages.iter_mut().flat_map(|s| &mut s.arguments);
-    arguments.chain([&mut form]).for_each(Form::find_kernels);
+    arguments.chain([&mut form]).for_each(find_kernels);
     Ok(Network {
         input_shape: input_shape.to_vec(),
         output_shape: output_shape.to_vec(),

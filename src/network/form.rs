@@ -4,8 +4,11 @@ use std::{fmt, sync::Arc};
 
 use zeroize::Zeroize;
 
-use super::{Function, SparseMatrix, kernel::Kernels};
-use crate::{error::Error, program::Emission};
+use super::{Function, SparseMatrix};
+use crate::{
+    error::Error,
+    program::{Emission, Window},
+};
 
 /// Matrices, each with what it is applied to.
 pub(super) type Terms = Vec<(usize, Arc<SparseMatrix>)>;
@@ -46,6 +49,16 @@ pub(super) struct Form {
     pub(super) products: Vec<Product>,
     /// What the terms and the constant are the expansion of, if it is known.
     pub(super) kernels: Option<Arc<Kernels>>,
+}
+
+/// The linear part of a form, each of whose matrices is a kernel under a window. All windows have as
+/// many positions and one order, and what is added is the same at every position.
+#[derive(Clone)]
+pub(super) struct Kernels {
+    /// Of a row for each row of the kernels.
+    pub(super) form: Form,
+    /// Of each term of the form.
+    pub(super) windows: Vec<Arc<Window>>,
 }
 
 /// Multiples of consecutive entries of registers: register, start and factor.
@@ -122,14 +135,6 @@ impl Form {
         own.into_iter()
             .any(|(r, window)| r == register && window.reads_outside())
             || self.products.iter().any(|p| p.right.pads(register))
-    }
-
-    /// Looks for kernels that it is the expansion of, factors of products too.
-    pub(super) fn find_kernels(&mut self) {
-        self.kernels = Kernels::of(self).map(Arc::new);
-        for product in &mut self.products {
-            Arc::make_mut(&mut product.right).find_kernels();
-        }
     }
 
     /// The number of products and addends that a sum of this has.

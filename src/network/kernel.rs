@@ -8,75 +8,75 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use super::{SparseMatrix, form::Form, shape::Indices};
+use super::{
+    SparseMatrix,
+    form::{Form, Kernels},
+    shape::Indices,
+};
 use crate::program::{Order, Window, WindowAxis};
 
-/// The linear part of a form, each of whose matrices is a kernel under a window. All windows have as
-/// many positions and one order, and what is added is the same at every position.
-#[derive(Clone)]
-pub(super) struct Kernels {
-    /// Of a row for each row of the kernels.
-    pub(super) form: Form,
-    /// Of each term of the form.
-    pub(super) windows: Vec<Arc<Window>>,
+/// Looks for the kernels that a form is the expansion of, factors of products too.
+pub(super) fn find_kernels(form: &mut Form) {
+    form.kernels = kernels_of(form).map(Arc::new);
+    for product in &mut form.products {
+        find_kernels(Arc::make_mut(&mut product.right));
+    }
 }
 
-impl Kernels {
-    /// Those of a form, if it has some.
-    pub(super) fn of(form: &Form) -> Option<Self> {
-        let hint = form.terms.iter().find_map(|(_, matrix)| {
-            let valid = |w: &&Arc<Window>| w.check(matrix.columns()).is_ok() && w.positions() > 1;
-            matrix.window().filter(valid)
-        })?;
-        let other = match hint.order {
-            Order::Rows => Order::Positions,
-            Order::Positions => Order::Rows,
-        };
-        // What was transposed since is laid out the other way.
-        let mut orders = [hint.order, other].into_iter();
-        orders.find_map(|order| Self::laid_out(form, hint.positions(), order))
-    }
+/// Those of a form, if it has some.
+fn kernels_of(form: &Form) -> Option<Kernels> {
+    let hint = form.terms.iter().find_map(|(_, matrix)| {
+        let valid = |w: &&Arc<Window>| w.check(matrix.columns()).is_ok() && w.positions() > 1;
+        matrix.window().filter(valid)
+    })?;
+    let other = match hint.order {
+        Order::Rows => Order::Positions,
+        Order::Positions => Order::Rows,
+    };
+    // What was transposed since is laid out the other way.
+    let mut orders = [hint.order, other].into_iter();
+    orders.find_map(|order| laid_out(form, hint.positions(), order))
+}
 
-    fn laid_out(form: &Form, positions: usize, order: Order) -> Option<Self> {
-        let rows = form.len / positions;
-        let each = Arc::new(each(rows, positions, order)?);
-        let mut kernels = Self {
-            form: Form {
-                len: rows,
-                terms: Vec::new(),
-                constant: Vec::new(),
-                products: Vec::new(),
-                kernels: None,
-            },
-            windows: Vec::new(),
-        };
-        for (register, matrix) in &form.terms {
-            let own = matrix.window().map(|w| {
-                let axes = w.axes.clone();
-                Arc::new(Window { axes, order })
-            });
-            // What is added as it stands is a kernel of one entry.
-            let each = matrix.is_diagonal().then(|| each.clone());
-            let (window, small) = [own, each].into_iter().flatten().find_map(|window| {
-                let small = kernel(matrix, &window)?;
-                (window.positions() == positions).then_some((window, small))
-            })?;
-            kernels.form.terms.push((*register, Arc::new(small)));
-            kernels.windows.push(window);
-        }
-        if !form.constant.is_empty() {
-            let (of_row, of_position) = each.strides(rows);
-            kernels.form.constant.reserve_exact(rows);
-            for i in 0..rows {
-                let at = |p: usize| form.constant[i * of_row + p * of_position];
-                if (1..positions).any(|p| at(p) != at(0)) {
-                    return None;
-                }
-                kernels.form.constant.push(at(0));
-            }
-        }
-        Some(kernels)
+fn laid_out(form: &Form, positions: usize, order: Order) -> Option<Kernels> {
+    let rows = form.len / positions;
+    let each = Arc::new(each(rows, positions, order)?);
+    let mut kernels = Kernels {
+        form: Form {
+            len: rows,
+            terms: Vec::new(),
+            constant: Vec::new(),
+            products: Vec::new(),
+            kernels: None,
+        },
+        windows: Vec::new(),
+    };
+    for (register, matrix) in &form.terms {
+        let own = matrix.window().map(|w| {
+            let axes = w.axes.clone();
+            Arc::new(Window { axes, order })
+        });
+        // What is added as it stands is a kernel of one entry.
+        let each = matrix.is_diagonal().then(|| each.clone());
+        let (window, small) = [own, each].into_iter().flatten().find_map(|window| {
+            let small = kernel(matrix, &window)?;
+            (window.positions() == positions).then_some((window, small))
+        })?;
+        kernels.form.terms.push((*register, Arc::new(small)));
+        kernels.windows.push(window);
     }
+    if !form.constant.is_empty() {
+        let (of_row, of_position) = each.strides(rows);
+        kernels.form.constant.reserve_exact(rows);
+        for i in 0..rows {
+            let at = |p: usize| form.constant[i * of_row + p * of_position];
+            if (1..positions).any(|p| at(p) != at(0)) {
+                return None;
+            }
+            kernels.form.constant.push(at(0));
+        }
+    }
+    Some(kernels)
 }
 
 /// Every row read at its own entries.
@@ -182,91 +182,4 @@ fn digits(mut offset: usize, window: &Window) -> Vec<usize> {
         offset /= axis.offsets as usize;
     }
     digits
-}
-
-/// A guess at the window of `outer·inner`.
-pub(super) fn composed(outer: &SparseMatrix, inner: &SparseMatrix) -> Option<Arc<Window>> {
-    let both = outer.window().zip(inner.window());
-    let both = both.and_then(|(o, i)| after(o, i, inner.rows()));
-    // What scales, or moves whole rows, leaves windows as they are.
-    both.map(Arc::new)
-        .or_else(|| inner.window().filter(|_| outer.is_selection()).cloned())
-        .or_else(|| outer.window().filter(|_| inner.is_diagonal()).cloned())
-}
-
-/// A window on what kernels under another give, `len` entries, as a window on what these read.
-fn after(outer: &Window, inner: &Window, len: usize) -> Option<Window> {
-    let positions = inner.axes.iter().try_fold(1usize, |n, a| {
-        n.checked_mul(a.positions as usize).filter(|n| *n > 0)
-    })?;
-    // The axes that are given: the inner rows, and the positions along each axis.
-    let axes = inner.axes.iter().enumerate();
-    let mut given: Vec<(usize, Option<usize>)> = axes
-        .map(|(k, axis)| (axis.positions as usize, Some(k)))
-        .collect();
-    let rows_at = match inner.order {
-        Order::Rows => 0,
-        Order::Positions => given.len(),
-    };
-    given.insert(rows_at, (len / positions, None));
-    given.retain(|(size, _)| *size > 1);
-    let read: Vec<&WindowAxis> = outer.axes.iter().filter(|a| a.size > 1).collect();
-    let sizes = read.iter().map(|a| a.size as usize);
-    if !sizes.eq(given.iter().map(|g| g.0)) {
-        return None;
-    }
-    let mut window = Window {
-        axes: inner.axes.clone(),
-        order: outer.order,
-    };
-    let moves = |axes: &[&WindowAxis]| axes.iter().any(|a| a.positions > 1);
-    for (at, (axis, (_, along))) in read.iter().zip(&given).enumerate() {
-        match along {
-            Some(k) => window.axes[*k] = axis_after(axis, &inner.axes[*k])?,
-            None if axis.positions == 1 => {}
-            // The same of each row.
-            None if axis.offsets == 1 && !moves(&read[..at]) => window.order = Order::Rows,
-            None if axis.offsets == 1 && !moves(&read[at + 1..]) => window.order = Order::Positions,
-            None => return None,
-        }
-    }
-    Some(window)
-}
-
-fn axis_after(outer: &WindowAxis, inner: &WindowAxis) -> Option<WindowAxis> {
-    let step = inner.stride.checked_mul(outer.dilation)?;
-    let (offsets, dilation) = match (inner.offsets, outer.offsets) {
-        (own, 1) => (own, inner.dilation),
-        (1, own) => (own, step),
-        (few, many) => {
-            let common = divisor(inner.dilation, step);
-            let reach = (many - 1)
-                .checked_mul(step)?
-                .checked_add((few - 1).checked_mul(inner.dilation)?)?;
-            ((reach / common).checked_add(1)?, common)
-        }
-    };
-    let start = i32::try_from(inner.stride).ok()?;
-    let mut axis = WindowAxis {
-        size: inner.size,
-        positions: outer.positions,
-        offsets,
-        stride: inner.stride.checked_mul(outer.stride)?,
-        dilation,
-        start: start.checked_mul(outer.start)?.checked_add(inner.start)?,
-    };
-    if axis.positions == 1 {
-        // Of offsets beyond the ends nothing is ever read.
-        let inside = |d: &u32| axis.entry(0, *d as usize).is_some();
-        let first = (0..axis.offsets.min(1 << 24)).find(inside)?;
-        let count = (first..axis.offsets).take_while(inside).count();
-        axis.start = i32::try_from(axis.entry(0, first as usize)?).ok()?;
-        axis.offsets = u32::try_from(count).ok()?;
-    }
-    Some(axis)
-}
-
-/// The greatest common divisor of positive numbers.
-fn divisor(a: u32, b: u32) -> u32 {
-    if b == 0 { a } else { divisor(b, a % b) }
 }

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use ndarray::ArrayView2;
 use zeroize::{Zeroize, Zeroizing};
 
-use super::{kernel, limit, wrong};
+use super::{composed, limit, wrong};
 use crate::{error::Error, program::Window};
 
 /// Largest number of rows or columns.
@@ -290,7 +290,7 @@ impl SparseMatrix {
         }
         let mut product = Builder::new(inner.columns, self.rows(), 0);
         product.matrix.weights = self.weights || inner.weights;
-        product.matrix.window = kernel::composed(self, inner);
+        product.matrix.window = composed_window(self, inner);
         let mut sums = vec![0f64; inner.columns];
         let mut seen = vec![false; inner.columns];
         let mut touched: Vec<usize> = Vec::new();
@@ -362,6 +362,16 @@ impl PartialEq for SparseMatrix {
             && self.places == other.places
             && self.values == other.values
     }
+}
+
+/// A guess at the window of `outer·inner`.
+fn composed_window(outer: &SparseMatrix, inner: &SparseMatrix) -> Option<Arc<Window>> {
+    let both = outer.window().zip(inner.window());
+    let both = both.and_then(|(o, i)| composed::after(o, i, inner.rows()));
+    // What scales, or moves whole rows, leaves windows as they are.
+    both.map(Arc::new)
+        .or_else(|| inner.window().filter(|_| outer.is_selection()).cloned())
+        .or_else(|| outer.window().filter(|_| inner.is_diagonal()).cloned())
 }
 
 impl fmt::Debug for SparseMatrix {

@@ -67,6 +67,7 @@ mod builder;
 mod bytes;
 mod calibration;
 mod compose;
+mod composed;
 mod float;
 mod form;
 mod function;

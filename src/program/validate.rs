@@ -1,7 +1,8 @@
 //! Validity of a program: every reference, size and range that the arguments rely on.
 
 use super::{
-    Emission, Operation, Program, Range, Register, Registers, Shape, WeightBank, Window, op::Scope,
+    Emission, Operation, Program, Range, Register, Registers, Shape, WeightBank, Window,
+    WindowAxis, op::Scope,
 };
 use crate::error::{Error, ProgramError, Reason};
 
@@ -24,6 +25,11 @@ const MAX_TABLE: u64 = 1 << 16;
 const MAX_TABLES: u64 = 1 << 20;
 /// Widths of frames, requantised values and values of tables.
 const WIDTHS: std::ops::RangeInclusive<u8> = 2..=16;
+
+/// Most axes of a window.
+const MAX_WINDOW_AXES: u64 = 8;
+/// Most cells and positions of all axes times offsets of one: what is paid for a point of the map.
+const MAX_WINDOW_WORK: u64 = 1 << 28;
 
 pub(crate) fn within(
     what: &'static str,
@@ -243,6 +249,52 @@ impl Program {
         within("affine operations", count, 1, MAX_OPERATIONS as u64)?;
         let bits = self.bank().index_bits();
         within("index bits of the weights", bits.into(), 2, 40)
+    }
+}
+
+impl Window {
+    /// Checks sizes; `len` is that of the register.
+    pub(crate) fn check(&self, len: usize) -> Result<(), ProgramError> {
+        within(
+            "axes of a window",
+            self.axes.len() as u64,
+            1,
+            MAX_WINDOW_AXES,
+        )?;
+        for axis in &self.axes {
+            for (what, got) in [
+                ("entries along an axis of a window", axis.size),
+                ("positions along an axis of a window", axis.positions),
+                ("offsets along an axis of a window", axis.offsets),
+                ("stride of a window", axis.stride),
+                ("dilation of a window", axis.dilation),
+                (
+                    "distance of a window from the first entry",
+                    axis.start.unsigned_abs().max(1),
+                ),
+            ] {
+                within(what, got.into(), 1, MAX_ENTRIES)?;
+            }
+        }
+        let product = |of: fn(&WindowAxis) -> u32| {
+            let sizes = self.axes.iter().map(|a| u64::from(of(a)));
+            sizes.fold(1, u64::saturating_mul)
+        };
+        let len = len as u64;
+        within("entries under a window", product(|a| a.size), len, len)?;
+        let cells = product(|a| a.size.max(a.positions));
+        within("cells of a window", cells, 1, MAX_ENTRIES)?;
+        let offsets: u64 = self.axes.iter().map(|a| u64::from(a.offsets)).sum();
+        within(
+            "cells times offsets of a window",
+            cells.saturating_mul(offsets),
+            1,
+            MAX_WINDOW_WORK,
+        )?;
+        let under = product(|a| a.positions).saturating_mul(product(|a| a.offsets));
+        within("offsets at all positions of a window", under, 1, 1 << 32)?;
+        let bits = self.axes.iter().map(|a| u64::from(a.offset_bits()));
+        within("bits of a window's offsets", bits.sum(), 0, 22)
     }
 }
 

@@ -5,14 +5,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::validate::{MAX_ENTRIES, within};
-use crate::error::ProgramError;
-
-/// Most axes of a window.
-const MAX_AXES: u64 = 8;
-/// Most cells and positions of all axes times offsets of one: what is paid for a point of the map.
-const MAX_WORK: u64 = 1 << 28;
-
 /// One axis of a window. At position `p` the offset `d` reads the entry `stride·p + dilation·d + start`
 /// of the axis, which is zero where there is no such entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -205,45 +197,6 @@ impl Window {
         let cells = self.axes.iter().map(|a| a.size.max(a.positions) as usize);
         let offsets = self.axes.iter().map(|a| a.offsets as usize);
         cells.product::<usize>().saturating_mul(offsets.sum())
-    }
-
-    /// Checks sizes; `len` is that of the register.
-    pub(crate) fn check(&self, len: usize) -> Result<(), ProgramError> {
-        within("axes of a window", self.axes.len() as u64, 1, MAX_AXES)?;
-        for axis in &self.axes {
-            for (what, got) in [
-                ("entries along an axis of a window", axis.size),
-                ("positions along an axis of a window", axis.positions),
-                ("offsets along an axis of a window", axis.offsets),
-                ("stride of a window", axis.stride),
-                ("dilation of a window", axis.dilation),
-                (
-                    "distance of a window from the first entry",
-                    axis.start.unsigned_abs().max(1),
-                ),
-            ] {
-                within(what, got.into(), 1, MAX_ENTRIES)?;
-            }
-        }
-        let product = |of: fn(&WindowAxis) -> u32| {
-            let sizes = self.axes.iter().map(|a| u64::from(of(a)));
-            sizes.fold(1, u64::saturating_mul)
-        };
-        let len = len as u64;
-        within("entries under a window", product(|a| a.size), len, len)?;
-        let cells = product(|a| a.size.max(a.positions));
-        within("cells of a window", cells, 1, MAX_ENTRIES)?;
-        let offsets: u64 = self.axes.iter().map(|a| u64::from(a.offsets)).sum();
-        within(
-            "cells times offsets of a window",
-            cells.saturating_mul(offsets),
-            1,
-            MAX_WORK,
-        )?;
-        let under = product(|a| a.positions).saturating_mul(product(|a| a.offsets));
-        within("offsets at all positions of a window", under, 1, 1 << 32)?;
-        let bits = self.axes.iter().map(|a| u64::from(a.offset_bits()));
-        within("bits of a window's offsets", bits.sum(), 0, 22)
     }
 }
 

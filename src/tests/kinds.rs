@@ -436,7 +436,7 @@ fn circuits_are_those_of_this_version_of_the_keys() {
         hex::encode(element_bytes(&params.0.public().unwrap().digest())),
     ];
     expect![[r#"
-        c2df6c2490ed0adee5135f197a01c1dcd7e5e4c83a9b88eebbbcb170f13e67cf
+        adb67f86d12103dc0eff09a2d07b169546fa8ce49ae7ccc48fa0cbf0911033b8
         38085ebbadfab2349930a3e47d1853e31581dd2e623baf671f284cfa5a542802"#]]
     .assert_eq(&digests.join("\n"));
 }

@@ -14,6 +14,7 @@ use crate::{
     network::{
         SparseMatrix,
         form::{Form, Product},
+        kernel::find_kernels,
         limit,
     },
     program::Register,
@@ -120,7 +121,7 @@ impl Lowerer<'_> {
             ));
             self.registers.push(self.emit.encoding(register, sums.unit));
         }
-        linear.find_kernels();
+        find_kernels(&mut linear);
         let sums = self.sums(k, &linear, wish);
         self.registers.truncate(known);
         sums
