@@ -64,7 +64,8 @@ impl WindowAxis {
     }
 
     fn reads_outside(&self) -> bool {
-        let (position, offset) = (self.positions as usize - 1, self.offsets as usize - 1);
+        let last = |n: u32| n.saturating_sub(1) as usize;
+        let (position, offset) = (last(self.positions), last(self.offsets));
         self.entry(0, 0).is_none() || self.entry(position, offset).is_none()
     }
 }
@@ -144,7 +145,11 @@ impl Window {
     /// Number of columns of the map.
     #[must_use]
     pub fn columns(&self) -> usize {
-        let last: Vec<usize> = self.axes.iter().map(|a| a.offsets as usize - 1).collect();
+        let last = self
+            .axes
+            .iter()
+            .map(|a| a.offsets.saturating_sub(1) as usize);
+        let last: Vec<usize> = last.collect();
         self.column(&last) + 1
     }
 
@@ -200,21 +205,23 @@ impl Window {
     }
 }
 
+/// An axis without dilation, for tests.
+#[cfg(test)]
+pub(crate) fn axis(size: u32, positions: u32, offsets: u32, stride: u32, start: i32) -> WindowAxis {
+    WindowAxis {
+        size,
+        positions,
+        offsets,
+        stride,
+        dilation: 1,
+        start,
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
-
-    fn axis(size: u32, positions: u32, offsets: u32, stride: u32, start: i32) -> WindowAxis {
-        WindowAxis {
-            size,
-            positions,
-            offsets,
-            stride,
-            dilation: 1,
-            start,
-        }
-    }
 
     #[test]
     fn a_padded_convolution_reads_what_stands_under_its_kernel() {

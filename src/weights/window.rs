@@ -110,16 +110,12 @@ pub(crate) fn columns(window: &Window, positions: &[F], entries: &[F]) -> Vec<F>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::program::Order;
+    use crate::program::{Order, window};
 
     fn axis(size: u32, positions: u32, offsets: u32, stride: u32, start: i32) -> WindowAxis {
         WindowAxis {
-            size,
-            positions,
-            offsets,
-            stride,
             dilation: 2,
-            start,
+            ..window::axis(size, positions, offsets, stride, start)
         }
     }
 

@@ -4,6 +4,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::{Case, Net, Runtime, ends, listed_frames, listed_net, most_of};
+use crate::program::window::axis as window_axis;
 use crate::tests::cells::{CellKind, CellShape, ElmanActivation, SequenceShape};
 use crate::{
     program::{
@@ -156,17 +157,6 @@ fn affine(cases: &mut Vec<Case>) {
         net.case("affine that leaves its reach by 1", y, ends(1, 8))
             .refused(Runtime::Interpreter, "its program allows"),
     );
-}
-
-fn window_axis(size: u32, positions: u32, offsets: u32, stride: u32, start: i32) -> WindowAxis {
-    WindowAxis {
-        size,
-        positions,
-        offsets,
-        stride,
-        dilation: 1,
-        start,
-    }
 }
 
 /// What a map gives at every position, by the definition of a window; `kernel` is by row and offset.

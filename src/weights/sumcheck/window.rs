@@ -293,19 +293,36 @@ mod tests {
     use layerfold_gadgets::mle::eq_evals;
 
     use super::*;
-    use crate::weights::window::columns;
+    use crate::{program::window::axis, weights::window::columns};
+
+    /// Rows that the polynomial has beyond a map's, whose weights are the committer's choice, stand in the
+    /// place of no result.
+    #[test]
+    fn every_row_at_every_position_has_a_place_of_its_own() {
+        let (mu, rows) = (3, 5);
+        for order in [Order::Rows, Order::Positions] {
+            let axes = vec![WindowAxis::kept(6)];
+            let window = Window { axes, order };
+            let strides = Strides::of(Some(&window), mu);
+            let place = |i: u64, p: u64| i * strides.row + p * strides.position;
+            let all = (0..1 << mu).flat_map(|i| (0..6).map(move |p| place(i, p)));
+            let places: std::collections::BTreeSet<u64> = all.collect();
+            assert_eq!(places.len(), 6 << mu);
+            // Three bits of positions.
+            assert!(places.iter().all(|at| *at < 1 << (mu + 3)));
+            for (i, p) in (0..rows).flat_map(|i| (0..6).map(move |p| (i, p))) {
+                let result = match order {
+                    Order::Rows => i * 6 + p,
+                    Order::Positions => (p << mu) | i,
+                };
+                assert_eq!(place(i, p), result);
+            }
+        }
+    }
 
     /// The sums that the circuit computes are those over columns and positions.
     #[test]
     fn what_stands_under_a_window_is_summed_column_by_column() {
-        let axis = |size, positions, offsets, stride, start| WindowAxis {
-            size,
-            positions,
-            offsets,
-            stride,
-            dilation: 1,
-            start,
-        };
         let windows = [
             vec![
                 WindowAxis::summed(3),
